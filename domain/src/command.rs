@@ -1,0 +1,86 @@
+//! Commands: what somebody wants to happen, and the one place that decides it.
+
+use crate::Context;
+use crate::accounts::{CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount};
+use crate::api_keys::{IssueApiKey, RevokeApiKey};
+use crate::event::NewEvent;
+use crate::ledger::{PostEntry, ReverseEntry};
+use crate::merchants::RegisterMerchant;
+use crate::rejection::Rejection;
+use crate::state::{State, StateKey, States};
+use crate::stream::StreamId;
+
+/// Everything that can be asked of the log.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each variant carries the command of that name, documented there")]
+pub enum Command {
+    RegisterMerchant(RegisterMerchant),
+    IssueApiKey(IssueApiKey),
+    RevokeApiKey(RevokeApiKey),
+    OpenAccount(OpenAccount),
+    FreezeAccount(FreezeAccount),
+    UnfreezeAccount(UnfreezeAccount),
+    CloseAccount(CloseAccount),
+    PostEntry(PostEntry),
+    ReverseEntry(ReverseEntry),
+}
+
+/// What a command that is not rejected comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// These events happen, all of them or none.
+    Append(Vec<NewEvent>),
+    /// Nothing is left to do: this state is already as asked.
+    Already(State),
+}
+
+impl Command {
+    /// The states that must be at hand when this is decided.
+    pub fn reads(&self) -> Vec<StateKey> {
+        match self {
+            Self::RegisterMerchant(command) => command.reads(),
+            Self::IssueApiKey(command) => command.reads(),
+            Self::RevokeApiKey(command) => command.reads(),
+            Self::OpenAccount(command) => command.reads(),
+            Self::FreezeAccount(command) => command.reads(),
+            Self::UnfreezeAccount(command) => command.reads(),
+            Self::CloseAccount(command) => command.reads(),
+            Self::PostEntry(command) => command.reads(),
+            Self::ReverseEntry(command) => command.reads(),
+        }
+    }
+
+    /// The stream that this claims as a new one without having read it, if it does: the log's unique
+    /// index decides, and only when it refuses is the state read (as [`StateKey::Entry`]).
+    pub fn claims(&self) -> Option<&StreamId> {
+        match self {
+            Self::PostEntry(command) => Some(command.stream()),
+            Self::ReverseEntry(command) => Some(command.stream()),
+            Self::RegisterMerchant(_)
+            | Self::IssueApiKey(_)
+            | Self::RevokeApiKey(_)
+            | Self::OpenAccount(_)
+            | Self::FreezeAccount(_)
+            | Self::UnfreezeAccount(_)
+            | Self::CloseAccount(_) => None,
+        }
+    }
+
+    /// Decides, from `states` (which hold all that [`Command::reads`] names, as far as it exists).
+    ///
+    /// # Errors
+    /// The first rule that the command breaks, in the order that each command documents.
+    pub fn decide(&self, states: &impl States, context: &Context) -> Result<Decision, Rejection> {
+        match self {
+            Self::RegisterMerchant(command) => command.decide(states, context),
+            Self::IssueApiKey(command) => command.decide(states, context),
+            Self::RevokeApiKey(command) => command.decide(states, context),
+            Self::OpenAccount(command) => command.decide(states, context),
+            Self::FreezeAccount(command) => command.decide(states, context),
+            Self::UnfreezeAccount(command) => command.decide(states, context),
+            Self::CloseAccount(command) => command.decide(states, context),
+            Self::PostEntry(command) => command.decide(states, context),
+            Self::ReverseEntry(command) => command.decide(states, context),
+        }
+    }
+}

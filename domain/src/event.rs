@@ -1,0 +1,114 @@
+//! Events: what happened. Their JSON is the stored format, for ever.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::accounts::{AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen};
+use crate::api_keys::{ApiKeyIssued, ApiKeyRevoked};
+use crate::ids::MerchantId;
+use crate::ledger::{EntryPosted, EntryReversed};
+use crate::merchants::MerchantRegistered;
+use crate::stream::{StreamId, StreamVersion};
+use crate::upcast::upcast;
+
+/// An event that a decision wants appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Its own UUID.
+    pub event_id: Uuid,
+    /// The stream it goes to.
+    pub stream: StreamId,
+    /// Its number there; the log refuses it if that number is taken.
+    pub version: StreamVersion,
+    /// The merchant it concerns, the platform itself included.
+    pub merchant_id: MerchantId,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Why stored bytes are not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// No event has this name.
+    #[error("unknown event type `{event_type}`")]
+    UnknownType {
+        /// The name.
+        event_type: String,
+    },
+    /// This program knows the type, not this version of it.
+    #[error("unknown version {schema_version} of `{event_type}`")]
+    UnknownVersion {
+        /// The name.
+        event_type: String,
+        /// The version.
+        schema_version: i16,
+    },
+    /// The data does not have the shape that the type has.
+    #[error("malformed data of `{event_type}`")]
+    Malformed {
+        /// The name.
+        event_type: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+macro_rules! events {
+    ($($variant:ident: $name:literal v $version:literal),* $(,)?) => {
+        /// Everything that can happen. A new one is added in `event.rs`, one line with its name and version.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(untagged)]
+        #[expect(missing_docs, reason = "each variant carries the event of that name, documented there")]
+        pub enum Event {
+            $($variant($variant),)*
+        }
+
+        impl Event {
+            /// Names of all events, as stored.
+            pub const TYPES: &'static [&'static str] = &[$($name),*];
+
+            /// The name, as stored: `<category>.<what happened>`.
+            pub const fn event_type(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
+            }
+
+            /// The version of the data's shape that this program writes.
+            pub const fn schema_version(&self) -> i16 {
+                match self { $(Self::$variant(_) => $version,)* }
+            }
+
+            /// Reads stored data of any version that was ever written.
+            ///
+            /// # Errors
+            /// [`DecodeError`].
+            pub fn decode(event_type: &str, schema_version: i16, data: &str) -> Result<Self, DecodeError> {
+                match event_type {
+                    $($name => upcast::<$variant>(event_type, schema_version, $version, data).map(Self::$variant),)*
+                    unknown => Err(DecodeError::UnknownType { event_type: unknown.to_owned() }),
+                }
+            }
+        }
+    };
+}
+
+events! {
+    MerchantRegistered: "merchant.registered" v 1,
+    ApiKeyIssued: "api_key.issued" v 1,
+    ApiKeyRevoked: "api_key.revoked" v 1,
+    AccountOpened: "ledger.account_opened" v 1,
+    AccountFrozen: "ledger.account_frozen" v 1,
+    AccountUnfrozen: "ledger.account_unfrozen" v 1,
+    AccountClosed: "ledger.account_closed" v 1,
+    EntryPosted: "ledger.entry_posted" v 1,
+    EntryReversed: "ledger.entry_reversed" v 1,
+}
+
+impl Event {
+    /// The data as it is stored: these very bytes are hashed.
+    pub fn to_json(&self) -> String {
+        // Every event is a struct of texts, numbers and lists, for which this cannot fail.
+        serde_json::to_string(self)
+            .unwrap_or_else(|error| unreachable!("an event is JSON: {error}"))
+    }
+}

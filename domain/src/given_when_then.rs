@@ -1,0 +1,246 @@
+//! The harness for rules: given these events, when this command, then those events or that rejection.
+
+use std::collections::{BTreeMap, HashMap};
+
+use uuid::Uuid;
+
+use crate::accounts::{
+    AccountClosed, AccountFrozen, AccountOpened, AccountStatus, AccountType, AccountUnfrozen,
+    OpenAccount,
+};
+use crate::api_keys::{ApiKeyIssued, ApiKeyRevoked, IssueApiKey, Role, SecretDigest};
+use crate::ledger::{Direction, EntryPosted, ExternalRef, PostEntry, Posting, Postings};
+use crate::merchants::{FeeTerms, MerchantRegistered, RegisterMerchant};
+use crate::*;
+
+pub(crate) const MERCHANT: MerchantId = MerchantId::from_uuid(Uuid::from_u128(1));
+pub(crate) const LEDGER: MerchantId = MERCHANT;
+pub(crate) const KEY: ApiKeyId = ApiKeyId::from_uuid(Uuid::from_u128(2));
+pub(crate) const CONTEXT_EVENT: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000);
+
+struct Folded(HashMap<StateKey, State>);
+
+impl States for Folded {
+    fn state(&self, key: &StateKey) -> Option<&State> {
+        self.0.get(key)
+    }
+}
+
+pub(crate) struct Given {
+    states: Folded,
+    versions: BTreeMap<StreamId, StreamVersion>,
+}
+
+pub(crate) struct Decided(Result<Decision, Rejection>);
+
+pub(crate) fn given(history: impl IntoIterator<Item = Event>) -> Given {
+    let start = Given { states: Folded(HashMap::new()), versions: BTreeMap::new() };
+    history.into_iter().fold(start, Given::and)
+}
+
+impl Given {
+    pub(crate) fn and(mut self, event: Event) -> Self {
+        let stream = self.stream_of(&event);
+        let version = self.versions.get(&stream).map_or(StreamVersion::FIRST, |last| last.next());
+        for key in event.changes(&stream) {
+            let before = self.states.0.remove(&key);
+            let at = Timestamp::from_micros(0);
+            if let Some(after) = State::evolve(&key, before, &event, version, at) {
+                self.states.0.insert(key, after);
+            }
+        }
+        self.versions.insert(stream, version);
+        self
+    }
+
+    fn stream_of(&self, event: &Event) -> StreamId {
+        match event {
+            Event::EntryPosted(event) => StreamId::entry(event.ledger, &event.external_ref),
+            Event::EntryReversed(event) => self
+                .states
+                .0
+                .values()
+                .find_map(|state| match state {
+                    State::Entry(entry) if entry.id == event.entry_id => Some(entry.stream()),
+                    _ => None,
+                })
+                .expect("a reversed entry was posted"),
+            other => other.changes(&StreamId::merchant(MERCHANT))[0].stream(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn when(self, command: Command) -> Decided {
+        let context = Context { now: Timestamp::from_micros(1), event_id: CONTEXT_EVENT };
+        let decided = command.decide(&self.states, &context);
+        let again = command.decide(&self.states, &context);
+        assert_eq!(decided, again, "a decision made twice is the same decision");
+        if let Ok(Decision::Append(events)) = &decided {
+            for event in events {
+                let last = self.versions.get(&event.stream);
+                assert_eq!(event.version, last.map_or(StreamVersion::FIRST, |last| last.next()));
+                assert_eq!(event.stream, self.stream_of(&event.event));
+            }
+        }
+        Decided(decided)
+    }
+}
+
+impl Decided {
+    #[track_caller]
+    pub(crate) fn then(self, expected: impl IntoIterator<Item = Event>) {
+        match self.0 {
+            Ok(Decision::Append(events)) => {
+                let events: Vec<Event> = events.into_iter().map(|new| new.event).collect();
+                assert_eq!(events, expected.into_iter().collect::<Vec<_>>());
+            }
+            other => panic!("expected events, got {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn then_accepted(self) {
+        assert!(matches!(self.0, Ok(Decision::Append(_))), "expected events, got {:?}", self.0);
+    }
+
+    #[track_caller]
+    pub(crate) fn then_already(self) {
+        assert!(
+            matches!(self.0, Ok(Decision::Already(_))),
+            "expected nothing to do, got {:?}",
+            self.0
+        );
+    }
+
+    #[track_caller]
+    pub(crate) fn then_rejected(self, expected: Rejection) {
+        assert_eq!(self.0, Err(expected));
+    }
+}
+
+fn usd() -> Currency {
+    "USD".parse().unwrap()
+}
+
+pub(crate) fn register_merchant() -> Command {
+    Command::RegisterMerchant(RegisterMerchant {
+        merchant_id: MERCHANT,
+        name: Name::parse("Toko Runut").unwrap(),
+        fees: FeeTerms::free(),
+    })
+}
+
+pub(crate) fn merchant_registered() -> Event {
+    Event::MerchantRegistered(MerchantRegistered {
+        merchant_id: MERCHANT,
+        name: Name::parse("Toko Runut").unwrap(),
+        fees: FeeTerms::free(),
+    })
+}
+
+pub(crate) fn issue_api_key(role: Role, merchant_id: MerchantId) -> Command {
+    let secret = SecretDigest::of("secret");
+    Command::IssueApiKey(IssueApiKey { key_id: KEY, merchant_id, role, label: None, secret })
+}
+
+pub(crate) fn api_key_issued(role: Role, merchant_id: MerchantId) -> Event {
+    let secret_sha256 = SecretDigest::of("secret");
+    Event::ApiKeyIssued(ApiKeyIssued { key_id: KEY, merchant_id, role, label: None, secret_sha256 })
+}
+
+pub(crate) fn api_key_revoked() -> Event {
+    Event::ApiKeyRevoked(ApiKeyRevoked { key_id: KEY })
+}
+
+pub(crate) fn account_id(code: &str) -> AccountId {
+    AccountId::of(LEDGER, &code.parse().unwrap())
+}
+
+pub(crate) fn open_account(code: &str, min_balance_minor: Option<i64>) -> Command {
+    Command::OpenAccount(OpenAccount {
+        ledger: LEDGER,
+        code: code.parse().unwrap(),
+        name: None,
+        kind: AccountType::Asset,
+        currency: usd(),
+        min_balance_minor,
+    })
+}
+
+pub(crate) fn account_opened(code: &str, min_balance_minor: Option<i64>) -> Event {
+    match account_opened_in(LEDGER, code, "USD") {
+        Event::AccountOpened(opened) => {
+            Event::AccountOpened(AccountOpened { min_balance_minor, ..opened })
+        }
+        other => other,
+    }
+}
+
+pub(crate) fn account_opened_in(ledger: MerchantId, code: &str, currency: &str) -> Event {
+    let code = code.parse().unwrap();
+    Event::AccountOpened(AccountOpened {
+        account_id: AccountId::of(ledger, &code),
+        ledger,
+        code,
+        name: None,
+        kind: AccountType::Asset,
+        currency: currency.parse().unwrap(),
+        min_balance_minor: None,
+    })
+}
+
+pub(crate) fn status_event(code: &str, status: AccountStatus) -> Event {
+    let account_id = account_id(code);
+    match status {
+        AccountStatus::Open => Event::AccountUnfrozen(AccountUnfrozen { account_id }),
+        AccountStatus::Frozen => Event::AccountFrozen(AccountFrozen { account_id }),
+        AccountStatus::Closed => Event::AccountClosed(AccountClosed { account_id }),
+    }
+}
+
+pub(crate) fn posting(code: &str, direction: Direction, minor: i64) -> Posting {
+    let amount = Amount::from_minor(minor, usd()).unwrap();
+    Posting { account_id: account_id(code), direction, amount }
+}
+
+fn postings(debit: &str, credit: &str, minor: i64) -> Vec<Posting> {
+    vec![posting(debit, Direction::Debit, minor), posting(credit, Direction::Credit, minor)]
+}
+
+pub(crate) fn post(reference: &str, debit: &str, credit: &str, minor: i64) -> Command {
+    Command::PostEntry(PostEntry::new(
+        LEDGER,
+        ExternalRef::parse(reference).unwrap(),
+        None,
+        Metadata::default(),
+        Postings::new(postings(debit, credit, minor)).unwrap(),
+    ))
+}
+
+/// The id that `posted` gives the entry of a reference in a history.
+pub(crate) fn entry_id(reference: &str) -> EntryId {
+    let seed = reference.bytes().fold(7_u128, |sum, byte| sum * 31 + u128::from(byte));
+    EntryId::from_uuid(Uuid::from_u128(seed))
+}
+
+pub(crate) fn posted_event(reference: &str, debit: &str, credit: &str, minor: i64) -> EntryPosted {
+    EntryPosted {
+        entry_id: entry_id(reference),
+        ledger: LEDGER,
+        external_ref: ExternalRef::parse(reference).unwrap(),
+        description: None,
+        metadata: Metadata::default(),
+        postings: postings(debit, credit, minor),
+        reverses: None,
+    }
+}
+
+pub(crate) fn posted(reference: &str, debit: &str, credit: &str, minor: i64) -> Event {
+    Event::EntryPosted(posted_event(reference, debit, credit, minor))
+}
+
+/// What posting the command of [`post`] leads to.
+pub(crate) fn then_posted(reference: &str, debit: &str, credit: &str, minor: i64) -> Event {
+    let entry_id = EntryId::from_uuid(CONTEXT_EVENT);
+    Event::EntryPosted(EntryPosted { entry_id, ..posted_event(reference, debit, credit, minor) })
+}

@@ -1,0 +1,50 @@
+//! External references of entries.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::EntryId;
+use crate::text::{InvalidText, check_free_text};
+
+/// What the poster of an entry calls it: names one entry in a ledger, for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExternalRef(String);
+
+impl ExternalRef {
+    /// The most characters.
+    pub const CHARACTERS_MAX: usize = 255;
+    /// What the platform's own references start with; merchants' may not, or they could take the
+    /// reference of a booking that is still to come.
+    pub const RESERVED_PREFIXES: [&'static str; 4] =
+        ["payment:", "dispute:", "settlement:", "reversal:"];
+
+    /// Takes a client's reference: 1 to 255 characters, no control characters, no reserved prefix.
+    ///
+    /// # Errors
+    /// [`InvalidText`].
+    pub fn parse(text: &str) -> Result<Self, InvalidText> {
+        check_free_text(text, Self::CHARACTERS_MAX)?;
+        match Self::RESERVED_PREFIXES.into_iter().find(|prefix| text.starts_with(prefix)) {
+            Some(prefix) => Err(InvalidText::Reserved { prefix }),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+
+    /// The reference of the entry that reverses `entry`, where the client gives none.
+    pub fn reversal_of(entry: EntryId) -> Self {
+        Self(format!("reversal:{entry}"))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ExternalRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,51 @@
+//! The pure core of Runut: what may happen, and what it means when it did.
+//!
+//! A [`Command`] is decided against [`States`] folded from the log and yields either the [`NewEvent`]s
+//! to append or a [`Rejection`]. Nothing here reads a clock, draws a random number or does I/O: time
+//! and ids are passed in, so that a decision made twice is the same decision.
+//!
+//! One folder a concept (`merchants`, `api_keys`, `accounts`, `ledger`); in it one file a use case,
+//! with the command, its rules and their tests, and `mod.rs` with the state and its `evolve`.
+
+pub mod accounts;
+pub mod api_keys;
+mod command;
+mod currency;
+mod event;
+mod ids;
+pub mod ledger;
+pub mod merchants;
+mod money;
+mod rejection;
+mod state;
+mod stream;
+mod text;
+mod time;
+mod upcast;
+
+#[cfg(test)]
+mod given_when_then;
+
+pub use command::{Command, Decision};
+pub use currency::{Currency, UnknownCurrency};
+pub use event::{DecodeError, Event, NewEvent};
+pub use ids::{AccountId, ApiKeyId, EntryId, MerchantId, ParseIdError};
+pub use money::{AMOUNT_MINOR_MAX, Amount, Money, MoneyError};
+pub use rejection::{Rejection, RejectionClass};
+pub use state::{State, StateKey, States};
+pub use stream::{StreamId, StreamVersion};
+pub use text::{InvalidText, Metadata, Name};
+pub use time::Timestamp;
+
+use uuid::Uuid;
+
+/// What a decision may know of the world besides the log: the time and fresh ids.
+///
+/// The same context is used when a batch is decided again, so a second decision yields the same ids.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// When the command was accepted, UTC, in whole microseconds.
+    pub now: Timestamp,
+    /// A fresh UUIDv7 that names the first event of the decision; further events derive theirs from it.
+    pub event_id: Uuid,
+}

@@ -1,0 +1,106 @@
+//! Rejections: why a command that was understood is not carried out.
+
+use crate::accounts::{AccountCode, AccountStatus};
+use crate::api_keys::Role;
+use crate::currency::Currency;
+use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId};
+use crate::ledger::ExternalRef;
+
+/// Why a command is not carried out. An answer like any other: stored under its idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of each variant says what its fields are")]
+pub enum Rejection {
+    #[error("merchant {merchant_id} exists already")]
+    MerchantIdTaken { merchant_id: MerchantId },
+    #[error("there is no merchant {merchant_id}")]
+    MerchantNotFound { merchant_id: MerchantId },
+    #[error("the role `{}` {}", role.name(), if role.of_one_merchant() { "needs a merchant" } else { "is not a merchant's" })]
+    RoleNeedsMerchant { role: Role },
+    #[error("API key {key_id} exists already")]
+    ApiKeyIdTaken { key_id: ApiKeyId },
+    #[error("there is no API key {key_id}")]
+    ApiKeyNotFound { key_id: ApiKeyId },
+    #[error("the code `{code}` is in use in this ledger")]
+    AccountCodeTaken { code: AccountCode },
+    #[error("there is no account {account_id}")]
+    AccountNotFound { account_id: AccountId },
+    #[error("account {account_id} is {status}")]
+    AccountStatus { account_id: AccountId, status: AccountStatus },
+    #[error("account {account_id} still has a balance")]
+    BalanceNotZero { account_id: AccountId },
+    #[error("account {account_id} holds {currency}")]
+    CurrencyMismatch { account_id: AccountId, currency: Currency },
+    #[error("the totals of account {account_id} have no room for this amount")]
+    TotalOverflow { account_id: AccountId },
+    #[error("account {account_id} would fall below its minimum balance")]
+    InsufficientFunds { account_id: AccountId },
+    #[error("the reference `{external_ref}` is that of entry {entry_id}, which has other content")]
+    ExternalRefTaken { external_ref: ExternalRef, entry_id: EntryId },
+    #[error("there is no entry {entry_id}")]
+    EntryNotFound { entry_id: EntryId },
+    #[error("entry {entry_id} was reversed by {reversed_by} already")]
+    EntryAlreadyReversed { entry_id: EntryId, reversed_by: EntryId },
+    #[error("entry {entry_id} is itself a reversal; post a new entry instead")]
+    ReversalIsFinal { entry_id: EntryId },
+}
+
+/// Who has to act on a rejection, which decides the HTTP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectionClass {
+    /// Unknown, or not the caller's: 404.
+    NotFound,
+    /// The state forbids it: 409.
+    Conflict,
+    /// It can never be carried out as it stands: 422.
+    Invalid,
+}
+
+impl Rejection {
+    /// The name that programs go by; stable.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::MerchantIdTaken { .. } => "merchant-id-taken",
+            Self::MerchantNotFound { .. } => "merchant-not-found",
+            Self::RoleNeedsMerchant { .. } => "role-owner-mismatch",
+            Self::ApiKeyIdTaken { .. } => "api-key-id-taken",
+            Self::ApiKeyNotFound { .. } => "api-key-not-found",
+            Self::AccountCodeTaken { .. } => "account-code-taken",
+            Self::AccountNotFound { .. } => "account-not-found",
+            Self::AccountStatus { status, .. } => match status {
+                AccountStatus::Open => "account-open",
+                AccountStatus::Frozen => "account-frozen",
+                AccountStatus::Closed => "account-closed",
+            },
+            Self::BalanceNotZero { .. } => "balance-not-zero",
+            Self::CurrencyMismatch { .. } => "currency-mismatch",
+            Self::TotalOverflow { .. } => "total-overflow",
+            Self::InsufficientFunds { .. } => "insufficient-funds",
+            Self::ExternalRefTaken { .. } => "external-ref-taken",
+            Self::EntryNotFound { .. } => "entry-not-found",
+            Self::EntryAlreadyReversed { .. } => "entry-already-reversed",
+            Self::ReversalIsFinal { .. } => "reversal-is-final",
+        }
+    }
+
+    /// Who has to act.
+    pub const fn class(&self) -> RejectionClass {
+        match self {
+            Self::MerchantNotFound { .. }
+            | Self::ApiKeyNotFound { .. }
+            | Self::AccountNotFound { .. }
+            | Self::EntryNotFound { .. } => RejectionClass::NotFound,
+            Self::MerchantIdTaken { .. }
+            | Self::ApiKeyIdTaken { .. }
+            | Self::AccountCodeTaken { .. }
+            | Self::AccountStatus { .. }
+            | Self::BalanceNotZero { .. }
+            | Self::InsufficientFunds { .. }
+            | Self::ExternalRefTaken { .. }
+            | Self::EntryAlreadyReversed { .. }
+            | Self::ReversalIsFinal { .. } => RejectionClass::Conflict,
+            Self::RoleNeedsMerchant { .. }
+            | Self::CurrencyMismatch { .. }
+            | Self::TotalOverflow { .. } => RejectionClass::Invalid,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Streams: the events of one aggregate, numbered from 1 without gaps.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::ids::{AccountId, ApiKeyId, MerchantId};
+use crate::ledger::ExternalRef;
+
+/// The number of an event in its stream, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StreamVersion(i64);
+
+impl StreamVersion {
+    /// The version of a stream's first event.
+    pub const FIRST: Self = Self(1);
+
+    /// From the number as stored.
+    pub const fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The number, as stored.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+
+    /// The version of the event after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for StreamVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of a stream: `<kind>-<what identifies the aggregate>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StreamId(String);
+
+impl StreamId {
+    /// What the names of ledger entries' streams start with.
+    pub const ENTRY_PREFIX: &'static str = "entry-";
+
+    /// A merchant's stream.
+    pub fn merchant(id: MerchantId) -> Self {
+        Self(format!("merchant-{id}"))
+    }
+
+    /// An API key's stream.
+    pub fn api_key(id: ApiKeyId) -> Self {
+        Self(format!("api_key-{id}"))
+    }
+
+    /// An account's stream: its opening, freezing and closing. What moves its balance is in entries.
+    pub fn account(id: AccountId) -> Self {
+        Self(format!("account-{id}"))
+    }
+
+    /// An entry's stream, `entry-<ledger>-<sha256(external_ref)>` in hex: as there is one first version
+    /// of a stream, there is one entry for a reference in a ledger, for ever.
+    pub fn entry(ledger: MerchantId, external_ref: &ExternalRef) -> Self {
+        let digest: [u8; 32] = Sha256::digest(external_ref.as_str().as_bytes()).into();
+        let mut text = String::with_capacity(102);
+        text.push_str(Self::ENTRY_PREFIX);
+        text.push_str(&ledger.to_string());
+        text.push('-');
+        for byte in digest {
+            for nibble in [byte >> 4, byte & 0b1111] {
+                text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+            }
+        }
+        Self(text)
+    }
+
+    /// A name read from the log.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

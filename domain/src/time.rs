@@ -1,0 +1,93 @@
+//! Points in time, in whole microseconds, UTC.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A point in time: microseconds since 1970-01-01T00:00:00Z.
+///
+/// Whole microseconds because that is what Postgres keeps: a time read back equals the one written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From microseconds since the epoch.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// From a date and time of any offset; what is finer than a microsecond is cut off.
+    /// Times outside the years −290,000 to 290,000 are clamped to them.
+    pub fn from_datetime(datetime: OffsetDateTime) -> Self {
+        let micros = datetime.unix_timestamp_nanos().div_euclid(1_000);
+        let clamped = micros.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+        Self(i64::try_from(clamped).unwrap_or(i64::MAX))
+    }
+
+    /// As a UTC date and time; clamped to the years −9999 to 9999.
+    pub fn datetime(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 with exactly six decimals, so that texts sort as the times do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.datetime();
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            at.year(),
+            u8::from(at.month()),
+            at.day(),
+            at.hour(),
+            at.minute(),
+            at.second(),
+            at.microsecond()
+        )
+    }
+}
+
+impl std::str::FromStr for Timestamp {
+    type Err = time::error::Parse;
+
+    /// Reads RFC 3339 with any offset.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        OffsetDateTime::parse(text, &Rfc3339).map(Self::from_datetime)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_cut_to_microseconds_and_survives_its_text() {
+        let at: Timestamp = "2026-11-21T03:33:38.123456789+02:00".parse().unwrap();
+        assert_eq!(at.to_string(), "2026-11-21T01:33:38.123456Z");
+        assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
+        let early = Timestamp::from_micros(-1);
+        assert_eq!(early.to_string(), "1969-12-31T23:59:59.999999Z");
+    }
+}

@@ -1,0 +1,51 @@
+//! What this process knows of its own fitness to write.
+
+use std::error::Error;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether commands can be taken, and if not, why.
+#[derive(Debug, Default)]
+pub struct Health {
+    database_down: AtomicBool,
+    reason: Mutex<Option<String>>,
+    unreadable: Mutex<Option<String>>,
+}
+
+impl Health {
+    /// Why the log cannot be written now; `None` when it can.
+    pub fn trouble(&self) -> Option<String> {
+        let text = |slot: &Mutex<Option<String>>| slot.lock().map_or(None, |text| text.clone());
+        text(&self.unreadable).or_else(|| text(&self.reason))
+    }
+
+    pub(crate) fn database_up(&self) {
+        if self.database_down.swap(false, Ordering::Relaxed) {
+            tracing::info!("the log's database is back");
+        }
+        set(&self.reason, None);
+    }
+
+    /// Logged once, when it goes; it may be tried many times while it is away.
+    pub(crate) fn database_down(&self, error: &(dyn Error + 'static)) {
+        if !self.database_down.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error, "the log's database is away");
+            metrics::counter!("runut_database_lost_total").increment(1);
+        }
+        set(&self.reason, Some(format!("the log's database is away: {error}")));
+    }
+
+    pub(crate) fn log_readable(&self) {
+        set(&self.unreadable, None);
+    }
+
+    pub(crate) fn log_unreadable(&self, error: &(dyn Error + 'static)) {
+        set(&self.unreadable, Some(error.to_string()));
+    }
+}
+
+fn set(slot: &Mutex<Option<String>>, text: Option<String>) {
+    if let Ok(mut slot) = slot.lock() {
+        *slot = text;
+    }
+}

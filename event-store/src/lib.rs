@@ -1,0 +1,38 @@
+//! The log: the one truth of Runut, in a Postgres table that is only ever appended to.
+//!
+//! [`EventStore::submit`] takes a [`Request`] and returns when everything its [`Answer`] says is durable.
+//! Behind it one [`Sequencer`] a process decides commands in batches and appends each batch with one
+//! statement that moves the head of the log from the position the batch was decided at, so that several
+//! processes may write to one log without locks or a leader. [`mirror`] copies the log to JetStream;
+//! [`mod@log`] reads it.
+//!
+//! **Architecture Invariant:** this is the only crate that writes to `events`.
+
+mod clock;
+mod health;
+pub mod log;
+pub mod mirror;
+mod request;
+mod sequencer;
+mod store;
+
+use std::time::Duration;
+
+pub use clock::{Clock, IdSource, RandomIds, SystemClock};
+pub use health::Health;
+pub use request::{
+    Answer, AnswerFn, NewAnswer, Origin, Request, RequestKey, RequestPart, SubmitError,
+};
+pub use sequencer::{APPEND, Sequencer};
+pub use store::{EventStore, StoreOptions};
+
+/// The most data an event may have, in bytes: a page of events stays small, and so does a message.
+pub const EVENT_DATA_BYTES_MAX: usize = 256 * 1024;
+/// The most commands of a batch. Larger ones gain nothing and make the first wait for the last.
+pub const BATCH_COMMANDS_MAX: usize = 512;
+/// About the most data, metadata and answers of a batch, in bytes.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most commands that wait for a batch: at 20,000/s a fifth of a second's.
+pub const QUEUE_COMMANDS_MAX: usize = 4_096;
+/// How long a caller waits for its answer.
+pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,16 @@
+//! The log as it lies in Postgres: its rows, how they are hashed, read and connected to.
+
+mod connect;
+mod leaf_hash;
+mod position;
+mod read;
+mod recorded_event;
+
+pub use connect::{ConnectError, Durability, SCHEMA_VERSION, connect, connect_options};
+pub(crate) use leaf_hash::Leaf;
+pub use leaf_hash::LeafHash;
+pub use position::{LOG_ID, Position};
+pub use read::{
+    EVENTS_PAGE_MAX, Head, StreamPage, event_by_id, events_after, head, log_page, stream_page,
+};
+pub use recorded_event::{EventMetadata, RecordedEvent};

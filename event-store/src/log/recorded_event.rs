@@ -1,0 +1,110 @@
+//! An event as it was recorded.
+
+use domain::{DecodeError, Event, MerchantId, StreamId, StreamVersion, Timestamp};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::leaf_hash::{Leaf, LeafHash};
+use super::position::Position;
+
+/// Where an event came from: the request that led to it. Stored with the event, for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EventMetadata {
+    /// Who asked: an API key's id, or the name of a part of the platform.
+    pub actor: String,
+    /// What ties together all that one request led to.
+    pub correlation_id: String,
+    /// The W3C trace context of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The request's idempotency key, so that keys can be rebuilt from the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// Whose key it is, where that is not the event's merchant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_owner: Option<MerchantId>,
+    /// SHA-256 of the request, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+/// A row of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Its number in the log.
+    pub position: Position,
+    /// Its stream.
+    pub stream_id: StreamId,
+    /// Its number in its stream.
+    pub version: StreamVersion,
+    /// Its own UUID.
+    pub event_id: Uuid,
+    /// What kind of event it is.
+    pub event_type: String,
+    /// The version of its data's shape.
+    pub schema_version: i16,
+    /// The merchant it concerns.
+    pub merchant_id: MerchantId,
+    /// Its data: the exact JSON bytes as stored.
+    pub data: String,
+    /// Its [`EventMetadata`]: the exact JSON bytes as stored.
+    pub metadata: String,
+    /// When it was recorded; never falls with position.
+    pub recorded_at: Timestamp,
+    /// The stored hash of the row; [`RecordedEvent::computed_hash`] says what it should be.
+    pub leaf_hash: LeafHash,
+}
+
+impl RecordedEvent {
+    /// The columns, in the order that [`RecordedEvent::from_row`] reads them.
+    pub(crate) const COLUMNS: &'static str = "position, stream_id, version, event_id, event_type, \
+        schema_version, merchant_id, data::text, metadata::text, recorded_at, leaf_hash";
+
+    /// What happened.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where this program does not know the type or version, or the data is damaged.
+    pub fn decode(&self) -> Result<Event, DecodeError> {
+        Event::decode(&self.event_type, self.schema_version, &self.data)
+    }
+
+    /// The hash that the row's columns have now.
+    pub fn computed_hash(&self) -> LeafHash {
+        Leaf {
+            position: self.position,
+            stream_id: self.stream_id.as_str(),
+            version: self.version.number(),
+            event_id: self.event_id,
+            event_type: &self.event_type,
+            schema_version: self.schema_version,
+            merchant_id: self.merchant_id,
+            data: &self.data,
+            metadata: &self.metadata,
+            recorded_at: self.recorded_at,
+        }
+        .hash()
+    }
+
+    /// Reads a row of [`RecordedEvent::COLUMNS`].
+    pub(crate) fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let hash: &[u8] = row.try_get(10)?;
+        let leaf_hash = LeafHash::from_bytes(hash)
+            .ok_or_else(|| sqlx::Error::Decode("a leaf hash has 32 bytes".into()))?;
+        Ok(Self {
+            position: Position::from_number(row.try_get(0)?),
+            stream_id: StreamId::from_stored(row.try_get(1)?),
+            version: StreamVersion::from_number(row.try_get(2)?),
+            event_id: row.try_get(3)?,
+            event_type: row.try_get(4)?,
+            schema_version: row.try_get(5)?,
+            merchant_id: MerchantId::from_uuid(row.try_get(6)?),
+            data: row.try_get(7)?,
+            metadata: row.try_get(8)?,
+            recorded_at: Timestamp::from_datetime(row.try_get::<OffsetDateTime, _>(9)?),
+            leaf_hash,
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! Following the head when another process moved it.
+
+use std::sync::Arc;
+
+use super::Sequencer;
+use super::tail::Committed;
+use crate::log::{self, EVENTS_PAGE_MAX, Head, RecordedEvent};
+
+/// The most events followed at a time; beyond that it is quicker to forget and load again.
+const CATCH_UP_EVENTS_MAX: i64 = 50_000;
+
+/// Why the head cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CatchUpError {
+    #[error("the log cannot be read")]
+    Read(#[from] sqlx::Error),
+    #[error("the log holds an event that this program cannot read, at position {position}")]
+    Decode {
+        position: i64,
+        #[source]
+        source: domain::DecodeError,
+    },
+    #[error(
+        "the log ends at {found}, this process has seen {seen}: an older database was restored"
+    )]
+    HeadFell { seen: i64, found: i64 },
+    #[error("the database is away")]
+    Disconnected,
+}
+
+impl Sequencer {
+    /// Looks whether the head moved, and follows it.
+    pub(super) async fn follow(&mut self) {
+        match self.catch_up().await {
+            Ok(()) => self.health.log_readable(),
+            Err(error) => self.follow_failed(&error),
+        }
+    }
+
+    pub(super) fn follow_failed(&mut self, error: &CatchUpError) {
+        match error {
+            CatchUpError::Read(source) => self.disconnected(source),
+            // `connected` has said so already.
+            CatchUpError::Disconnected => {}
+            CatchUpError::Decode { .. } | CatchUpError::HeadFell { .. } => {
+                self.health.log_unreadable(error);
+            }
+        }
+    }
+
+    /// Folds what others appended into the cached states, up to the head as it is now.
+    pub(super) async fn catch_up(&mut self) -> Result<(), CatchUpError> {
+        let seen = self.state.head.position;
+        let db = self.connected().await.ok_or(CatchUpError::Disconnected)?;
+        let head = log::head(&mut *db).await?;
+        if head.position < seen {
+            self.forget();
+            let (seen, found) = (seen.number(), head.position.number());
+            return Err(CatchUpError::HeadFell { seen, found });
+        }
+        if head.position.since(seen) > CATCH_UP_EVENTS_MAX {
+            self.forget();
+            self.move_to(head);
+            return Ok(());
+        }
+        while self.state.head.position < head.position {
+            let after = self.state.head.position;
+            let db = self.state.db.as_mut().ok_or(CatchUpError::Disconnected)?;
+            let page = log::events_after(db, after, EVENTS_PAGE_MAX).await?;
+            if page.is_empty() {
+                break;
+            }
+            metrics::counter!("runut_events_followed_total")
+                .increment(u64::try_from(page.len()).unwrap_or(0));
+            for event in page {
+                self.fold_foreign(&event)?;
+            }
+        }
+        // Rejections of other processes move the head's time, not its position.
+        self.state.head.recorded_at = self.state.head.recorded_at.max(head.recorded_at);
+        self.publish_head();
+        Ok(())
+    }
+
+    fn fold_foreign(&mut self, recorded: &RecordedEvent) -> Result<(), CatchUpError> {
+        let position = recorded.position;
+        let event = recorded
+            .decode()
+            .map_err(|source| CatchUpError::Decode { position: position.number(), source })?;
+        let changes = event.changes(&recorded.stream_id);
+        let committed = Arc::new(Committed {
+            position,
+            stream: recorded.stream_id.clone(),
+            version: recorded.version,
+            recorded_at: recorded.recorded_at,
+            event,
+            changes,
+        });
+        for key in &committed.changes {
+            self.cache.advance(key, position, |state| committed.apply(key, state));
+        }
+        self.state.tail.push(committed);
+        self.state.head = Head { position, recorded_at: recorded.recorded_at };
+        Ok(())
+    }
+
+    fn move_to(&mut self, head: Head) {
+        self.state.head = head;
+        self.publish_head();
+    }
+}

@@ -1,0 +1,103 @@
+//! Answers under their idempotency keys: the recent ones in memory, all of them in Postgres.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use domain::MerchantId;
+use sqlx::postgres::PgRow;
+use sqlx::{PgExecutor, Row};
+use uuid::Uuid;
+
+use crate::log::{LOG_ID, Position};
+use crate::request::{Answer, RequestKey, SubmitError};
+
+/// The most answers in memory: at about 500 bytes each, 30 MB. Older ones are found by the index.
+const KNOWN_ANSWERS_MAX: usize = 65_536;
+
+/// A key's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownAnswer {
+    fingerprint: [u8; 32],
+    answer: Option<Answer>,
+}
+
+impl KnownAnswer {
+    pub(super) fn new(fingerprint: [u8; 32], answer: Option<Answer>) -> Self {
+        Self { fingerprint, answer: answer.map(|answer| Answer { replayed: true, ..answer }) }
+    }
+
+    /// What a request with this key and `fingerprint` gets; `None` while the first one is under way.
+    pub(crate) fn replay(&self, fingerprint: &[u8; 32]) -> Result<Option<Answer>, SubmitError> {
+        if self.fingerprint == *fingerprint {
+            Ok(self.answer.clone())
+        } else {
+            Err(SubmitError::KeyReused)
+        }
+    }
+}
+
+/// The recent answers of this process, first in first out.
+#[derive(Debug, Default)]
+pub(super) struct KnownAnswers {
+    by_key: HashMap<Arc<(MerchantId, String)>, KnownAnswer>,
+    order: VecDeque<Arc<(MerchantId, String)>>,
+}
+
+impl KnownAnswers {
+    pub(super) fn get(&self, key: &RequestKey) -> Option<&KnownAnswer> {
+        self.by_key.get(&(key.owner, key.key.clone()))
+    }
+
+    pub(super) fn insert(&mut self, owner: MerchantId, key: String, known: KnownAnswer) {
+        let key = Arc::new((owner, key));
+        if self.by_key.insert(Arc::clone(&key), known).is_none() {
+            self.order.push_back(key);
+        }
+        while self.order.len() > KNOWN_ANSWERS_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.by_key.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// Reads the rows of `keys`, those that exist.
+pub(crate) async fn look_up(
+    db: impl PgExecutor<'_>,
+    keys: &[(MerchantId, String)],
+) -> Result<Vec<(MerchantId, String, KnownAnswer)>, sqlx::Error> {
+    let owners: Vec<Uuid> = keys.iter().map(|(owner, _)| owner.uuid()).collect();
+    let texts: Vec<&str> = keys.iter().map(|(_, key)| key.as_str()).collect();
+    let rows = sqlx::query(
+        "select i.merchant_id, i.key, i.fingerprint, i.status, i.resource_id, i.response, i.position
+         from unnest($2::uuid[], $3::text[]) as k (merchant_id, key)
+         join idempotency_keys i
+           on i.log_id = $1 and i.merchant_id = k.merchant_id and i.key = k.key",
+    )
+    .bind(LOG_ID)
+    .bind(owners)
+    .bind(texts)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(known_answer).collect()
+}
+
+fn known_answer(row: &PgRow) -> Result<(MerchantId, String, KnownAnswer), sqlx::Error> {
+    let fingerprint: &[u8] = row.try_get(2)?;
+    let fingerprint = fingerprint
+        .try_into()
+        .map_err(|_| sqlx::Error::Decode("a fingerprint has 32 bytes".into()))?;
+    let response: Option<String> = row.try_get(5)?;
+    let answer = match response {
+        Some(body) => Some(Answer {
+            status: u16::try_from(row.try_get::<i16, _>(3)?).unwrap_or(500),
+            resource_id: row.try_get(4)?,
+            body: body.into(),
+            position: Position::from_number(row.try_get(6)?),
+            replayed: true,
+        }),
+        None => None,
+    };
+    let owner = MerchantId::from_uuid(row.try_get(0)?);
+    Ok((owner, row.try_get(1)?, KnownAnswer::new(fingerprint, answer)))
+}

@@ -1,0 +1,108 @@
+//! Loading states from the log: each folded from its stream, with the head it was read at.
+
+use std::collections::HashMap;
+
+use domain::{Event, State, StateKey, StreamId, StreamVersion, Timestamp};
+use sqlx::postgres::PgRow;
+use sqlx::{PgExecutor, Row};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::cache::Versioned;
+use crate::log::{LOG_ID, Position};
+
+/// A state as the log had it.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) key: StateKey,
+    pub(crate) versioned: Versioned,
+}
+
+/// Why states could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error("the log cannot be read")]
+    Read(#[from] sqlx::Error),
+    #[error("the log holds an event that this program cannot read")]
+    Decode(#[from] domain::DecodeError),
+}
+
+/// One statement, so that head, streams and balances are of one snapshot.
+const LOAD: &str = "
+    select h.position, k.ordinal, e.version, e.event_type, e.schema_version, e.data::text,
+           e.recorded_at, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending
+    from log_head h
+    cross join unnest($2::text[], $3::uuid[]) with ordinality as k (stream_id, account_id, ordinal)
+    left join events e on e.log_id = h.log_id and e.stream_id = k.stream_id
+    left join account_balances b on b.log_id = h.log_id and b.account_id = k.account_id
+    where h.log_id = $1
+    order by k.ordinal, e.version";
+
+/// Loads every state of `keys`, those that do not exist too.
+pub(crate) async fn load(
+    db: impl PgExecutor<'_>,
+    keys: Vec<StateKey>,
+) -> Result<Vec<Loaded>, LoadError> {
+    let streams: Vec<String> = keys.iter().map(|key| key.stream().as_str().to_owned()).collect();
+    let accounts: Vec<Option<Uuid>> = keys
+        .iter()
+        .map(|key| match key {
+            StateKey::Account(id) => Some(id.uuid()),
+            StateKey::Merchant(_) | StateKey::ApiKey(_) | StateKey::Entry(_) => None,
+        })
+        .collect();
+    let rows = sqlx::query(LOAD).bind(LOG_ID).bind(streams).bind(accounts).fetch_all(db).await?;
+    let mut states: HashMap<usize, State> = HashMap::new();
+    let mut head = Position::START;
+    for row in &rows {
+        head = Position::from_number(row.try_get(0)?);
+        let ordinal: i64 = row.try_get(1)?;
+        let index = usize::try_from(ordinal - 1).unwrap_or(usize::MAX);
+        let (Some(key), Some((event, version, recorded_at))) = (keys.get(index), event(row)?)
+        else {
+            continue;
+        };
+        let folded = State::evolve(key, states.remove(&index), &event, version, recorded_at);
+        if let Some(state) = folded {
+            states.insert(index, with_totals(state, row)?);
+        }
+    }
+    Ok(keys
+        .into_iter()
+        .enumerate()
+        .map(|(index, key)| {
+            let versioned = Versioned { state: states.remove(&index), at: head };
+            Loaded { key, versioned }
+        })
+        .collect())
+}
+
+fn event(row: &PgRow) -> Result<Option<(Event, StreamVersion, Timestamp)>, LoadError> {
+    let Some(version) = row.try_get::<Option<i64>, _>(2)? else { return Ok(None) };
+    let event = Event::decode(row.try_get(3)?, row.try_get(4)?, row.try_get(5)?)?;
+    let recorded_at = Timestamp::from_datetime(row.try_get::<OffsetDateTime, _>(6)?);
+    Ok(Some((event, StreamVersion::from_number(version), recorded_at)))
+}
+
+/// An account's totals come from its balance row, which the append keeps current.
+fn with_totals(state: State, row: &PgRow) -> Result<State, LoadError> {
+    match state {
+        State::Account(mut account) => {
+            if let Some(debits_posted) = row.try_get::<Option<i64>, _>(7)? {
+                account.totals = domain::accounts::Totals {
+                    debits_posted,
+                    credits_posted: row.try_get(8)?,
+                    debits_pending: row.try_get(9)?,
+                    credits_pending: row.try_get(10)?,
+                };
+            }
+            Ok(State::Account(account))
+        }
+        State::Merchant(_) | State::ApiKey(_) | State::Entry(_) => Ok(state),
+    }
+}
+
+/// The key of the entry that would be in `stream`.
+pub(super) fn entry_key(stream: &StreamId) -> StateKey {
+    StateKey::Entry(stream.clone())
+}

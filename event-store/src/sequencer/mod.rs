@@ -1,0 +1,175 @@
+//! The sequencer: decisions are made where the order is made.
+//!
+//! It drains its queue into a batch, decides the batch over the committed states, and appends it with one
+//! statement that moves the head from where the batch was decided. The next batch collects meanwhile and
+//! is decided after this one is resolved.
+
+mod append;
+mod cache;
+mod catch_up;
+mod collect;
+mod known_answers;
+mod load;
+mod overlay;
+mod pending;
+mod plan;
+mod resolve;
+mod tail;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use append::APPEND;
+pub(crate) use cache::StateCache;
+pub(crate) use known_answers::look_up;
+pub(crate) use load::{LoadError, Loaded, load};
+pub(crate) use pending::{Pending, Reply};
+
+use self::cache::{CACHED_STATES_MAX, Versioned};
+use self::known_answers::KnownAnswers;
+use self::tail::Tail;
+use crate::clock::Clock;
+use crate::health::Health;
+use crate::log::{self, Head, Position};
+
+/// How often an idle sequencer looks whether another process moved the head: revocations must act
+/// everywhere within a second, and states must not grow stale.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
+/// How long it waits before it tries a lost database again, at first and at most.
+const RECONNECT_FIRST: Duration = Duration::from_millis(20);
+const RECONNECT_MAX: Duration = Duration::from_millis(500);
+
+/// What the sequencer is asked.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Decide and append.
+    Command(Box<Pending>),
+    /// Keep states that were loaded for reading, so that the next reader finds them.
+    Keep(Vec<Loaded>, oneshot::Sender<()>),
+}
+
+/// The one writer of this process. Made by [`crate::EventStore::open`]; does nothing until it is run.
+#[derive(Debug)]
+pub struct Sequencer {
+    pub(crate) options: PgConnectOptions,
+    pub(crate) queue: mpsc::Receiver<Work>,
+    pub(crate) cache: Arc<StateCache>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) head_sender: watch::Sender<Position>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) state: Writer,
+}
+
+/// What only the sequencer itself touches.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    db: Option<PgConnection>,
+    head: Head,
+    tail: Tail,
+    known: KnownAnswers,
+    last_batch: usize,
+    contention: resolve::Contention,
+}
+
+impl Writer {
+    pub(crate) fn at(db: PgConnection, head: Head) -> Self {
+        Self {
+            db: Some(db),
+            head,
+            tail: Tail::default(),
+            known: KnownAnswers::default(),
+            last_batch: 0,
+            contention: resolve::Contention::default(),
+        }
+    }
+}
+
+impl Sequencer {
+    /// Runs until `shutdown`, then finishes what was accepted before it and ends.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut follow = tokio::time::interval(FOLLOW_INTERVAL);
+        follow.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                work = self.queue.recv() => match work {
+                    Some(work) => self.turn(work).await,
+                    None => break,
+                },
+                _ = follow.tick() => self.follow().await,
+                () = shutdown.cancelled() => break,
+            }
+        }
+        self.queue.close();
+        while let Ok(work) = self.queue.try_recv() {
+            self.turn(work).await;
+        }
+        tracing::info!(position = self.state.head.position.number(), "the sequencer stopped");
+    }
+
+    /// One batch, from the first thing that waits.
+    async fn turn(&mut self, first: Work) {
+        let batch = self.collect(first).await;
+        self.state.last_batch = batch.len();
+        self.resolve(batch).await;
+        self.cache.evict_to(CACHED_STATES_MAX);
+    }
+
+    /// Takes a loaded state into the cache, if it is not there; whether it could be brought up to the head.
+    fn admit(&mut self, loaded: Loaded) -> bool {
+        if self.cache.contains(&loaded.key) {
+            return true;
+        }
+        let Loaded { key, versioned } = loaded;
+        match self.state.tail.bring_up(&key, versioned, self.state.head.position) {
+            Some(current) => {
+                self.cache.insert(key, current);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A connection, if there is one or it can be made now.
+    async fn connected(&mut self) -> Option<&mut PgConnection> {
+        if self.state.db.is_none() {
+            match log::connect(&self.options).await {
+                Ok(db) => {
+                    self.state.db = Some(db);
+                    self.health.database_up();
+                }
+                Err(error) => {
+                    self.health.database_down(&error);
+                    return None;
+                }
+            }
+        }
+        self.state.db.as_mut()
+    }
+
+    /// Drops the connection after an error on it.
+    fn disconnected(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.state.db = None;
+        self.health.database_down(error);
+    }
+
+    /// Forgets everything that is not in Postgres.
+    fn forget(&mut self) {
+        self.cache.clear();
+        self.state.tail.clear();
+    }
+
+    fn publish_head(&self) {
+        self.head_sender.send_replace(self.state.head.position);
+    }
+
+    /// A state as read by the sequencer itself.
+    fn keep(&self, loaded: Loaded) {
+        let Loaded { key, versioned: Versioned { state, at } } = loaded;
+        self.cache.insert(key, Versioned { state, at });
+    }
+}

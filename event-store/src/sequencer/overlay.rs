@@ -1,0 +1,110 @@
+//! The overlay of a batch: what its commands have decided so far, over the committed states.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::{AccountId, NewEvent, State, StateKey, States, StreamId, Timestamp};
+
+use super::cache::StateCache;
+use super::tail::Committed;
+use crate::log::Position;
+
+#[derive(Debug)]
+struct Slot {
+    state: Option<State>,
+    changed: bool,
+}
+
+/// Committed on success, dropped on any other outcome.
+#[derive(Debug)]
+pub(super) struct Overlay<'cache> {
+    cache: &'cache StateCache,
+    slots: HashMap<StateKey, Slot>,
+    events: Vec<Arc<Committed>>,
+    claims: HashMap<StreamId, usize>,
+    touched: HashMap<AccountId, Position>,
+}
+
+/// What an overlay becomes when its batch is committed.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) events: Vec<Arc<Committed>>,
+    pub(super) states: Vec<(StateKey, Option<State>)>,
+}
+
+impl<'cache> Overlay<'cache> {
+    pub(super) fn over(cache: &'cache StateCache) -> Self {
+        Self {
+            cache,
+            slots: HashMap::new(),
+            events: Vec::new(),
+            claims: HashMap::new(),
+            touched: HashMap::new(),
+        }
+    }
+
+    /// Brings the committed state under `key` within reach; whether it is known at all.
+    pub(super) fn reach(&mut self, key: &StateKey) -> bool {
+        if self.slots.contains_key(key) {
+            return true;
+        }
+        let Some(versioned) = self.cache.get(key) else { return false };
+        self.slots.insert(key.clone(), Slot { state: versioned.state, changed: false });
+        true
+    }
+
+    /// Brings within reach what is known of a stream that a command claims as new: an entry of this very
+    /// batch, or one that was looked up after the log refused the claim.
+    pub(super) fn reach_claim(&mut self, stream: &StreamId) {
+        let key = super::load::entry_key(stream);
+        if self.reach(&key) {
+            return;
+        }
+        if let Some(index) = self.claims.get(stream) {
+            let state = self.events[*index].apply(&key, None);
+            self.slots.insert(key, Slot { state, changed: true });
+        }
+    }
+
+    /// Folds a decided event, which will be at `position`.
+    pub(super) fn fold(&mut self, new: NewEvent, position: Position, recorded_at: Timestamp) {
+        let NewEvent { stream, version, event, .. } = new;
+        let changes = event.changes(&stream);
+        let committed = Committed { position, stream, version, recorded_at, event, changes };
+        for key in &committed.changes {
+            self.reach(key);
+            if let Some(slot) = self.slots.get_mut(key) {
+                slot.state = committed.apply(key, slot.state.take());
+                slot.changed = true;
+            }
+        }
+        if let domain::Event::EntryPosted(posted) = &committed.event {
+            self.claims.insert(committed.stream.clone(), self.events.len());
+            for posting in &posted.postings {
+                self.touched.insert(posting.account_id, position);
+            }
+        }
+        self.events.push(Arc::new(committed));
+    }
+
+    /// The accounts that entries of this batch moved, with the last position that did.
+    pub(super) fn touched(&self) -> impl Iterator<Item = (&domain::accounts::Account, Position)> {
+        self.touched.iter().filter_map(|(id, position)| Some((self.account(*id)?, *position)))
+    }
+
+    pub(super) fn into_changes(self) -> Changes {
+        let states = self
+            .slots
+            .into_iter()
+            .filter(|(_, slot)| slot.changed)
+            .map(|(key, slot)| (key, slot.state))
+            .collect();
+        Changes { events: self.events, states }
+    }
+}
+
+impl States for Overlay<'_> {
+    fn state(&self, key: &StateKey) -> Option<&State> {
+        self.slots.get(key)?.state.as_ref()
+    }
+}

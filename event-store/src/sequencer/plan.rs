@@ -1,0 +1,351 @@
+//! Deciding a batch: every command in order, over an overlay, into the rows of one statement.
+
+use std::collections::HashMap;
+
+use domain::{Decision, MerchantId, NewEvent, StateKey, StreamId, Timestamp};
+use uuid::Uuid;
+
+use super::cache::StateCache;
+use super::known_answers::{KnownAnswer, KnownAnswers};
+use super::overlay::{Changes, Overlay};
+use super::pending::Pending;
+use crate::log::{EventMetadata, Head, Leaf, LeafHash, Position};
+use crate::request::{Answer, NewAnswer, RequestKey, RequestPart, SubmitError};
+use crate::{BATCH_BYTES_MAX, EVENT_DATA_BYTES_MAX};
+
+/// What becomes of one command of the batch.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Answered once the batch is committed.
+    Decided(Answer),
+    /// Answered once the batch is committed, since it too rests on the state: the stored answer.
+    Replayed(Answer),
+    /// Another process or an earlier append claimed the key and has not answered yet.
+    InProgress,
+    /// No answer; nothing of it is in the batch.
+    Failed(SubmitError),
+    /// A state it needs is not at hand any more.
+    Missing,
+    /// The batch is full; it comes first in the next one.
+    Postponed,
+}
+
+/// The columns of `events`.
+#[derive(Debug, Default)]
+pub(super) struct EventRows {
+    pub(super) positions: Vec<i64>,
+    pub(super) streams: Vec<String>,
+    pub(super) versions: Vec<i64>,
+    pub(super) ids: Vec<Uuid>,
+    pub(super) types: Vec<&'static str>,
+    pub(super) schema_versions: Vec<i16>,
+    pub(super) merchants: Vec<Uuid>,
+    pub(super) data: Vec<String>,
+    pub(super) metadata: Vec<String>,
+    pub(super) hashes: Vec<LeafHash>,
+}
+
+/// The columns of `idempotency_keys`.
+#[derive(Debug, Default)]
+pub(super) struct KeyRows {
+    pub(super) owners: Vec<Uuid>,
+    pub(super) keys: Vec<String>,
+    pub(super) fingerprints: Vec<[u8; 32]>,
+    pub(super) resources: Vec<String>,
+    pub(super) statuses: Vec<Option<i16>>,
+    pub(super) responses: Vec<Option<String>>,
+    pub(super) positions: Vec<i64>,
+}
+
+/// The columns of `account_balances`.
+#[derive(Debug, Default)]
+pub(super) struct BalanceRows {
+    pub(super) accounts: Vec<Uuid>,
+    pub(super) debits_posted: Vec<i64>,
+    pub(super) credits_posted: Vec<i64>,
+    pub(super) debits_pending: Vec<i64>,
+    pub(super) credits_pending: Vec<i64>,
+    pub(super) positions: Vec<i64>,
+}
+
+/// A decided batch.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) expected: Position,
+    pub(super) recorded_at: Timestamp,
+    pub(super) events: EventRows,
+    pub(super) claimed: KeyRows,
+    pub(super) answered: KeyRows,
+    pub(super) balances: BalanceRows,
+    pub(super) changes: Changes,
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) known: Vec<(MerchantId, String, KnownAnswer)>,
+}
+
+impl Plan {
+    /// Whether there is anything to write.
+    pub(super) fn writes(&self) -> bool {
+        !self.events.ids.is_empty()
+            || !self.claimed.keys.is_empty()
+            || !self.answered.keys.is_empty()
+    }
+
+    /// Whether an answer in it rests on the committed state and not on a stored answer alone.
+    pub(super) fn rests_on_state(&self) -> bool {
+        self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Decided(_)))
+    }
+
+    /// Whether a command of it claims a stream as new without having read it.
+    pub(super) fn claims_streams(&self) -> bool {
+        self.events.streams.iter().any(|stream| stream.starts_with(StreamId::ENTRY_PREFIX))
+    }
+
+    /// The position of the head once this is committed.
+    pub(super) fn new_head(&self) -> Head {
+        let last = self.events.positions.last().copied();
+        Head {
+            position: last.map_or(self.expected, Position::from_number),
+            recorded_at: self.recorded_at,
+        }
+    }
+}
+
+/// A key that an earlier command of the batch carries.
+struct SeenKey<'a> {
+    index: usize,
+    fingerprint: &'a [u8; 32],
+    /// Where its answer is in the plan's `known`; none where the command only claims the key.
+    known: Option<usize>,
+}
+
+/// Decides batches.
+struct Planner<'a> {
+    known: &'a KnownAnswers,
+    overlay: Overlay<'a>,
+    in_batch: HashMap<(MerchantId, &'a str), SeenKey<'a>>,
+    next: Position,
+    bytes: usize,
+    plan: Plan,
+}
+
+/// Decides every command of `batch` in order, from the committed states of `cache` at `head`.
+pub(super) fn plan(
+    batch: &[Pending],
+    head: Head,
+    now: Timestamp,
+    cache: &StateCache,
+    known: &KnownAnswers,
+) -> Plan {
+    let mut planner = Planner {
+        known,
+        overlay: Overlay::over(cache),
+        in_batch: HashMap::new(),
+        next: head.position.next(),
+        bytes: 0,
+        plan: Plan {
+            expected: head.position,
+            // Never falls with position, whatever the clocks of several processes say.
+            recorded_at: now.max(head.recorded_at),
+            events: EventRows::default(),
+            claimed: KeyRows::default(),
+            answered: KeyRows::default(),
+            balances: BalanceRows::default(),
+            changes: Changes::default(),
+            outcomes: Vec::with_capacity(batch.len()),
+            known: Vec::with_capacity(batch.len()),
+        },
+    };
+    for (index, pending) in batch.iter().enumerate() {
+        let outcome = planner.outcome(index, pending);
+        planner.plan.outcomes.push(outcome);
+    }
+    planner.finish()
+}
+
+impl<'a> Planner<'a> {
+    fn outcome(&mut self, index: usize, pending: &'a Pending) -> Outcome {
+        if self.bytes >= BATCH_BYTES_MAX {
+            return Outcome::Postponed;
+        }
+        if let Some(key) = &pending.request.key
+            && key.part != RequestPart::Last
+            && let Some(outcome) = self.repetition(key)
+        {
+            return outcome;
+        }
+        if !pending.reads.iter().all(|key| self.overlay.reach(key)) {
+            return Outcome::Missing;
+        }
+        if let Some(stream) = pending.request.command.claims() {
+            self.overlay.reach_claim(stream);
+        }
+        self.decide(index, pending)
+    }
+
+    /// What a request with a key gets that was seen before, in this batch or lately.
+    fn repetition(&self, key: &RequestKey) -> Option<Outcome> {
+        if let Some(known) = self.known.get(key) {
+            return Some(match known.replay(&key.fingerprint) {
+                Ok(Some(answer)) => Outcome::Replayed(answer),
+                Ok(None) => Outcome::InProgress,
+                Err(error) => Outcome::Failed(error),
+            });
+        }
+        let first = self.in_batch.get(&(key.owner, key.key.as_str()))?;
+        match &self.plan.outcomes[first.index] {
+            Outcome::Postponed => Some(Outcome::Postponed),
+            // Nothing came of the first one, so this one may try.
+            Outcome::Failed(_) | Outcome::Missing => None,
+            Outcome::Decided(_) | Outcome::Replayed(_) | Outcome::InProgress => {
+                if first.fingerprint != &key.fingerprint {
+                    return Some(Outcome::Failed(SubmitError::KeyReused));
+                }
+                let answer =
+                    first.known.map(|index| self.plan.known[index].2.replay(&key.fingerprint));
+                match answer {
+                    Some(Ok(Some(answer))) => Some(Outcome::Replayed(answer)),
+                    Some(Ok(None) | Err(_)) | None => Some(Outcome::InProgress),
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, index: usize, pending: &'a Pending) -> Outcome {
+        let decided = pending.request.command.decide(&self.overlay, &pending.context);
+        let answer = (pending.request.answer)(&decided, self.plan.recorded_at);
+        let final_answer = decided.is_err();
+        if let Ok(Decision::Append(events)) = decided {
+            let data: Vec<String> = events.iter().map(|new| new.event.to_json()).collect();
+            if let Some(large) = data.iter().find(|data| data.len() > EVENT_DATA_BYTES_MAX) {
+                return Outcome::Failed(SubmitError::EventTooLarge { bytes: large.len() });
+            }
+            for (new, data) in events.into_iter().zip(data) {
+                self.append(pending, new, data);
+            }
+        }
+        let position = Position::from_number(self.next.number() - 1);
+        let known = Answer {
+            status: answer.status,
+            resource_id: answer.resource_id.clone(),
+            body: answer.replay_body.as_deref().unwrap_or(&answer.body).into(),
+            position,
+            replayed: true,
+        };
+        if let Some(key) = &pending.request.key {
+            let known = self.store_key(key, &answer, known, final_answer);
+            let seen = SeenKey { index, fingerprint: &key.fingerprint, known };
+            self.in_batch.insert((key.owner, key.key.as_str()), seen);
+        }
+        let NewAnswer { status, resource_id, body, .. } = answer;
+        Outcome::Decided(Answer {
+            status,
+            resource_id,
+            body: body.into(),
+            position,
+            replayed: false,
+        })
+    }
+
+    fn append(&mut self, pending: &Pending, new: NewEvent, data: String) {
+        let position = self.next;
+        self.next = position.next();
+        let metadata = metadata(pending, new.merchant_id);
+        let event_type = new.event.event_type();
+        let leaf_hash = Leaf {
+            position,
+            stream_id: new.stream.as_str(),
+            version: new.version.number(),
+            event_id: new.event_id,
+            event_type,
+            schema_version: new.event.schema_version(),
+            merchant_id: new.merchant_id,
+            data: &data,
+            metadata: &metadata,
+            recorded_at: self.plan.recorded_at,
+        }
+        .hash();
+        let rows = &mut self.plan.events;
+        rows.positions.push(position.number());
+        rows.streams.push(new.stream.as_str().to_owned());
+        rows.versions.push(new.version.number());
+        rows.ids.push(new.event_id);
+        rows.types.push(event_type);
+        rows.schema_versions.push(new.event.schema_version());
+        rows.merchants.push(new.merchant_id.uuid());
+        self.bytes += data.len() + metadata.len();
+        rows.data.push(data);
+        rows.metadata.push(metadata);
+        rows.hashes.push(leaf_hash);
+        self.overlay.fold(new, position, self.plan.recorded_at);
+    }
+
+    /// Adds the key's row; where its answer is in `known`, if it has one already.
+    fn store_key(
+        &mut self,
+        key: &RequestKey,
+        answer: &NewAnswer,
+        known: Answer,
+        rejected: bool,
+    ) -> Option<usize> {
+        let answers = rejected || key.part != RequestPart::First;
+        let rows = match key.part {
+            RequestPart::Whole | RequestPart::First => &mut self.plan.claimed,
+            RequestPart::Last => &mut self.plan.answered,
+        };
+        rows.owners.push(key.owner.uuid());
+        rows.keys.push(key.key.clone());
+        rows.fingerprints.push(key.fingerprint);
+        rows.resources.push(answer.resource_id.clone());
+        rows.statuses.push(answers.then(|| i16::try_from(answer.status).unwrap_or(500)));
+        rows.responses.push(answers.then(|| known.body.to_string()));
+        rows.positions.push(known.position.number());
+        self.bytes += known.body.len() + key.key.len();
+        // A claim is not remembered: its row is the only place where the answer will appear.
+        answers.then(|| {
+            let known = KnownAnswer::new(key.fingerprint, Some(known));
+            self.plan.known.push((key.owner, key.key.clone(), known));
+            self.plan.known.len() - 1
+        })
+    }
+
+    fn finish(mut self) -> Plan {
+        let rows = &mut self.plan.balances;
+        for (account, position) in self.overlay.touched() {
+            rows.accounts.push(account.profile.id.uuid());
+            rows.debits_posted.push(account.totals.debits_posted);
+            rows.credits_posted.push(account.totals.credits_posted);
+            rows.debits_pending.push(account.totals.debits_pending);
+            rows.credits_pending.push(account.totals.credits_pending);
+            rows.positions.push(position.number());
+        }
+        self.plan.changes = self.overlay.into_changes();
+        self.plan
+    }
+}
+
+fn metadata(pending: &Pending, merchant: MerchantId) -> String {
+    let origin = &pending.request.origin;
+    let key = pending.request.key.as_ref();
+    let metadata = EventMetadata {
+        actor: origin.actor.clone(),
+        correlation_id: origin.correlation_id.clone(),
+        traceparent: origin.traceparent.clone(),
+        idempotency_key: key.map(|key| key.key.clone()),
+        idempotency_owner: key.map(|key| key.owner).filter(|owner| *owner != merchant),
+        fingerprint: key.map(|key| hex(&key.fingerprint)),
+    };
+    // A struct of texts, for which this cannot fail.
+    serde_json::to_string(&metadata)
+        .unwrap_or_else(|error| unreachable!("metadata is JSON: {error}"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0b1111)]).collect()
+}
+
+/// The keys that `pending` needs and that are not in `cache`.
+pub(super) fn missing(pending: &Pending, cache: &StateCache) -> Vec<StateKey> {
+    pending.reads.iter().filter(|key| !cache.contains(key)).cloned().collect()
+}

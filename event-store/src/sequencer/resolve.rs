@@ -1,0 +1,315 @@
+//! Resolving a batch: decide, append, and find out what became of it, whatever happens on the way.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use domain::MerchantId;
+
+use super::append::{Failure, append};
+use super::cache::Versioned;
+use super::catch_up::CatchUpError;
+use super::load::entry_key;
+use super::pending::{Pending, Reply};
+use super::plan::{Outcome, Plan, plan};
+use super::{RECONNECT_FIRST, RECONNECT_MAX, Sequencer};
+use crate::log;
+use crate::request::{RequestPart, SubmitError};
+
+/// How often a batch is looked up and decided again before the cache is dropped; each time the log told
+/// something new, so more than a few mean that something is wrong.
+const LOOK_UPS_MAX: u32 = 5;
+/// How often a batch makes the cache be dropped before it is treated as refused.
+const CACHE_DROPS_MAX: u32 = 2;
+/// How long other processes count as writing after their last append was seen.
+const CONTENTION_MEMORY: Duration = Duration::from_millis(500);
+/// The longest pause that lets another process have its turn.
+const COURTESY_MAX: Duration = Duration::from_millis(20);
+/// How long a statement may take before its connection counts as dead. More than the server's own bound.
+const STATEMENT_PATIENCE: Duration = Duration::from_secs(6);
+
+/// Several processes on one log. The one that just won has the next batch ready at once, the others first
+/// have to read what it wrote; without a pause it would win for ever. So after a commit, and only if
+/// others were seen writing lately, it waits about as long as they need to catch up.
+#[derive(Debug, Default)]
+pub(super) struct Contention {
+    last_seen: Option<Instant>,
+    catch_up: Duration,
+}
+
+impl Contention {
+    fn seen(&mut self, catch_up: Duration) {
+        self.last_seen = Some(Instant::now());
+        self.catch_up = (self.catch_up * 3 + catch_up) / 4;
+    }
+
+    fn courtesy(&self) -> Option<Duration> {
+        let recent = self.last_seen.is_some_and(|at| at.elapsed() < CONTENTION_MEMORY);
+        recent.then(|| (self.catch_up * 2).clamp(Duration::from_millis(1), COURTESY_MAX))
+    }
+}
+
+/// What sending a plan came to.
+enum Sent {
+    Committed,
+    HeadMoved,
+    Taken,
+    CacheWrong,
+    Refused,
+}
+
+/// What became of a group of commands.
+enum Resolution {
+    /// Everybody is answered, but these, which come first in the next batch.
+    Settled(Vec<Pending>),
+    /// The database refuses something in it.
+    Refused(Vec<Pending>),
+}
+
+impl Sequencer {
+    /// Resolves every command of the batch.
+    pub(super) async fn resolve(&mut self, batch: Vec<Pending>) {
+        let mut groups = vec![batch];
+        while let Some(group) = groups.pop() {
+            match self.resolve_group(group).await {
+                Resolution::Settled(postponed) if postponed.is_empty() => {}
+                Resolution::Settled(postponed) => groups.push(postponed),
+                Resolution::Refused(group) => split(group, &mut groups),
+            }
+        }
+    }
+
+    async fn resolve_group(&mut self, mut group: Vec<Pending>) -> Resolution {
+        let mut look_ups = 0;
+        let mut drops = 0;
+        loop {
+            group.retain(|pending| !pending.abandoned());
+            if group.is_empty() {
+                return Resolution::Settled(Vec::new());
+            }
+            let now = self.clock.now();
+            let planned = plan(&group, self.state.head, now, &self.cache, &self.state.known);
+            if !planned.writes() && !planned.rests_on_state() {
+                return Resolution::Settled(settle(group, planned.outcomes));
+            }
+            match self.send(&planned, &group).await {
+                Sent::Committed => {
+                    let outcomes = self.commit(planned);
+                    let postponed = settle(group, outcomes);
+                    self.pause_for_others().await;
+                    return Resolution::Settled(postponed);
+                }
+                Sent::HeadMoved => self.follow_moved_head().await,
+                Sent::Taken if look_ups < LOOK_UPS_MAX => {
+                    look_ups += 1;
+                    self.look_up_taken(&group).await;
+                }
+                Sent::Taken | Sent::CacheWrong if drops < CACHE_DROPS_MAX => {
+                    drops += 1;
+                    tracing::error!(
+                        "the log contradicts the cache; it is dropped and loaded again"
+                    );
+                    metrics::counter!("runut_cache_dropped_total").increment(1);
+                    self.forget();
+                    self.follow_moved_head().await;
+                    look_ups = 0;
+                }
+                Sent::Taken | Sent::CacheWrong | Sent::Refused => {
+                    return Resolution::Refused(group);
+                }
+            }
+        }
+    }
+
+    /// Sends the plan until it is known what became of it, over as many connections as it takes.
+    async fn send(&mut self, plan: &Plan, group: &[Pending]) -> Sent {
+        for pending in group {
+            pending.sent.store(true, Ordering::Release);
+        }
+        let mut in_doubt = false;
+        let mut pause = RECONNECT_FIRST;
+        loop {
+            let started = Instant::now();
+            let Some(db) = self.connected().await else {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RECONNECT_MAX);
+                continue;
+            };
+            let sent = tokio::time::timeout(STATEMENT_PATIENCE, append(db, plan)).await;
+            metrics::histogram!("runut_append_seconds").record(started.elapsed());
+            match sent {
+                Ok(Ok(true)) => return Sent::Committed,
+                Ok(Ok(false)) if in_doubt => match self.is_ours(plan).await {
+                    Some(true) => return Sent::Committed,
+                    Some(false) => return Sent::HeadMoved,
+                    None => {}
+                },
+                Ok(Ok(false)) => return Sent::HeadMoved,
+                Ok(Err(Failure::Taken)) => return Sent::Taken,
+                Ok(Err(Failure::CacheWrong(error))) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "unexpected conflict"
+                    );
+                    return Sent::CacheWrong;
+                }
+                Ok(Err(Failure::Refused(error))) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        commands = group.len(),
+                        "the log refuses a batch"
+                    );
+                    return Sent::Refused;
+                }
+                Ok(Err(Failure::Passing(error))) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "an append is repeated"
+                    );
+                    tokio::time::sleep(pause).await;
+                }
+                Ok(Err(Failure::Unknown(error))) => {
+                    in_doubt = true;
+                    self.disconnected(&error);
+                }
+                Err(elapsed) => {
+                    in_doubt = true;
+                    self.disconnected(&elapsed);
+                }
+            }
+        }
+    }
+
+    /// Whether what stands where the plan would have put its first event is that event: then an earlier
+    /// sending of it was committed after all. `None` if the log cannot be asked.
+    async fn is_ours(&mut self, plan: &Plan) -> Option<bool> {
+        // A plan without events moves no position; whether its keys are there is found by looking them up.
+        let Some(first) = plan.events.ids.first() else { return Some(false) };
+        let db = self.connected().await?;
+        match log::events_after(db, plan.expected, 1).await {
+            Ok(events) => Some(events.first().is_some_and(|event| event.event_id == *first)),
+            Err(error) => {
+                self.disconnected(&error);
+                None
+            }
+        }
+    }
+
+    /// Makes the batch part of what is known.
+    fn commit(&mut self, plan: Plan) -> Vec<Outcome> {
+        let head = plan.new_head();
+        let Plan { changes, known, outcomes, .. } = plan;
+        metrics::counter!("runut_events_appended_total")
+            .increment(u64::try_from(changes.events.len()).unwrap_or(0));
+        metrics::counter!("runut_batches_total").increment(1);
+        for (key, state) in changes.states {
+            self.cache.insert(key, Versioned { state, at: head.position });
+        }
+        for event in changes.events {
+            self.state.tail.push(event);
+        }
+        for (owner, key, answer) in known {
+            self.state.known.insert(owner, key, answer);
+        }
+        self.state.head = head;
+        self.publish_head();
+        outcomes
+    }
+
+    /// Reads what others appended; tries until the log can be read.
+    async fn follow_moved_head(&mut self) {
+        let started = Instant::now();
+        let mut pause = RECONNECT_FIRST;
+        while let Err(error) = self.catch_up().await {
+            self.follow_failed(&error);
+            if matches!(error, CatchUpError::Decode { .. } | CatchUpError::HeadFell { .. }) {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the head cannot be followed"
+                );
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RECONNECT_MAX);
+        }
+        self.health.log_readable();
+        metrics::counter!("runut_heads_lost_total").increment(1);
+        self.state.contention.seen(started.elapsed());
+    }
+
+    async fn pause_for_others(&mut self) {
+        if let Some(pause) = self.state.contention.courtesy() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Reads all keys and all claimed streams of the group: whichever was taken is known afterwards.
+    async fn look_up_taken(&mut self, group: &[Pending]) {
+        let keys: Vec<(MerchantId, String)> = group
+            .iter()
+            .filter_map(|pending| pending.request.key.as_ref())
+            .filter(|key| key.part != RequestPart::Last)
+            .map(|key| (key.owner, key.key.clone()))
+            .collect();
+        let streams = group.iter().filter_map(|pending| pending.request.command.claims());
+        let entries = streams.map(entry_key).collect();
+        // The taker may be another process whose events were not seen yet.
+        self.follow_moved_head().await;
+        let mut pause = RECONNECT_FIRST;
+        loop {
+            if let Some(db) = self.connected().await {
+                let found = async {
+                    let answers = super::look_up(&mut *db, &keys).await?;
+                    let entries = super::load(db, Vec::clone(&entries)).await?;
+                    Ok::<_, super::LoadError>((answers, entries))
+                };
+                match found.await {
+                    Ok((answers, entries)) => {
+                        for (owner, key, answer) in answers {
+                            self.state.known.insert(owner, key, answer);
+                        }
+                        for loaded in
+                            entries.into_iter().filter(|one| one.versioned.state.is_some())
+                        {
+                            self.keep(loaded);
+                        }
+                        return;
+                    }
+                    Err(error) => self.disconnected(&error),
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RECONNECT_MAX);
+        }
+    }
+}
+
+/// Answers everybody; what did not fit into the batch is returned.
+fn settle(group: Vec<Pending>, outcomes: Vec<Outcome>) -> Vec<Pending> {
+    let mut postponed = Vec::new();
+    for (pending, outcome) in group.into_iter().zip(outcomes) {
+        let reply = match outcome {
+            Outcome::Decided(answer) | Outcome::Replayed(answer) => Reply::Done(Ok(answer)),
+            Outcome::InProgress => Reply::InProgress,
+            Outcome::Failed(error) => Reply::Done(Err(error)),
+            Outcome::Missing => Reply::Reload,
+            Outcome::Postponed => {
+                postponed.push(pending);
+                continue;
+            }
+        };
+        // A caller that went away asks again with its key, if it wants to know.
+        drop(pending.reply.send(reply));
+    }
+    postponed
+}
+
+/// Halves a refused group, so that what is wrong in it ends up alone; the first half is next.
+fn split(mut group: Vec<Pending>, groups: &mut Vec<Vec<Pending>>) {
+    if group.len() > 1 {
+        let second = group.split_off(group.len() / 2);
+        groups.push(second);
+        groups.push(group);
+    } else if let Some(poison) = group.pop() {
+        metrics::counter!("runut_commands_refused_total").increment(1);
+        drop(poison.reply.send(Reply::Done(Err(SubmitError::Refused))));
+    }
+}

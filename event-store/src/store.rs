@@ -1,0 +1,304 @@
+//! The handle by which everything else writes to the log and reads states from it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::accounts::Account;
+use domain::api_keys::ApiKey;
+use domain::ledger::EntryPosted;
+use domain::{AccountId, ApiKeyId, Context, EntryId, Event, State, StateKey};
+use sqlx::Row;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::clock::{Clock, IdSource};
+use crate::health::Health;
+use crate::log::{self, ConnectError, Position};
+use crate::request::{Answer, Request, SubmitError};
+use crate::sequencer::{
+    LoadError, Pending, Reply, Sequencer, StateCache, Work, Writer, load, look_up,
+};
+use crate::{QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
+
+/// The most connections for loading states and looking up keys; the sequencer has one of its own.
+const LOAD_CONNECTIONS_MAX: u32 = 6;
+/// How long a load waits for a connection.
+const LOAD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a replay of a claimed key waits for its answer.
+const CLAIMED_KEY_PATIENCE: Duration = Duration::from_secs(10);
+/// How often it looks.
+const CLAIMED_KEY_POLL: Duration = Duration::from_millis(50);
+/// How far the process' clock may be from the database's before it is not ready.
+const CLOCK_SKEW_MAX_MICROS: i64 = 1_000_000;
+
+/// What opening the log takes.
+#[derive(Debug)]
+pub struct StoreOptions {
+    /// The URL of the application's role.
+    pub database_url: String,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids.
+    pub ids: Arc<dyn IdSource>,
+}
+
+/// A handle to the log; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct EventStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: mpsc::Sender<Work>,
+    cache: Arc<StateCache>,
+    pool: PgPool,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    head: watch::Receiver<Position>,
+    health: Arc<Health>,
+}
+
+impl EventStore {
+    /// Connects to the log. The handle works once the sequencer is run.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: not there, not durable, or of an older schema.
+    pub async fn open(options: StoreOptions) -> Result<(Self, Sequencer), ConnectError> {
+        let connect = log::connect_options(&options.database_url)?;
+        let mut db = log::connect(&connect).await?;
+        let head = log::head(&mut db).await.map_err(ConnectError::Settings)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(LOAD_CONNECTIONS_MAX)
+            .acquire_timeout(LOAD_PATIENCE)
+            .test_before_acquire(false)
+            .connect_lazy_with(connect.clone());
+        let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS_MAX);
+        let (head_sender, head_receiver) = watch::channel(head.position);
+        let cache = Arc::new(StateCache::default());
+        let health = Arc::new(Health::default());
+        let sequencer = Sequencer {
+            options: connect,
+            queue: waiting,
+            cache: Arc::clone(&cache),
+            clock: Arc::clone(&options.clock),
+            head_sender,
+            health: Arc::clone(&health),
+            state: Writer::at(db, head),
+        };
+        let shared = Shared {
+            queue,
+            cache,
+            pool,
+            clock: options.clock,
+            ids: options.ids,
+            head: head_receiver,
+            health,
+        };
+        Ok((Self { shared: Arc::new(shared) }, sequencer))
+    }
+
+    /// Decides the command and appends what it decides. When this returns an answer, everything that the
+    /// answer says is durable: fsynced in Postgres, with the answer itself under its key.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; each says whether something may have been written.
+    pub async fn submit(&self, request: Request) -> Result<Answer, SubmitError> {
+        let context = Context { now: self.shared.clock.now(), event_id: self.shared.ids.next() };
+        let deadline = Instant::now() + SUBMIT_TIMEOUT;
+        let reads = request.command.reads();
+        let mut failed_admissions = 0;
+        loop {
+            let loaded = self.load_missing(&reads, deadline).await?;
+            let sent = Arc::new(AtomicBool::new(false));
+            let (reply, answered) = oneshot::channel();
+            let pending = Pending {
+                request: request.clone(),
+                context,
+                reads: reads.clone(),
+                loaded,
+                failed_admissions,
+                sent: Arc::clone(&sent),
+                reply,
+            };
+            self.enqueue(Work::Command(Box::new(pending)))?;
+            let given_up = || {
+                if sent.load(Ordering::Acquire) {
+                    SubmitError::OutcomeUnknown
+                } else {
+                    SubmitError::Unavailable
+                }
+            };
+            match tokio::time::timeout_at(deadline, answered).await {
+                Ok(Ok(Reply::Done(result))) => return result,
+                Ok(Ok(Reply::Reload)) => failed_admissions += 1,
+                Ok(Ok(Reply::InProgress)) => return self.await_claimed(&request).await,
+                Ok(Err(_)) | Err(_) => return Err(given_up()),
+            }
+        }
+    }
+
+    fn enqueue(&self, work: Work) -> Result<(), SubmitError> {
+        self.shared.queue.try_send(work).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => {
+                metrics::counter!("runut_commands_overloaded_total").increment(1);
+                SubmitError::Overloaded
+            }
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Unavailable,
+        })
+    }
+
+    async fn load_missing(
+        &self,
+        reads: &[StateKey],
+        deadline: Instant,
+    ) -> Result<Vec<crate::sequencer::Loaded>, SubmitError> {
+        let missing: Vec<StateKey> =
+            reads.iter().filter(|key| !self.shared.cache.contains(key)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let loading = load(&self.shared.pool, missing);
+        match tokio::time::timeout_at(deadline, loading).await {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "states cannot be loaded");
+                Err(SubmitError::Unavailable)
+            }
+            Err(_) => Err(SubmitError::Unavailable),
+        }
+    }
+
+    /// Waits for the answer of a key that an earlier append claimed, whichever process has it.
+    async fn await_claimed(&self, request: &Request) -> Result<Answer, SubmitError> {
+        let Some(key) = &request.key else { return Err(SubmitError::KeyInUse) };
+        let deadline = Instant::now() + CLAIMED_KEY_PATIENCE;
+        let keys = [(key.owner, key.key.clone())];
+        while Instant::now() < deadline {
+            let found = look_up(&self.shared.pool, &keys).await.map_err(|error| {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a key cannot be looked up"
+                );
+                SubmitError::Unavailable
+            })?;
+            if let Some((_, _, known)) = found.into_iter().next()
+                && let Some(answer) = known.replay(&key.fingerprint)?
+            {
+                return Ok(answer);
+            }
+            tokio::time::sleep(CLAIMED_KEY_POLL).await;
+        }
+        Err(SubmitError::KeyInUse)
+    }
+
+    /// An API key as this process knows it: at most 250 ms behind the log.
+    ///
+    /// # Errors
+    /// [`SubmitError::Unavailable`] when it is not in memory and the log cannot be read.
+    pub async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, SubmitError> {
+        match self.state(StateKey::ApiKey(id)).await? {
+            Some(State::ApiKey(key)) => Ok(Some(key)),
+            Some(State::Merchant(_) | State::Account(_) | State::Entry(_)) | None => Ok(None),
+        }
+    }
+
+    /// An account as this process knows it: at most 250 ms behind the log.
+    ///
+    /// # Errors
+    /// [`SubmitError::Unavailable`] when it is not in memory and the log cannot be read.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Account>, SubmitError> {
+        match self.state(StateKey::Account(id)).await? {
+            Some(State::Account(account)) => Ok(Some(account)),
+            Some(State::Merchant(_) | State::ApiKey(_) | State::Entry(_)) | None => Ok(None),
+        }
+    }
+
+    async fn state(&self, key: StateKey) -> Result<Option<State>, SubmitError> {
+        if let Some(versioned) = self.shared.cache.get(&key) {
+            return Ok(versioned.state);
+        }
+        let deadline = Instant::now() + SUBMIT_TIMEOUT;
+        let loaded = self.load_missing(std::slice::from_ref(&key), deadline).await?;
+        let state = loaded.first().and_then(|one| one.versioned.state.clone());
+        let (done, kept) = oneshot::channel();
+        // Only the sequencer inserts; if its queue is full the state is simply not kept.
+        if self.enqueue(Work::Keep(loaded, done)).is_ok() {
+            drop(tokio::time::timeout_at(deadline, kept).await);
+        }
+        Ok(state)
+    }
+
+    /// The posting event of an entry, by its id.
+    ///
+    /// # Errors
+    /// [`SubmitError::Unavailable`] when the log cannot be read.
+    pub async fn entry_posted(&self, id: EntryId) -> Result<Option<EntryPosted>, SubmitError> {
+        let found = log::event_by_id(&self.shared.pool, id.uuid()).await.map_err(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "an entry cannot be looked up"
+            );
+            SubmitError::Unavailable
+        })?;
+        let Some(recorded) = found else { return Ok(None) };
+        match recorded.decode() {
+            Ok(Event::EntryPosted(posted)) => Ok(Some(posted)),
+            Ok(_) => Ok(None),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an entry cannot be read"
+                );
+                Err(SubmitError::Unavailable)
+            }
+        }
+    }
+
+    /// The position of the last event that this process wrote or saw; changes as the log grows.
+    pub fn head(&self) -> watch::Receiver<Position> {
+        self.shared.head.clone()
+    }
+
+    /// The time and ids that this store was opened with.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// Fresh ids.
+    pub fn ids(&self) -> &Arc<dyn IdSource> {
+        &self.shared.ids
+    }
+
+    /// How many commands may still queue before callers are turned away.
+    pub fn free_places(&self) -> usize {
+        self.shared.queue.capacity()
+    }
+
+    /// Why commands should not be sent here now; `None` when they may.
+    pub async fn trouble(&self) -> Option<String> {
+        if self.shared.queue.is_closed() {
+            return Some("the sequencer has stopped".to_owned());
+        }
+        match self.clock_skew_micros().await {
+            Ok(skew) if skew.abs() > CLOCK_SKEW_MAX_MICROS => {
+                Some(format!("the clock is {skew} µs off the database's"))
+            }
+            Ok(_) => self.shared.health.trouble(),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// This process' clock minus the database's.
+    async fn clock_skew_micros(&self) -> Result<i64, LoadError> {
+        let before = self.shared.clock.now().micros();
+        let row = sqlx::query("select clock_timestamp()").fetch_one(&self.shared.pool).await?;
+        let after = self.shared.clock.now().micros();
+        let theirs: OffsetDateTime = row.try_get(0)?;
+        let theirs = domain::Timestamp::from_datetime(theirs).micros();
+        Ok(before + (after - before) / 2 - theirs)
+    }
+}

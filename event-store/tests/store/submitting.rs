@@ -1,0 +1,103 @@
+//! One process: what is answered is there, once.
+
+use event_store::SubmitError;
+use testkit::TestDatabase;
+
+use crate::given::{Process, check_log, count, open, opened, post, request, whole};
+
+#[tokio::test]
+async fn what_is_answered_is_in_the_log_at_the_position_answered() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    let answer = process.submit(post("r1", "cash", "sales", 500)).await.expect("posted");
+    assert_eq!((answer.status, answer.position.number(), answer.replayed), (201, 3, false));
+    check_log(&database).await;
+}
+
+#[tokio::test]
+async fn the_same_key_gets_the_first_answer_byte_for_byte() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    let first = process.submit_with_key(post("r1", "cash", "sales", 5), "k").await.expect("posted");
+    let again =
+        process.submit_with_key(post("r1", "cash", "sales", 5), "k").await.expect("replayed");
+    assert_eq!((&again.body, again.status, again.position), (&first.body, 201, first.position));
+    assert!(again.replayed && !first.replayed);
+    // Another process has nothing in memory: the index tells it.
+    let other = Process::on(&database).await;
+    let late = other.submit_with_key(post("r1", "cash", "sales", 5), "k").await.expect("replayed");
+    assert_eq!((late.body, late.replayed), (first.body, true));
+    assert_eq!(count(&database, "select count(*) from events").await, 3);
+    check_log(&database).await;
+}
+
+#[tokio::test]
+async fn the_same_key_for_another_request_is_refused() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    process.submit_with_key(post("r1", "cash", "sales", 5), "k").await.expect("posted");
+    for process in [process, Process::on(&database).await] {
+        let mut other = request(post("r2", "cash", "sales", 5), Some(whole("k")));
+        other.key.as_mut().expect("a key").fingerprint = [2; 32];
+        assert_eq!(process.store.submit(other).await, Err(SubmitError::KeyReused));
+    }
+    assert_eq!(count(&database, "select count(*) from events").await, 3);
+}
+
+#[tokio::test]
+async fn a_rejections_late_duplicate_gets_the_same_rejection() {
+    let database = TestDatabase::create().await;
+    let process = Process::on(&database).await;
+    process.submit(open("cash", Some(0))).await.expect("opened");
+    process.submit(open("sales", None)).await.expect("opened");
+    let spend = || post("r1", "sales", "cash", 5);
+    let refused = process.submit_with_key(spend(), "k").await.expect("answered");
+    assert_eq!(refused.status, 409);
+    process.submit(post("r2", "cash", "sales", 50)).await.expect("now there is money");
+    let other = Process::on(&database).await;
+    for process in [&process, &other] {
+        let late = process.submit_with_key(spend(), "k").await.expect("answered");
+        assert_eq!((late.status, &late.body, late.replayed), (409, &refused.body, true));
+    }
+    let accepted = other.submit_with_key(spend(), "another key").await.expect("answered");
+    assert_eq!(accepted.status, 201);
+    check_log(&database).await;
+}
+
+#[tokio::test]
+async fn a_reference_is_used_once_whatever_the_key() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    let first = process.submit_with_key(post("r1", "cash", "sales", 5), "a").await.expect("posted");
+    assert_eq!(first.status, 201);
+    for process in [&process, &Process::on(&database).await] {
+        let same = process.submit(post("r1", "cash", "sales", 5)).await.expect("answered");
+        assert_eq!(same.status, 200, "the same entry is already there");
+        let other = process.submit(post("r1", "cash", "sales", 6)).await.expect("answered");
+        assert_eq!(other.status, 409);
+        assert!(other.body.starts_with("external-ref-taken"));
+    }
+    assert_eq!(count(&database, "select count(*) from events").await, 3);
+}
+
+#[tokio::test]
+async fn fifty_at_once_with_one_key_or_one_reference_have_one_effect() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    let by_key = (0..50).map(|_| process.submit_with_key(post("r1", "cash", "sales", 5), "k"));
+    let answers = futures::future::join_all(by_key).await;
+    let bodies: Vec<_> =
+        answers.iter().map(|answer| &answer.as_ref().expect("answered").body).collect();
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    let fresh =
+        answers.iter().filter(|answer| !answer.as_ref().expect("answered").replayed).count();
+    assert_eq!(fresh, 1);
+    let by_ref = (0..50).map(|_| process.submit(post("r2", "cash", "sales", 5)));
+    let answers = futures::future::join_all(by_ref).await;
+    let created = answers.iter().filter(|a| a.as_ref().expect("answered").status == 201).count();
+    let same = answers.iter().filter(|a| a.as_ref().expect("answered").status == 200).count();
+    assert_eq!((created, same), (1, 49));
+    assert_eq!(count(&database, "select count(*) from events").await, 4);
+    check_log(&database).await;
+    process.stop().await;
+}

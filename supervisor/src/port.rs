@@ -1,0 +1,87 @@
+//! Loopback ports: free now, and the same again at the next start.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use crate::Error;
+
+/// Kept ports come from below the kernel's usual ephemeral range (32768 and up), so that no
+/// outgoing connection of anybody sits on one while its service restarts.
+const KEPT_PORT_FIRST: u16 = 15_000;
+const KEPT_PORTS: u16 = 17_000;
+/// Candidates tried in that range before the kernel is asked for any free port.
+const CANDIDATES_MAX: u16 = 64;
+
+/// A port of 127.0.0.1 that nobody listened on a moment ago.
+///
+/// # Errors
+///
+/// What the kernel answers if it has no port left.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// The port for the service whose folder is `home`: `asked` itself unless it is 0, else the one
+/// kept there if it is free, else a new one. `attempt` > 0 asks for another one than before.
+pub(crate) fn choose(home: &Path, asked: u16, attempt: u16) -> Result<u16, Error> {
+    if asked != 0 {
+        return Ok(asked);
+    }
+    if attempt == 0
+        && let Some(kept) = kept(home)
+        && is_free(kept)
+    {
+        return Ok(kept);
+    }
+    let mut hasher = DefaultHasher::new();
+    home.hash(&mut hasher);
+    std::process::id().hash(&mut hasher);
+    let start = u16::try_from(hasher.finish() % u64::from(KEPT_PORTS)).unwrap_or(0);
+    (0..CANDIDATES_MAX)
+        .map(|step| KEPT_PORT_FIRST + (start + attempt * CANDIDATES_MAX + step) % KEPT_PORTS)
+        .find(|port| is_free(*port))
+        .map_or_else(free_port, Ok)
+        .map_err(Error::io("find a free port for", home))
+}
+
+fn kept(home: &Path) -> Option<u16> {
+    fs::read_to_string(home.join("port")).ok()?.trim().parse().ok()
+}
+
+/// Keeps `port` for the next start.
+pub(crate) fn keep(home: &Path, port: u16) -> Result<(), Error> {
+    let path = home.join("port");
+    fs::write(&path, format!("{port}\n")).map_err(Error::io("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_port_can_be_listened_on() {
+        let port = free_port().expect("a free port");
+        assert!(is_free(port));
+    }
+
+    #[test]
+    fn a_port_in_use_is_not_chosen_again() {
+        let home = std::env::temp_dir().join(format!("runut-port-{}", std::process::id()));
+        fs::create_dir_all(&home).expect("folder");
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listener");
+        let port = taken.local_addr().expect("address").port();
+        keep(&home, port).expect("kept");
+        assert_ne!(choose(&home, 0, 0).expect("chosen"), port);
+        drop(taken);
+        assert_eq!(choose(&home, 0, 0).expect("chosen"), port);
+        fs::remove_dir_all(&home).expect("removed");
+    }
+}

@@ -1,0 +1,142 @@
+//! A migrated database for one test.
+
+use std::str::FromStr;
+
+use migrations::Role;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use tokio::sync::OnceCell;
+
+use crate::nats::unique_name;
+use crate::{POSTGRES_VARIABLE, required};
+
+/// The password of every role in test servers, which listen on loopback and live for one run.
+const TEST_PASSWORD: &str = "test";
+/// Serialises the making of the template between test processes.
+const TEMPLATE_LOCK: i64 = 7_368_113;
+
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
+/// A database of its own, with the schema in place and nothing in the log.
+#[derive(Debug, Clone)]
+pub struct TestDatabase {
+    name: String,
+    server: PgConnectOptions,
+}
+
+impl TestDatabase {
+    /// Clones the template on the shared server.
+    ///
+    /// # Panics
+    /// When the shared server is not there.
+    pub async fn create() -> Self {
+        Self::create_on(&required(POSTGRES_VARIABLE)).await
+    }
+
+    /// Makes one on another server, given by its superuser's URL; for tests that break their server.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn create_on(superuser_url: &str) -> Self {
+        let server = PgConnectOptions::from_str(superuser_url).expect("a Postgres URL");
+        let template = TEMPLATE.get_or_init(|| make_template(server.clone())).await;
+        let name = unique_name("test");
+        let mut admin = connect(&server).await;
+        run(&mut admin, format!("create database {name} template {template}")).await;
+        // Grants on the database itself are not cloned with it.
+        run(&mut admin, format!("grant create on database {name} to runut_projector")).await;
+        run(&mut admin, format!("grant temporary on database {name} to runut_auditor")).await;
+        Self { name, server }
+    }
+
+    /// Makes and migrates one without the shared template; for servers of a test's own.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn migrate_on(superuser_url: &str) -> Self {
+        let server = PgConnectOptions::from_str(superuser_url).expect("a Postgres URL");
+        let name = unique_name("test");
+        migrated(&server, &name).await;
+        Self { name, server }
+    }
+
+    /// The superuser's URL: may do anything, as an intruder or an old backup might.
+    pub fn owner_url(&self) -> String {
+        self.server.clone().database(&self.name).to_url_lossy().to_string()
+    }
+
+    /// The URL that a role logs in with.
+    pub fn url(&self, role: Role) -> String {
+        let login = self.server.clone().username(role.login()).password(TEST_PASSWORD);
+        login.database(&self.name).to_url_lossy().to_string()
+    }
+
+    /// A connection of the superuser.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn owner(&self) -> PgConnection {
+        connect(&self.server.clone().database(&self.name)).await
+    }
+
+    /// A connection of a role.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn connect(&self, role: Role) -> PgConnection {
+        let options = PgConnectOptions::from_str(&self.url(role)).expect("a Postgres URL");
+        connect(&options).await
+    }
+
+    /// The name of the database.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Copies this database, as a backup does; nobody may be connected to it.
+    ///
+    /// # Panics
+    /// When somebody is.
+    pub async fn copy(&self) -> Self {
+        let name = unique_name("copy");
+        let mut admin = connect(&self.server).await;
+        run(&mut admin, format!("create database {name} template {}", self.name)).await;
+        run(&mut admin, format!("grant create on database {name} to runut_projector")).await;
+        Self { name, server: self.server.clone() }
+    }
+}
+
+async fn connect(options: &PgConnectOptions) -> PgConnection {
+    PgConnection::connect_with(&options.clone().disable_statement_logging())
+        .await
+        .unwrap_or_else(|error| panic!("the test database does not answer: {error}"))
+}
+
+async fn run(db: &mut PgConnection, statement: String) {
+    // Names are made by this crate.
+    if let Err(error) = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(db).await {
+        panic!("{statement}: {error}");
+    }
+}
+
+async fn migrated(server: &PgConnectOptions, name: &str) {
+    let mut admin = connect(server).await;
+    run(&mut admin, format!("create database {name}")).await;
+    let mut owner = connect(&server.clone().database(name)).await;
+    migrations::apply(&mut owner).await.expect("migrations apply");
+    for role in Role::ALL {
+        migrations::set_password(&mut owner, role, TEST_PASSWORD).await.expect("a password");
+    }
+    owner.close().await.expect("closes");
+}
+
+/// The template is named by this process' own id: every test binary makes its own, so that a template of
+/// an earlier build is never taken for today's. Roles are shared by the server, hence the lock.
+async fn make_template(server: PgConnectOptions) -> String {
+    let name = unique_name("template");
+    let mut admin = connect(&server).await;
+    run(&mut admin, format!("select pg_advisory_lock({TEMPLATE_LOCK})")).await;
+    migrated(&server, &name).await;
+    admin.close().await.expect("closes");
+    name
+}
