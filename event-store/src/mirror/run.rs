@@ -1,0 +1,199 @@
+//! The mirror's process: one at a time publishes, at the sequence that is the position.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::message::LogStream;
+use super::publish::{PublishFailure, publish};
+use super::reconcile::{ReconcileError, Reconciled, reconcile};
+use super::status::MirrorStatus;
+use crate::log::{self, ConnectError, Position};
+
+/// The most messages in flight: enough to hide the round trip, little to send again.
+const IN_FLIGHT_MAX: i64 = 1_000;
+/// How often the head is read while nothing is heard of it: other processes write too.
+const HEAD_POLL: Duration = Duration::from_millis(25);
+/// How often an idle mirror asks the stream how far it is: JetStream may lose its tail in a power cut.
+const STREAM_CHECK: Duration = Duration::from_secs(1);
+/// How long between attempts at anything that failed.
+const RETRY: Duration = Duration::from_millis(250);
+/// How long NATS may take to answer.
+const NATS_TIMEOUT: Duration = Duration::from_secs(3);
+/// The advisory lock that makes one mirror of several.
+const MIRROR_LOCK: i64 = 0x72_756e_7574_0001;
+
+/// What a mirror needs.
+#[derive(Debug)]
+pub struct MirrorOptions {
+    /// The URL of the application's role.
+    pub database_url: String,
+    /// The URL of the NATS server.
+    pub nats_url: String,
+    /// Where the mirror goes.
+    pub stream: LogStream,
+    /// The head as the sequencer of this process moves it, so that nothing waits for the next poll.
+    pub head: Option<watch::Receiver<Position>>,
+}
+
+/// Copies the log to JetStream. Made by [`Mirror::new`]; does nothing until it is run.
+#[derive(Debug)]
+pub struct Mirror {
+    database: PgConnectOptions,
+    nats_url: String,
+    stream: LogStream,
+    head: Option<watch::Receiver<Position>>,
+    status: watch::Sender<MirrorStatus>,
+}
+
+impl Mirror {
+    /// A mirror, and a view of what it is doing.
+    ///
+    /// # Errors
+    /// [`ConnectError::Url`] when the database URL is none.
+    pub fn new(
+        options: MirrorOptions,
+    ) -> Result<(Self, watch::Receiver<MirrorStatus>), ConnectError> {
+        let (status, watched) = watch::channel(MirrorStatus::Starting);
+        let mirror = Self {
+            database: log::connect_options(&options.database_url)?,
+            nats_url: options.nats_url,
+            stream: options.stream,
+            head: options.head,
+            status,
+        };
+        Ok((mirror, watched))
+    }
+
+    /// Mirrors until `shutdown`. What was not published is published by the next one.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut away: Option<async_nats::Client> = None;
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = self.lead(&mut away) => {}
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+
+    /// Takes the lock and mirrors until something fails.
+    async fn lead(&mut self, client: &mut Option<async_nats::Client>) {
+        let mut db = match log::connect(&self.database).await {
+            Ok(db) => db,
+            Err(error) => return self.report(MirrorStatus::LogAway(error.to_string())),
+        };
+        match lock(&mut db).await {
+            Ok(true) => {}
+            Ok(false) => return self.report(MirrorStatus::Standby),
+            Err(error) => return self.report(MirrorStatus::LogAway(error.to_string())),
+        }
+        if client.is_none() {
+            match connect(&self.nats_url).await {
+                Ok(connected) => *client = Some(connected),
+                Err(error) => return self.report(MirrorStatus::NatsAway(error.to_string())),
+            }
+        }
+        let Some(client) = client.clone() else { return };
+        let mut jetstream = async_nats::jetstream::new(client);
+        jetstream.set_timeout(NATS_TIMEOUT);
+        loop {
+            match reconcile(&jetstream, &self.stream, &mut db).await {
+                Ok(Reconciled::At(position)) => {
+                    if let Err(status) = self.publish_from(&jetstream, &mut db, position).await {
+                        return self.report(status);
+                    }
+                }
+                Ok(Reconciled::Alarm(alarm)) => return self.report(MirrorStatus::Alarm(alarm)),
+                Err(ReconcileError::Nats(error)) => {
+                    return self.report(MirrorStatus::NatsAway(error));
+                }
+                Err(ReconcileError::Log(error)) => {
+                    return self.report(MirrorStatus::LogAway(error.to_string()));
+                }
+            }
+        }
+    }
+
+    /// Publishes all after `position`, until the stream is not where it should be (`Ok`), or worse.
+    async fn publish_from(
+        &mut self,
+        jetstream: &Context,
+        db: &mut PgConnection,
+        mut position: Position,
+    ) -> Result<(), MirrorStatus> {
+        let mut checked = tokio::time::Instant::now();
+        loop {
+            let page = log::events_after(&mut *db, position, IN_FLIGHT_MAX)
+                .await
+                .map_err(|error| MirrorStatus::LogAway(error.to_string()))?;
+            if page.is_empty() {
+                self.report(MirrorStatus::Mirrored(position));
+                if checked.elapsed() > STREAM_CHECK {
+                    return Ok(());
+                }
+                self.wait_for_more(position).await;
+                continue;
+            }
+            match publish(jetstream, &self.stream, &page).await {
+                Ok(last) => position = last,
+                Err(PublishFailure::Displaced) => return Ok(()),
+                Err(PublishFailure::Nats(error)) => return Err(MirrorStatus::NatsAway(error)),
+            }
+            checked = tokio::time::Instant::now();
+            metrics::gauge!("runut_mirror_position").set(position_gauge(position));
+        }
+    }
+
+    /// Until the head is said to have moved, or it is time to look.
+    async fn wait_for_more(&mut self, position: Position) {
+        let moved = async {
+            match &mut self.head {
+                Some(head) => drop(head.wait_for(|head| *head > position).await),
+                None => std::future::pending().await,
+            }
+        };
+        drop(tokio::time::timeout(HEAD_POLL, moved).await);
+    }
+
+    fn report(&self, status: MirrorStatus) {
+        metrics::gauge!("runut_mirror_alarm").set(if status.alarm().is_some() { 1.0 } else { 0.0 });
+        let before = self.status.send_replace(status.clone());
+        if std::mem::discriminant(&before) != std::mem::discriminant(&status) {
+            match status {
+                MirrorStatus::Alarm(_) => tracing::error!(%status, "the mirror stopped"),
+                MirrorStatus::NatsAway(_) | MirrorStatus::LogAway(_) => {
+                    tracing::warn!(%status, "the mirror waits");
+                }
+                MirrorStatus::Starting | MirrorStatus::Standby | MirrorStatus::Mirrored(_) => {
+                    tracing::info!(%status, "the mirror goes on");
+                }
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are doubles; exact to 2^53 events")]
+fn position_gauge(position: Position) -> f64 {
+    position.number() as f64
+}
+
+async fn lock(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(MIRROR_LOCK).fetch_one(db).await
+}
+
+async fn connect(url: &str) -> Result<async_nats::Client, async_nats::ConnectError> {
+    async_nats::ConnectOptions::new()
+        .name("runut mirror")
+        .connection_timeout(NATS_TIMEOUT)
+        .request_timeout(Some(NATS_TIMEOUT))
+        .connect(url)
+        .await
+}
