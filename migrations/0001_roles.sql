@@ -16,6 +16,8 @@ $$;
 
 -- No transaction on the log's server may hold back the vacuum of the head row for long.
 alter role runut_app set idle_in_transaction_session_timeout = '5s';
+-- Below the patience of the sequencer, so that a statement it gives up on is not left waiting.
+alter role runut_app set statement_timeout = '5s';
 alter role runut_projector set idle_in_transaction_session_timeout = '5s';
 alter role runut_query set idle_in_transaction_session_timeout = '5s';
 alter role runut_query set statement_timeout = '5s';

@@ -54,6 +54,25 @@ impl Process {
         self.store.submit(request(command, None)).await
     }
 
+    /// Like [`Process::submit`], to be spawned.
+    pub(crate) fn submit_owned(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<Answer, SubmitError>> + Send + 'static {
+        let store = self.store.clone();
+        async move { store.submit(request(command, None)).await }
+    }
+
+    /// Like [`Process::submit_with_key`], to be spawned.
+    pub(crate) fn submit_owned_with_key(
+        &self,
+        command: Command,
+        key: &str,
+    ) -> impl Future<Output = Result<Answer, SubmitError>> + Send + 'static {
+        let (store, key) = (self.store.clone(), whole(key));
+        async move { store.submit(request(command, Some(key))).await }
+    }
+
     pub(crate) async fn submit_with_key(
         &self,
         command: Command,

@@ -1,4 +1,7 @@
 //! The log against a real Postgres: order, once-ness, storms and faults.
 
+mod faults;
 mod given;
+mod refusals;
+mod storms;
 mod submitting;

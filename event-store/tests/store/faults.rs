@@ -1,0 +1,190 @@
+//! Connections that break, servers that die, processes that are killed.
+
+use std::time::Duration;
+
+use event_store::Answer;
+use migrations::Role;
+use sqlx::Connection;
+use supervisor::{Binaries, Postgres, PostgresOptions};
+use testkit::{Proxy, TestDatabase, unique_name};
+use tokio::time::Instant;
+
+use crate::given::{Process, check_log, count, opened, post};
+
+/// A process whose connection to the database goes through a proxy.
+async fn through_proxy(database: &TestDatabase) -> (Process, Proxy) {
+    opened(database).await.stop().await;
+    let url = database.url(Role::Application);
+    let address =
+        url.split('@').nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+    let proxy = Proxy::to(address.to_owned()).await;
+    let process = Process::at(url.replace(address, &proxy.address().to_string())).await;
+    // Its states are in memory before anything breaks.
+    process.submit(post("warm", "cash", "sales", 1)).await.expect("posted");
+    (process, proxy)
+}
+
+async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !reached().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database()
+    and wait_event_type = 'Lock' and query like '%update log_head%'";
+
+#[tokio::test]
+async fn a_batch_that_waits_on_the_head_while_its_client_dies_and_then_commits_is_answered_once() {
+    let database = TestDatabase::create().await;
+    let (process, proxy) = through_proxy(&database).await;
+    let mut owner = database.owner().await;
+    let mut blocked = owner.begin().await.expect("a transaction");
+    sqlx::query("select 1 from log_head for update").execute(&mut *blocked).await.expect("locked");
+    let caller = tokio::spawn(process.submit_owned_with_key(post("r1", "cash", "sales", 1), "k"));
+    until("the statement waits", async || count(&database, WAITING).await == 1).await;
+    proxy.cut();
+    proxy.forward();
+    until("it is sent again", async || count(&database, WAITING).await == 2).await;
+    blocked.rollback().await.expect("unlocked");
+    let answer = caller.await.expect("no panic").expect("answered");
+    assert_eq!((answer.status, answer.position.number(), answer.replayed), (201, 4, false));
+    assert_eq!(count(&database, "select count(*) from events").await, 4);
+    check_log(&database).await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_found_and_answered() {
+    let database = TestDatabase::create().await;
+    let (process, proxy) = through_proxy(&database).await;
+    proxy.swallow_answers();
+    let caller = tokio::spawn(process.submit_owned(post("r1", "cash", "sales", 1)));
+    let there = async || count(&database, "select count(*) from events").await == 4;
+    until("it is committed", there).await;
+    proxy.cut();
+    proxy.forward();
+    let answer = caller.await.expect("no panic").expect("answered");
+    assert_eq!((answer.status, answer.position.number()), (201, 4));
+    // What follows builds on it.
+    assert_eq!(process.submit(post("r2", "cash", "sales", 1)).await.expect("posted").status, 201);
+    check_log(&database).await;
+}
+
+#[tokio::test]
+async fn a_stored_rejection_whose_answer_is_lost_stays_that_rejection() {
+    let database = TestDatabase::create().await;
+    let (process, proxy) = through_proxy(&database).await;
+    process.submit(post("r1", "cash", "sales", 1)).await.expect("posted");
+    proxy.swallow_answers();
+    // Another content under the same reference: a rejection, which appends no event.
+    let taken = post("r1", "cash", "sales", 2);
+    let caller = tokio::spawn(process.submit_owned_with_key(taken.clone(), "k"));
+    proxy.cut();
+    proxy.forward();
+    let answer = caller.await.expect("no panic").expect("answered");
+    assert_eq!(answer.status, 409);
+    let again = process.submit_with_key(taken, "k").await.expect("replayed");
+    assert_eq!((again.body, again.replayed), (answer.body, true));
+    check_log(&database).await;
+}
+
+/// Asks again and again, of whichever process is there.
+async fn insist(database: &TestDatabase, process: &mut Process, reference: &str) -> Answer {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match process.submit_with_key(post(reference, "cash", "sales", 1), reference).await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(error.retryable() && Instant::now() < deadline, "{error}"),
+        }
+        *process = Process::on(database).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_killed_fifty_times_under_load_loses_and_doubles_nothing() {
+    let database = TestDatabase::create().await;
+    opened(&database).await.stop().await;
+    let mut process = Process::on(&database).await;
+    let mut acknowledged = 0;
+    for round in 0..50_u32 {
+        let entry = |n| format!("{round}-{n}");
+        let callers: Vec<_> = (0..40)
+            .map(|n| {
+                let reference = entry(n);
+                let submitted =
+                    process.submit_owned_with_key(post(&reference, "cash", "sales", 1), &reference);
+                tokio::spawn(submitted)
+            })
+            .collect();
+        // Each round a little later: before the batch is sent, while it is, and after.
+        let lifetime = Duration::from_micros(u64::from(round) * 150);
+        drop(tokio::time::timeout(lifetime, std::future::pending::<()>()).await);
+        process.kill();
+        let mut answers = Vec::new();
+        for caller in callers {
+            answers.push(caller.await.expect("no panic"));
+        }
+        acknowledged += answers.iter().filter(|answer| answer.is_ok()).count();
+        process = Process::on(&database).await;
+        for (n, answer) in answers.into_iter().enumerate() {
+            let settled = insist(&database, &mut process, &entry(n)).await;
+            assert_eq!(settled.status, 201);
+            if let Ok(answer) = answer {
+                assert_eq!((settled.body, settled.position), (answer.body, answer.position));
+            }
+        }
+        check_log(&database).await;
+    }
+    assert!(acknowledged > 0, "some were answered before their process died");
+    assert_eq!(count(&database, "select count(*) from events").await, 2 + 50 * 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_killed_under_load_loses_and_doubles_nothing() {
+    let dir = std::env::temp_dir().join(unique_name("runut"));
+    std::fs::create_dir(&dir).expect("a folder");
+    let binaries = Binaries::locate(None).expect("installed by `make services`");
+    let mut options = PostgresOptions::new(&dir, binaries, "test");
+    options.settings.push(("shared_buffers".to_owned(), "64MB".to_owned()));
+    options.settings.push(("min_wal_size".to_owned(), "32MB".to_owned()));
+    let postgres = Postgres::start(options).await.expect("starts");
+    let database = TestDatabase::migrate_on(&postgres.url()).await;
+    let process = opened(&database).await;
+    let deadline = Instant::now() + Duration::from_secs(90);
+    let caller = |caller: usize| {
+        let process = &process;
+        async move {
+            for n in 0..60 {
+                let reference = format!("{caller}-{n}");
+                loop {
+                    let entry = post(&reference, "cash", "sales", 1);
+                    match process.submit_with_key(entry, &reference).await {
+                        Ok(answer) => break assert_eq!(answer.status, 201),
+                        Err(error) => {
+                            assert!(error.retryable() && Instant::now() < deadline, "{error}");
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    };
+    let killer = async {
+        for _ in 0..3 {
+            let before = process.store.head().borrow().number();
+            let mut head = process.store.head();
+            head.wait_for(|head| head.number() > before + 50).await.expect("it goes on");
+            postgres.kill().await.expect("killed");
+            head.mark_unchanged();
+            drop(head.changed().await);
+        }
+    };
+    let callers = futures::future::join_all((0..20).map(caller));
+    tokio::join!(callers, killer);
+    assert_eq!(count(&database, "select count(*) from events").await, 2 + 20 * 60);
+    check_log(&database).await;
+    process.stop().await;
+    postgres.destroy().await.expect("gone");
+    std::fs::remove_dir_all(&dir).expect("removed");
+}
