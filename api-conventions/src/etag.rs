@@ -1,0 +1,211 @@
+//! Versions of resources as entity tags: `ETag`, `If-None-Match` (304) and `If-Match` (412).
+
+use std::convert::Infallible;
+
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::StreamVersion;
+use serde::Serialize;
+
+use crate::problem::Problem;
+
+/// The most tags in one header: a caller has seen a few versions of a resource, not hundreds.
+pub const TAGS_MAX: usize = 16;
+
+/// The tag of a version: the number in quotes.
+pub fn etag(version: StreamVersion) -> HeaderValue {
+    // Digits and quotes are always a header value; the empty tag would match nothing.
+    HeaderValue::from_str(&format!("\"{version}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// The versions that a caller names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tags {
+    /// `*`: whichever there is.
+    Any,
+    /// These; tags that are no versions of ours match none and are left out.
+    OneOf(Vec<StreamVersion>),
+}
+
+impl Tags {
+    fn parse(
+        headers: &HeaderMap,
+        name: HeaderName,
+        weak_allowed: bool,
+    ) -> Option<Result<Self, ()>> {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next()?;
+        if values.next().is_some() {
+            return Some(Err(()));
+        }
+        let Ok(text) = value.to_str() else { return Some(Err(())) };
+        if text.trim() == "*" {
+            return Some(Ok(Self::Any));
+        }
+        let mut versions = Vec::new();
+        for tag in text.split(',').take(TAGS_MAX + 1).map(str::trim) {
+            let (weak, opaque) = match tag.strip_prefix("W/") {
+                Some(rest) => (true, rest),
+                None => (false, tag),
+            };
+            let Some(quoted) = opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+            else {
+                return Some(Err(()));
+            };
+            // `If-Match` compares strongly, by which a weak tag never matches (RFC 9110, 13.1.1).
+            if let (true, Ok(number)) = (weak_allowed || !weak, quoted.parse::<i64>()) {
+                versions.push(StreamVersion::from_number(number));
+            }
+        }
+        Some(if text.split(',').count() > TAGS_MAX { Err(()) } else { Ok(Self::OneOf(versions)) })
+    }
+
+    fn contain(&self, version: StreamVersion) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(versions) => versions.contains(&version),
+        }
+    }
+}
+
+/// The versions under which a caller wants its command carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IfMatch(Tags);
+
+impl IfMatch {
+    /// From a request's headers; `None` if there is no `If-Match`.
+    ///
+    /// # Errors
+    /// 400 if it is not a list of at most [`TAGS_MAX`] entity tags.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let malformed = |()| Problem::malformed("If-Match is no list of up to 16 entity tags");
+        let tags = Tags::parse(headers, header::IF_MATCH, false).transpose();
+        tags.map_err(malformed).map(|tags| tags.map(Self))
+    }
+
+    /// The versions, for commands that are decided elsewhere; `None` for `*`, which any version is.
+    pub fn versions(&self) -> Option<&[StreamVersion]> {
+        match &self.0 {
+            Tags::Any => None,
+            Tags::OneOf(versions) => Some(versions),
+        }
+    }
+
+    /// Compares with the version that the resource is at, as known where the decision is made.
+    ///
+    /// # Errors
+    /// 412 `precondition-failed`.
+    pub fn check(&self, current: StreamVersion) -> Result<(), Problem> {
+        if self.0.contain(current) {
+            return Ok(());
+        }
+        Err(Problem::precondition_failed(format_args!("the resource is at version {current}")))
+    }
+}
+
+/// The versions that a caller has already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IfNoneMatch(Option<Tags>);
+
+impl IfNoneMatch {
+    /// From a request's headers; one that cannot be read is as if it were not there.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        Self(Tags::parse(headers, header::IF_NONE_MATCH, true).and_then(Result::ok))
+    }
+
+    /// Whether the caller has this version.
+    pub fn has(&self, version: StreamVersion) -> bool {
+        self.0.as_ref().is_some_and(|tags| tags.contain(version))
+    }
+
+    /// The resource with its `ETag`, or 304 without a body if the caller has this version.
+    pub fn answer<T: Serialize>(&self, version: StreamVersion, resource: T) -> Response {
+        let tag = [(header::ETAG, etag(version))];
+        if self.has(version) {
+            return (StatusCode::NOT_MODIFIED, tag).into_response();
+        }
+        (tag, Json(resource)).into_response()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::from_headers(&parts.headers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, value.parse().unwrap())])
+    }
+
+    fn version(number: i64) -> StreamVersion {
+        StreamVersion::from_number(number)
+    }
+
+    fn check_if_match(value: &str, current: i64) -> u16 {
+        match IfMatch::from_headers(&headers(header::IF_MATCH, value)) {
+            Ok(Some(tags)) => {
+                tags.check(version(current)).map_or_else(|p| p.status().as_u16(), |()| 200)
+            }
+            Ok(None) => panic!("there is a header"),
+            Err(problem) => problem.status().as_u16(),
+        }
+    }
+
+    #[test]
+    fn if_match_lets_only_the_named_versions_pass() {
+        assert_eq!(IfMatch::from_headers(&HeaderMap::new()), Ok(None));
+        for (value, status) in [
+            ("\"3\"", 200),
+            ("*", 200),
+            ("\"1\", \"3\"", 200),
+            ("\"2\"", 412),
+            ("W/\"3\"", 412),
+            ("\"other\"", 412),
+            ("3", 400),
+            ("", 400),
+            ("\"3", 400),
+            ("\"", 400),
+        ] {
+            assert_eq!(check_if_match(value, 3), status, "{value}");
+        }
+        assert_eq!(check_if_match(&vec!["\"3\""; TAGS_MAX].join(","), 3), 200);
+        assert_eq!(check_if_match(&vec!["\"3\""; TAGS_MAX + 1].join(","), 3), 400);
+    }
+
+    #[test]
+    fn the_versions_are_those_named_and_any_for_a_star() {
+        let versions = |value: &str| {
+            let tags = IfMatch::from_headers(&headers(header::IF_MATCH, value)).unwrap().unwrap();
+            tags.versions().map(<[_]>::to_vec)
+        };
+        assert_eq!(versions("*"), None);
+        assert_eq!(versions("\"1\", \"3\""), Some(vec![version(1), version(3)]));
+        assert_eq!(versions("\"other\""), Some(vec![]));
+    }
+
+    #[test]
+    fn a_version_that_the_caller_has_is_not_sent_again() {
+        let answer = |value: &str| {
+            let has = IfNoneMatch::from_headers(&headers(header::IF_NONE_MATCH, value));
+            let response = has.answer(version(3), "content");
+            assert_eq!(response.headers()[header::ETAG], "\"3\"");
+            response.status().as_u16()
+        };
+        assert_eq!(answer("\"3\""), 304);
+        assert_eq!(answer("W/\"3\""), 304);
+        assert_eq!(answer("*"), 304);
+        assert_eq!(answer("\"2\""), 200);
+        assert_eq!(answer("garbled"), 200);
+    }
+}

@@ -1,0 +1,111 @@
+use super::*;
+use crate::problem_kinds::find;
+use axum::body::Body;
+use domain::accounts::AccountStatus;
+use domain::api_keys::Role;
+use domain::{AccountId, ApiKeyId, EntryId, MerchantId, StreamVersion};
+use http_body_util::BodyExt;
+use uuid::Uuid;
+
+fn every_rejection() -> Vec<Rejection> {
+    let merchant_id = MerchantId::PLATFORM;
+    let key_id = ApiKeyId::from_uuid(Uuid::nil());
+    let account_id = AccountId::from_uuid(Uuid::nil());
+    let entry_id = EntryId::from_uuid(Uuid::nil());
+    let status = |status| Rejection::AccountStatus { account_id, status };
+    let external_ref = domain::ledger::ExternalRef::parse("order-1").unwrap();
+    vec![
+        Rejection::MerchantIdTaken { merchant_id },
+        Rejection::MerchantNotFound { merchant_id },
+        Rejection::RoleNeedsMerchant { role: Role::Operator },
+        Rejection::ApiKeyIdTaken { key_id },
+        Rejection::ApiKeyNotFound { key_id },
+        Rejection::AccountCodeTaken { code: "cash".parse().unwrap() },
+        Rejection::AccountNotFound { account_id },
+        status(AccountStatus::Open),
+        status(AccountStatus::Frozen),
+        status(AccountStatus::Closed),
+        Rejection::VersionMismatch { account_id, version: StreamVersion::FIRST },
+        Rejection::BalanceNotZero { account_id },
+        Rejection::CurrencyMismatch { account_id, currency: "USD".parse().unwrap() },
+        Rejection::TotalOverflow { account_id },
+        Rejection::InsufficientFunds { account_id },
+        Rejection::ExternalRefTaken { external_ref, entry_id },
+        Rejection::EntryNotFound { entry_id },
+        Rejection::EntryAlreadyReversed { entry_id, reversed_by: entry_id },
+        Rejection::ReversalIsFinal { entry_id },
+    ]
+}
+
+/// Breaks the build when a rejection is added: then add it above, and its code to the table.
+fn listed_above(rejection: &Rejection) {
+    match rejection {
+        Rejection::MerchantIdTaken { .. }
+        | Rejection::MerchantNotFound { .. }
+        | Rejection::RoleNeedsMerchant { .. }
+        | Rejection::ApiKeyIdTaken { .. }
+        | Rejection::ApiKeyNotFound { .. }
+        | Rejection::AccountCodeTaken { .. }
+        | Rejection::AccountNotFound { .. }
+        | Rejection::AccountStatus { .. }
+        | Rejection::VersionMismatch { .. }
+        | Rejection::BalanceNotZero { .. }
+        | Rejection::CurrencyMismatch { .. }
+        | Rejection::TotalOverflow { .. }
+        | Rejection::InsufficientFunds { .. }
+        | Rejection::ExternalRefTaken { .. }
+        | Rejection::EntryNotFound { .. }
+        | Rejection::EntryAlreadyReversed { .. }
+        | Rejection::ReversalIsFinal { .. } => {}
+    }
+}
+
+#[test]
+fn every_rejection_is_in_the_table_with_the_status_of_its_class() {
+    for rejection in every_rejection() {
+        listed_above(&rejection);
+        let kind = find(rejection.code()).unwrap_or_else(|| panic!("no row: {rejection:?}"));
+        let status = match rejection.class() {
+            RejectionClass::NotFound => 404,
+            RejectionClass::Conflict => 409,
+            RejectionClass::Precondition => 412,
+            RejectionClass::Invalid => 422,
+        };
+        assert_eq!(kind.status, status, "{rejection:?}");
+        assert_eq!(Problem::from(&rejection).kind(), kind);
+    }
+}
+
+#[test]
+fn a_rendered_problem_is_what_is_stored_and_replayed() {
+    let account_id = AccountId::from_uuid(Uuid::nil());
+    let problem = Problem::from(Rejection::InsufficientFunds { account_id });
+    let rendered = problem.render(&CorrelationId::parse("req-1").unwrap());
+    insta::assert_snapshot!(format!("{} {}", rendered.status, rendered.body));
+}
+
+#[test]
+fn the_caller_s_own_words_do_not_make_an_answer_large() {
+    let problem = Problem::malformed("é".repeat(100_000));
+    assert!(problem.body_text(None).len() < 2 * DETAIL_CHARACTERS_MAX + 300);
+}
+
+#[test]
+fn headers_say_when_to_come_back_and_how_to_identify() {
+    let header = |problem: Problem, name: &str| {
+        let response = problem.into_response();
+        response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(header(Problem::unavailable("x"), "retry-after").as_deref(), Some("1"));
+    assert_eq!(header(Problem::too_many_requests(7), "retry-after").as_deref(), Some("7"));
+    assert_eq!(header(Problem::unauthorized(), "www-authenticate").as_deref(), Some("Bearer"));
+    assert_eq!(header(Problem::not_found(), "retry-after"), None);
+}
+
+#[tokio::test]
+async fn an_internal_cause_is_not_shown() {
+    let response = Problem::internal("password authentication failed").into_response();
+    assert_eq!(response.status(), 500);
+    let body = Body::new(response.into_body()).collect().await.unwrap().to_bytes();
+    assert!(!String::from_utf8_lossy(&body).contains("password"));
+}
