@@ -1,0 +1,35 @@
+# Everything sets itself up: a fresh machine needs Rust, Python 3 with pip, and make.
+
+.DEFAULT_GOAL := help
+.PHONY: help services build test demo up bench lint docs
+
+DATA ?= .runut
+
+help: ## What there is to make
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+services: ## PostgreSQL and NATS into .services/ (pinned, hash-checked; quick if there)
+	@services/install.sh
+
+build: ## Both programs: runut and replay-tool
+	cargo build --locked --bins
+
+test: services build ## The whole suite, on a Postgres and a NATS of its own
+	cargo run --locked --quiet --bin runut -- services run -- cargo test --locked --workspace
+
+demo: services build ## Two marketplaces trade on a fresh deployment; ends with the proof
+	cargo run --locked --quiet --bin runut -- demo
+
+up: services build ## A deployment in the foreground; its URLs and keys are in $(DATA)/endpoints.env
+	cargo run --locked --quiet --bin runut -- up --data $(DATA)
+
+bench: services ## What the README's table says: append, replay and lag, in release mode
+	cargo build --locked --release --bins
+	cargo run --locked --release --quiet --bin runut -- bench append
+	cargo run --locked --release --quiet --bin runut -- bench replay
+	cargo run --locked --release --quiet --bin runut -- bench lag
+
+lint: ## Formatting, clippy and docs as CI checks them
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
