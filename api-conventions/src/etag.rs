@@ -22,20 +22,30 @@ pub fn etag(version: StreamVersion) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// The versions that a caller names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Tags {
-    /// `*`: whichever there is.
-    Any,
-    /// These; tags that are no versions of ours match none and are left out.
-    OneOf(Vec<StreamVersion>),
+/// The tag of a resource that shows more than its own stream, such as an account's balance: its
+/// version, a dot, and the position of the last event that changed anything of it. `If-Match` takes
+/// it for the version; `If-None-Match` for the whole.
+pub fn etag_at(version: StreamVersion, position: i64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{version}.{position}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-impl Tags {
+/// The tags that a caller names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tags<T> {
+    /// `*`: whichever there is.
+    Any,
+    /// These.
+    OneOf(Vec<T>),
+}
+
+impl<T> Tags<T> {
+    /// `read` takes what stands between the quotes; tags that it makes nothing of match nothing.
     fn parse(
         headers: &HeaderMap,
         name: HeaderName,
         weak_allowed: bool,
+        read: impl Fn(&str) -> Option<T>,
     ) -> Option<Result<Self, ()>> {
         let mut values = headers.get_all(name).iter();
         let value = values.next()?;
@@ -46,7 +56,7 @@ impl Tags {
         if text.trim() == "*" {
             return Some(Ok(Self::Any));
         }
-        let mut versions = Vec::new();
+        let mut tags = Vec::new();
         for tag in text.split(',').take(TAGS_MAX + 1).map(str::trim) {
             let (weak, opaque) = match tag.strip_prefix("W/") {
                 Some(rest) => (true, rest),
@@ -57,24 +67,31 @@ impl Tags {
                 return Some(Err(()));
             };
             // `If-Match` compares strongly, by which a weak tag never matches (RFC 9110, 13.1.1).
-            if let (true, Ok(number)) = (weak_allowed || !weak, quoted.parse::<i64>()) {
-                versions.push(StreamVersion::from_number(number));
+            if let (true, Some(tag)) = (weak_allowed || !weak, read(quoted)) {
+                tags.push(tag);
             }
         }
-        Some(if text.split(',').count() > TAGS_MAX { Err(()) } else { Ok(Self::OneOf(versions)) })
+        Some(if text.split(',').count() > TAGS_MAX { Err(()) } else { Ok(Self::OneOf(tags)) })
     }
 
-    fn contain(&self, version: StreamVersion) -> bool {
+    fn contain<Q: PartialEq<T> + ?Sized>(&self, tag: &Q) -> bool {
         match self {
             Self::Any => true,
-            Self::OneOf(versions) => versions.contains(&version),
+            Self::OneOf(tags) => tags.iter().any(|known| tag == known),
         }
     }
 }
 
+/// The version that a tag of [`etag`] or [`etag_at`] begins with.
+fn version_in(tag: &str) -> Option<StreamVersion> {
+    let (version, position) = tag.split_once('.').unwrap_or((tag, "0"));
+    position.parse::<i64>().ok()?;
+    version.parse().ok().map(StreamVersion::from_number)
+}
+
 /// The versions under which a caller wants its command carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IfMatch(Tags);
+pub struct IfMatch(Tags<StreamVersion>);
 
 impl IfMatch {
     /// From a request's headers; `None` if there is no `If-Match`.
@@ -83,7 +100,7 @@ impl IfMatch {
     /// 400 if it is not a list of at most [`TAGS_MAX`] entity tags.
     pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let malformed = |()| Problem::malformed("If-Match is no list of up to 16 entity tags");
-        let tags = Tags::parse(headers, header::IF_MATCH, false).transpose();
+        let tags = Tags::parse(headers, header::IF_MATCH, false, version_in).transpose();
         tags.map_err(malformed).map(|tags| tags.map(Self))
     }
 
@@ -100,32 +117,40 @@ impl IfMatch {
     /// # Errors
     /// 412 `precondition-failed`.
     pub fn check(&self, current: StreamVersion) -> Result<(), Problem> {
-        if self.0.contain(current) {
+        if self.0.contain(&current) {
             return Ok(());
         }
         Err(Problem::precondition_failed(format_args!("the resource is at version {current}")))
     }
 }
 
-/// The versions that a caller has already.
+/// What the caller has already.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IfNoneMatch(Option<Tags>);
+pub struct IfNoneMatch(Option<Tags<String>>);
 
 impl IfNoneMatch {
     /// From a request's headers; one that cannot be read is as if it were not there.
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        Self(Tags::parse(headers, header::IF_NONE_MATCH, true).and_then(Result::ok))
+        let whole = |tag: &str| Some(tag.to_owned());
+        Self(Tags::parse(headers, header::IF_NONE_MATCH, true, whole).and_then(Result::ok))
     }
 
-    /// Whether the caller has this version.
-    pub fn has(&self, version: StreamVersion) -> bool {
-        self.0.as_ref().is_some_and(|tags| tags.contain(version))
+    /// Whether the caller has the resource of this tag.
+    pub fn has(&self, tag: &HeaderValue) -> bool {
+        let opaque = tag.to_str().unwrap_or_default().trim_matches('"');
+        self.0.as_ref().is_some_and(|tags| tags.contain(opaque))
     }
 
     /// The resource with its `ETag`, or 304 without a body if the caller has this version.
     pub fn answer<T: Serialize>(&self, version: StreamVersion, resource: T) -> Response {
-        let tag = [(header::ETAG, etag(version))];
-        if self.has(version) {
+        self.answer_tagged(etag(version), resource)
+    }
+
+    /// The same for a resource with a tag such as [`etag_at`] makes.
+    pub fn answer_tagged<T: Serialize>(&self, tag: HeaderValue, resource: T) -> Response {
+        let known = self.has(&tag);
+        let tag = [(header::ETAG, tag)];
+        if known {
             return (StatusCode::NOT_MODIFIED, tag).into_response();
         }
         (tag, Json(resource)).into_response()
@@ -171,6 +196,9 @@ mod tests {
             ("\"1\", \"3\"", 200),
             ("\"2\"", 412),
             ("W/\"3\"", 412),
+            ("\"3.1042\"", 200),
+            ("\"1042.3\"", 412),
+            ("\"3.x\"", 412),
             ("\"other\"", 412),
             ("3", 400),
             ("", 400),
@@ -207,5 +235,21 @@ mod tests {
         assert_eq!(answer("*"), 304);
         assert_eq!(answer("\"2\""), 200);
         assert_eq!(answer("garbled"), 200);
+    }
+
+    #[test]
+    fn a_tag_with_a_position_is_known_as_a_whole() {
+        let tag = etag_at(version(3), 1042);
+        assert_eq!(tag, "\"3.1042\"");
+        for (value, known) in [
+            ("\"3.1042\"", true),
+            ("\"1\", W/\"3.1042\"", true),
+            ("*", true),
+            ("\"3.1041\"", false),
+            ("\"3\"", false),
+        ] {
+            let has = IfNoneMatch::from_headers(&headers(header::IF_NONE_MATCH, value));
+            assert_eq!(has.has(&tag), known, "{value}");
+        }
     }
 }

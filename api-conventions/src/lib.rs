@@ -92,7 +92,7 @@ pub use correlation::{
     CORRELATION_ID_CHARACTERS_MAX, CORRELATION_ID_HEADER, CorrelationId, CorrelationIds,
     REQUEST_ID_HEADER, RequestContext, TRACEPARENT_HEADER, TraceParent, with_request_context,
 };
-pub use etag::{IfMatch, IfNoneMatch, TAGS_MAX, etag};
+pub use etag::{IfMatch, IfNoneMatch, TAGS_MAX, etag, etag_at};
 pub use field_errors::{FIELD_ERRORS_MAX, FieldErrors, INVALID_VALUE};
 pub use idempotency::{
     Fingerprint, IDEMPOTENCY_KEY_CHARACTERS_MAX, IDEMPOTENCY_KEY_HEADER,

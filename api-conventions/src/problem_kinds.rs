@@ -127,6 +127,8 @@ problem_kinds! {
         "Whether it was done is not known yet" NobodyJustRetry;
     PROJECTION_BEHIND = 503 "projection-behind"
         "The read model has not reached the position yet" NobodyJustRetry;
+    PROJECTION_DIVERGED = 503 "projection-diverged"
+        "The read model shows another history than the log" ServiceOperator;
 }
 
 #[cfg(test)]

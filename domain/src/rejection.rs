@@ -5,6 +5,7 @@ use crate::api_keys::Role;
 use crate::currency::Currency;
 use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId};
 use crate::ledger::ExternalRef;
+use crate::stream::StreamVersion;
 
 /// Why a command is not carried out. An answer like any other: stored under its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +27,8 @@ pub enum Rejection {
     AccountNotFound { account_id: AccountId },
     #[error("account {account_id} is {status}")]
     AccountStatus { account_id: AccountId, status: AccountStatus },
+    #[error("account {account_id} is at version {version}")]
+    VersionMismatch { account_id: AccountId, version: StreamVersion },
     #[error("account {account_id} still has a balance")]
     BalanceNotZero { account_id: AccountId },
     #[error("account {account_id} holds {currency}")]
@@ -51,6 +54,8 @@ pub enum RejectionClass {
     NotFound,
     /// The state forbids it: 409.
     Conflict,
+    /// The state is not the one that the caller insisted on: 412.
+    Precondition,
     /// It can never be carried out as it stands: 422.
     Invalid,
 }
@@ -71,6 +76,7 @@ impl Rejection {
                 AccountStatus::Frozen => "account-frozen",
                 AccountStatus::Closed => "account-closed",
             },
+            Self::VersionMismatch { .. } => "precondition-failed",
             Self::BalanceNotZero { .. } => "balance-not-zero",
             Self::CurrencyMismatch { .. } => "currency-mismatch",
             Self::TotalOverflow { .. } => "total-overflow",
@@ -98,6 +104,7 @@ impl Rejection {
             | Self::ExternalRefTaken { .. }
             | Self::EntryAlreadyReversed { .. }
             | Self::ReversalIsFinal { .. } => RejectionClass::Conflict,
+            Self::VersionMismatch { .. } => RejectionClass::Precondition,
             Self::RoleNeedsMerchant { .. }
             | Self::CurrencyMismatch { .. }
             | Self::TotalOverflow { .. } => RejectionClass::Invalid,

@@ -23,7 +23,7 @@ pub use health::Health;
 pub use request::{
     Answer, AnswerFn, NewAnswer, Origin, Request, RequestKey, RequestPart, SubmitError,
 };
-pub use sequencer::{APPEND, Sequencer};
+pub use sequencer::{PreparedBatches, PreparedError, Sequencer};
 pub use store::{EventStore, StoreOptions};
 
 /// The most data an event may have, in bytes: a page of events stays small, and so does a message.

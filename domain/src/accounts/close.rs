@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountStatus, find};
+use super::{AccountStatus, find_at};
 use crate::Context;
 use crate::command::Decision;
 use crate::event::{Event, NewEvent};
 use crate::ids::{AccountId, MerchantId};
 use crate::rejection::Rejection;
 use crate::state::{StateKey, States};
-use crate::stream::StreamId;
+use crate::stream::{StreamId, StreamVersion};
 
 /// Ends an account whose balance is zero.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct CloseAccount {
     pub ledger: MerchantId,
     /// The account.
     pub account_id: AccountId,
+    /// The versions of the account at which the caller wants this done; any where it does not say.
+    pub expected_versions: Option<Vec<StreamVersion>>,
 }
 
 /// An account was closed.
@@ -37,7 +39,8 @@ impl CloseAccount {
         states: &impl States,
         context: &Context,
     ) -> Result<Decision, Rejection> {
-        let account = find(states, self.ledger, self.account_id)?;
+        let expected = self.expected_versions.as_deref();
+        let account = find_at(states, self.ledger, self.account_id, expected)?;
         match account.status {
             AccountStatus::Open | AccountStatus::Frozen => {}
             AccountStatus::Closed => {
@@ -79,12 +82,26 @@ mod tests {
     }
 
     fn commands() -> [(Command, AccountStatus); 3] {
+        commands_at(None)
+    }
+
+    fn commands_at(expected_versions: Option<Vec<StreamVersion>>) -> [(Command, AccountStatus); 3] {
         let (ledger, account_id) = (LEDGER, account_id("cash"));
+        let freeze =
+            FreezeAccount { ledger, account_id, expected_versions: expected_versions.clone() };
+        let unfreeze =
+            UnfreezeAccount { ledger, account_id, expected_versions: expected_versions.clone() };
+        let close = CloseAccount { ledger, account_id, expected_versions };
         [
-            (Command::FreezeAccount(FreezeAccount { ledger, account_id }), AccountStatus::Frozen),
-            (Command::UnfreezeAccount(UnfreezeAccount { ledger, account_id }), AccountStatus::Open),
-            (Command::CloseAccount(CloseAccount { ledger, account_id }), AccountStatus::Closed),
+            (Command::FreezeAccount(freeze), AccountStatus::Frozen),
+            (Command::UnfreezeAccount(unfreeze), AccountStatus::Open),
+            (Command::CloseAccount(close), AccountStatus::Closed),
         ]
+    }
+
+    fn close_in(ledger: MerchantId) -> Command {
+        let account_id = account_id("cash");
+        Command::CloseAccount(CloseAccount { ledger, account_id, expected_versions: None })
     }
 
     #[test]
@@ -108,6 +125,39 @@ mod tests {
     }
 
     #[test]
+    fn a_command_for_another_version_of_the_account_is_refused_before_its_status_is_looked_at() {
+        let account_id = account_id("cash");
+        let second = StreamVersion::FIRST.next();
+        for expected in [vec![], vec![StreamVersion::FIRST], vec![second.next()]] {
+            for (command, _) in commands_at(Some(expected)) {
+                in_status(AccountStatus::Frozen)
+                    .when(command)
+                    .then_rejected(Rejection::VersionMismatch { account_id, version: second });
+            }
+        }
+        for (command, target) in commands_at(Some(vec![StreamVersion::FIRST, second])) {
+            let decided = in_status(AccountStatus::Frozen).when(command);
+            match target {
+                AccountStatus::Open | AccountStatus::Closed => {
+                    decided.then([status_event("cash", target)]);
+                }
+                AccountStatus::Frozen => decided.then_rejected(Rejection::AccountStatus {
+                    account_id,
+                    status: AccountStatus::Frozen,
+                }),
+            }
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_not_there_is_at_no_version() {
+        let account_id = account_id("cash");
+        for (command, _) in commands_at(Some(vec![StreamVersion::FIRST])) {
+            given([]).when(command).then_rejected(Rejection::AccountNotFound { account_id });
+        }
+    }
+
+    #[test]
     fn an_account_with_money_in_it_stays() {
         let account_id = account_id("cash");
         let history: [Event; 3] = [
@@ -116,7 +166,7 @@ mod tests {
             posted("r1", "cash", "sales", 5),
         ];
         given(history)
-            .when(Command::CloseAccount(CloseAccount { ledger: LEDGER, account_id }))
+            .when(close_in(LEDGER))
             .then_rejected(Rejection::BalanceNotZero { account_id });
     }
 
@@ -125,7 +175,7 @@ mod tests {
         let account_id = account_id("cash");
         for ledger in [MerchantId::PLATFORM, MerchantId::from_uuid(uuid::Uuid::from_u128(99))] {
             in_status(AccountStatus::Open)
-                .when(Command::CloseAccount(CloseAccount { ledger, account_id }))
+                .when(close_in(ledger))
                 .then_rejected(Rejection::AccountNotFound { account_id });
         }
     }

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountStatus, find};
+use super::{AccountStatus, find_at};
 use crate::Context;
 use crate::command::Decision;
 use crate::event::{Event, NewEvent};
 use crate::ids::{AccountId, MerchantId};
 use crate::rejection::Rejection;
 use crate::state::{StateKey, States};
-use crate::stream::StreamId;
+use crate::stream::{StreamId, StreamVersion};
 
 /// Stops postings to an open account until it is unfrozen.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct FreezeAccount {
     pub ledger: MerchantId,
     /// The account.
     pub account_id: AccountId,
+    /// The versions of the account at which the caller wants this done; any where it does not say.
+    pub expected_versions: Option<Vec<StreamVersion>>,
 }
 
 /// An account was frozen.
@@ -37,7 +39,8 @@ impl FreezeAccount {
         states: &impl States,
         context: &Context,
     ) -> Result<Decision, Rejection> {
-        let account = find(states, self.ledger, self.account_id)?;
+        let expected = self.expected_versions.as_deref();
+        let account = find_at(states, self.ledger, self.account_id, expected)?;
         match account.status {
             AccountStatus::Open => {}
             AccountStatus::Frozen | AccountStatus::Closed => {

@@ -231,3 +231,17 @@ pub(crate) fn find(
         .filter(|account| account.profile.ledger == ledger)
         .ok_or(Rejection::AccountNotFound { account_id })
 }
+
+/// The account as [`find`] has it, if it is at one of the versions that the caller insists on.
+fn find_at<'a>(
+    states: &'a impl States,
+    ledger: MerchantId,
+    account_id: AccountId,
+    expected_versions: Option<&[StreamVersion]>,
+) -> Result<&'a Account, Rejection> {
+    let account = find(states, ledger, account_id)?;
+    if expected_versions.is_some_and(|versions| !versions.contains(&account.version)) {
+        return Err(Rejection::VersionMismatch { account_id, version: account.version });
+    }
+    Ok(account)
+}

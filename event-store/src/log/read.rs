@@ -12,6 +12,9 @@ use super::recorded_event::RecordedEvent;
 /// The most events that one statement reads: keeps it and its memory small at any length of the log.
 pub const EVENTS_PAGE_MAX: i64 = 10_000;
 
+/// The most bytes of data and metadata in a page of [`log_page`]: many readers may each hold one.
+pub const LOG_PAGE_BYTES_MAX: i64 = 1024 * 1024;
+
 /// The end of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
@@ -73,30 +76,79 @@ pub async fn events_after(
     rows(found)
 }
 
-/// Like [`events_after`], filtered: by merchant, by stream, by event types (an empty list takes all).
-/// Scans at most `limit` positions at a time where a filter is rare: the page may be short or empty
-/// although more follows; go on after `after + limit`.
+/// What of the log a page shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogFilter {
+    /// The events of this stream only.
+    pub stream: Option<StreamId>,
+    /// The events of this merchant only.
+    pub merchant: Option<MerchantId>,
+    /// The events of these types only; an empty list takes all.
+    pub types: Vec<String>,
+}
+
+/// A page of the log, filtered.
+#[derive(Debug, Clone)]
+pub struct LogPage {
+    /// The events, ascending.
+    pub events: Vec<RecordedEvent>,
+    /// Up to here nothing else matches: the next page begins after it.
+    pub scanned_to: Position,
+}
+
+/// The events after `after` and up to `up_to` that `filter` takes, ascending: at most `limit`, and at
+/// most [`LOG_PAGE_BYTES_MAX`] of data and metadata, unless the first alone has more.
+///
+/// Where few events match, the statement reads all positions in between. It is the caller's to choose
+/// `up_to` so that this stays quick; a filter by stream reads that stream only.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn log_page(
     db: impl PgExecutor<'_>,
     after: Position,
+    up_to: Position,
     limit: i64,
-    merchant: Option<MerchantId>,
-    types: &[String],
-) -> Result<Vec<RecordedEvent>, sqlx::Error> {
-    let condition = "position > $2 and ($4::uuid is null or merchant_id = $4) \
-        and (cardinality($5::text[]) = 0 or event_type = any($5)) order by position limit $3";
-    let found = sqlx::query(select(condition))
-        .bind(LOG_ID)
-        .bind(after.number())
-        .bind(limit.clamp(0, EVENTS_PAGE_MAX))
-        .bind(merchant.map(MerchantId::uuid))
-        .bind(types)
-        .fetch_all(db)
-        .await?;
-    rows(found)
+    filter: &LogFilter,
+) -> Result<LogPage, sqlx::Error> {
+    let limit = limit.clamp(1, EVENTS_PAGE_MAX);
+    let found = sqlx::query(AssertSqlSafe(format!(
+        "select {}, matched from ( \
+             select *, count(*) over () as matched, row_number() over in_order as place, \
+                 sum(octet_length(data::text) + octet_length(metadata::text)) over in_order as bytes \
+             from ( \
+                 select * from events \
+                 where log_id = $1 and position > $2 and position <= $3 \
+                     and ($5::text is null or stream_id = $5) \
+                     and ($6::uuid is null or merchant_id = $6) \
+                     and (cardinality($7::text[]) = 0 or event_type = any($7)) \
+                 order by position limit $4 \
+             ) as page \
+             window in_order as (order by position) \
+         ) as measured where place = 1 or bytes <= $8 order by position",
+        RecordedEvent::COLUMNS
+    )))
+    .bind(LOG_ID)
+    .bind(after.number())
+    .bind(up_to.number())
+    .bind(limit)
+    .bind(filter.stream.as_ref().map(StreamId::as_str))
+    .bind(filter.merchant.map(MerchantId::uuid))
+    .bind(&filter.types)
+    .bind(LOG_PAGE_BYTES_MAX)
+    .fetch_all(db)
+    .await?;
+    let matched: i64 = match found.first() {
+        Some(row) => row.try_get("matched")?,
+        None => 0,
+    };
+    let events = rows(found)?;
+    let cut = matched == limit || i64::try_from(events.len()).is_ok_and(|count| count < matched);
+    let scanned_to = match events.last() {
+        Some(last) if cut => last.position,
+        Some(_) | None => up_to.max(after),
+    };
+    Ok(LogPage { events, scanned_to })
 }
 
 /// The events of a stream after version `after`, ascending, at most `limit` of them.

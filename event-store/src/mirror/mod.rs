@@ -5,12 +5,14 @@
 //! copy: no message is lost, doubled or out of order, and a second mirror is fenced off.
 
 mod message;
+mod nats;
 mod publish;
 mod reconcile;
 mod run;
 mod status;
 
 pub use message::{LEAF_HASH_HEADER, LogStream, MessageError, decode, encode};
+pub use nats::{NATS_TIMEOUT, NatsError, connect_nats};
 pub use reconcile::{MIRROR_WINDOW_EVENTS, reset};
 pub use run::{Mirror, MirrorOptions};
 pub use status::{MirrorAlarm, MirrorStatus};

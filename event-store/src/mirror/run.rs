@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::message::LogStream;
+use super::nats::{NATS_TIMEOUT, connect_nats};
 use super::publish::{PublishFailure, publish};
 use super::reconcile::{ReconcileError, Reconciled, reconcile};
 use super::status::MirrorStatus;
@@ -22,8 +23,6 @@ const HEAD_POLL: Duration = Duration::from_millis(25);
 const STREAM_CHECK: Duration = Duration::from_secs(1);
 /// How long between attempts at anything that failed.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long NATS may take to answer.
-const NATS_TIMEOUT: Duration = Duration::from_secs(3);
 /// The advisory lock that makes one mirror of several.
 const MIRROR_LOCK: i64 = 0x72_756e_7574_0001;
 
@@ -96,7 +95,7 @@ impl Mirror {
             Err(error) => return self.report(MirrorStatus::LogAway(error.to_string())),
         }
         if client.is_none() {
-            match connect(&self.nats_url).await {
+            match connect_nats(&self.nats_url, "runut mirror").await {
                 Ok(connected) => *client = Some(connected),
                 Err(error) => return self.report(MirrorStatus::NatsAway(error.to_string())),
             }
@@ -187,13 +186,4 @@ fn position_gauge(position: Position) -> f64 {
 
 async fn lock(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(MIRROR_LOCK).fetch_one(db).await
-}
-
-async fn connect(url: &str) -> Result<async_nats::Client, async_nats::ConnectError> {
-    async_nats::ConnectOptions::new()
-        .name("runut mirror")
-        .connection_timeout(NATS_TIMEOUT)
-        .request_timeout(Some(NATS_TIMEOUT))
-        .connect(url)
-        .await
 }

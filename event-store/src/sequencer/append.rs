@@ -7,18 +7,19 @@ use super::plan::Plan;
 use crate::log::LOG_ID;
 
 /// Moves the head if it is where the batch was decided; everything else depends on that row, so that
-/// nothing is written when it is not.
-pub const APPEND: &str = "
+/// nothing is written when it is not. A batch without events leaves the head's time alone too: others go by
+/// the position to know whether they are up to date.
+const APPEND: &str = "
     with head as (
         update log_head set position = $2::bigint + coalesce(cardinality($4::bigint[]), 0),
-               recorded_at = $3
+               recorded_at = case when cardinality($4::bigint[]) > 0 then $3 else recorded_at end
         where log_id = $1 and position = $2
-        returning log_id, recorded_at
+        returning log_id
     ), appended as (
         insert into events (log_id, position, stream_id, version, event_id, event_type,
                schema_version, merchant_id, data, metadata, recorded_at, leaf_hash)
         select head.log_id, e.position, e.stream_id, e.version, e.event_id, e.event_type,
-               e.schema_version, e.merchant_id, e.data::json, e.metadata::json, head.recorded_at,
+               e.schema_version, e.merchant_id, e.data::json, e.metadata::json, $3,
                e.leaf_hash
         from head, unnest($4::bigint[], $5::text[], $6::bigint[], $7::uuid[], $8::text[],
              $9::smallint[], $10::uuid[], $11::text[], $12::text[], $13::bytea[])
@@ -28,7 +29,7 @@ pub const APPEND: &str = "
         insert into idempotency_keys (log_id, merchant_id, key, fingerprint, resource_id, status,
                response, position, recorded_at)
         select head.log_id, k.merchant_id, k.key, k.fingerprint, k.resource_id, k.status,
-               k.response, k.position, head.recorded_at
+               k.response, k.position, $3
         from head, unnest($14::uuid[], $15::text[], $16::bytea[], $17::text[], $18::smallint[],
              $19::text[], $20::bigint[])
              as k (merchant_id, key, fingerprint, resource_id, status, response, position)
@@ -104,7 +105,7 @@ fn bind<'q>(query: Query<'q>, plan: &'q Plan) -> Query<'q> {
     let fingerprints: Vec<&[u8]> = keys.fingerprints.iter().map(|print| &print[..]).collect();
     query
         .bind(LOG_ID)
-        .bind(plan.expected.number())
+        .bind(plan.head.position.number())
         .bind(plan.recorded_at.datetime())
         .bind(&events.positions)
         .bind(&events.streams)

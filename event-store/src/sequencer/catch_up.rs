@@ -76,8 +76,6 @@ impl Sequencer {
                 self.fold_foreign(&event)?;
             }
         }
-        // Rejections of other processes move the head's time, not its position.
-        self.state.head.recorded_at = self.state.head.recorded_at.max(head.recorded_at);
         self.publish_head();
         Ok(())
     }
@@ -101,11 +99,13 @@ impl Sequencer {
         }
         self.state.tail.push(committed);
         self.state.head = Head { position, recorded_at: recorded.recorded_at };
+        self.state.head_hash = Some(recorded.leaf_hash);
         Ok(())
     }
 
     fn move_to(&mut self, head: Head) {
         self.state.head = head;
+        self.state.head_hash = None;
         self.publish_head();
     }
 }

@@ -13,6 +13,7 @@ mod load;
 mod overlay;
 mod pending;
 mod plan;
+mod prepared;
 mod resolve;
 mod tail;
 
@@ -23,18 +24,18 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use append::APPEND;
 pub(crate) use cache::StateCache;
 pub(crate) use known_answers::look_up;
 pub(crate) use load::{LoadError, Loaded, load};
 pub(crate) use pending::{Pending, Reply};
+pub use prepared::{PreparedBatches, PreparedError};
 
 use self::cache::{CACHED_STATES_MAX, Versioned};
 use self::known_answers::KnownAnswers;
 use self::tail::Tail;
 use crate::clock::Clock;
 use crate::health::Health;
-use crate::log::{self, Head, Position};
+use crate::log::{self, ConnectError, Head, LeafHash, Position};
 
 /// How often an idle sequencer looks whether another process moved the head: revocations must act
 /// everywhere within a second, and states must not grow stale.
@@ -69,6 +70,9 @@ pub struct Sequencer {
 pub(crate) struct Writer {
     db: Option<PgConnection>,
     head: Head,
+    /// The hash of the event at the head, where it is known: tells whether a database that comes back is
+    /// the one that went.
+    head_hash: Option<LeafHash>,
     tail: Tail,
     known: KnownAnswers,
     last_batch: usize,
@@ -80,6 +84,7 @@ impl Writer {
         Self {
             db: Some(db),
             head,
+            head_hash: None,
             tail: Tail::default(),
             known: KnownAnswers::default(),
             last_batch: 0,
@@ -137,7 +142,7 @@ impl Sequencer {
     /// A connection, if there is one or it can be made now.
     async fn connected(&mut self) -> Option<&mut PgConnection> {
         if self.state.db.is_none() {
-            match log::connect(&self.options).await {
+            match self.reconnect().await {
                 Ok(db) => {
                     self.state.db = Some(db);
                     self.health.database_up();
@@ -151,6 +156,36 @@ impl Sequencer {
         self.state.db.as_mut()
     }
 
+    /// Connects, and makes sure that the log is still the one that the states in memory come from. If an
+    /// older database was restored meanwhile, it is the truth now, and everything in memory is forgotten.
+    async fn reconnect(&mut self) -> Result<PgConnection, ConnectError> {
+        let mut db = log::connect(&self.options).await?;
+        let head = log::head(&mut db).await.map_err(ConnectError::Settings)?;
+        let ours = self.state.head.position;
+        let same = match self.state.head_hash {
+            Some(hash) => {
+                let before = Position::from_number(ours.number() - 1);
+                let found = log::events_after(&mut db, before, 1).await;
+                let found = found.map_err(ConnectError::Settings)?;
+                found.first().is_some_and(|event| event.leaf_hash == hash)
+            }
+            None => head.position >= ours,
+        };
+        if !same {
+            tracing::error!(
+                seen = ours.number(),
+                found = head.position.number(),
+                "another history is in the database: it was restored; all states are loaded again"
+            );
+            metrics::counter!("runut_other_histories_total").increment(1);
+            self.forget();
+            self.state.head = head;
+            self.state.head_hash = None;
+            self.publish_head();
+        }
+        Ok(db)
+    }
+
     /// Drops the connection after an error on it.
     fn disconnected(&mut self, error: &(dyn std::error::Error + 'static)) {
         self.state.db = None;
@@ -161,6 +196,7 @@ impl Sequencer {
     fn forget(&mut self) {
         self.cache.clear();
         self.state.tail.clear();
+        self.state.known = KnownAnswers::default();
     }
 
     fn publish_head(&self) {

@@ -7,6 +7,7 @@ use domain::{Context, StateKey};
 use tokio::sync::oneshot;
 
 use super::load::Loaded;
+use crate::clock::{Clock, IdSource};
 use crate::request::{Answer, Request, SubmitError};
 
 /// What the sequencer says to the waiting caller.
@@ -37,6 +38,15 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// A command for which nobody waits.
+    pub(super) fn alone(request: Request, clock: &dyn Clock, ids: &dyn IdSource) -> Self {
+        let context = Context { now: clock.now(), event_id: ids.next() };
+        let reads = request.command.reads();
+        let sent = Arc::new(AtomicBool::new(false));
+        let (reply, _) = oneshot::channel();
+        Self { request, context, reads, loaded: Vec::new(), failed_admissions: 0, sent, reply }
+    }
+
     /// Whether the caller gave up; what was never sent need not be, then.
     pub(super) fn abandoned(&self) -> bool {
         self.reply.is_closed() && !self.sent.load(Ordering::Acquire)

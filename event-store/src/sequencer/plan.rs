@@ -71,7 +71,8 @@ pub(super) struct BalanceRows {
 /// A decided batch.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) expected: Position,
+    /// Where the head was when this was decided, and must still be.
+    pub(super) head: Head,
     pub(super) recorded_at: Timestamp,
     pub(super) events: EventRows,
     pub(super) claimed: KeyRows,
@@ -100,12 +101,13 @@ impl Plan {
         self.events.streams.iter().any(|stream| stream.starts_with(StreamId::ENTRY_PREFIX))
     }
 
-    /// The position of the head once this is committed.
+    /// The head once this is committed; it stays as it is where there are no events.
     pub(super) fn new_head(&self) -> Head {
-        let last = self.events.positions.last().copied();
-        Head {
-            position: last.map_or(self.expected, Position::from_number),
-            recorded_at: self.recorded_at,
+        match self.events.positions.last() {
+            Some(last) => {
+                Head { position: Position::from_number(*last), recorded_at: self.recorded_at }
+            }
+            None => self.head,
         }
     }
 }
@@ -143,7 +145,7 @@ pub(super) fn plan(
         next: head.position.next(),
         bytes: 0,
         plan: Plan {
-            expected: head.position,
+            head,
             // Never falls with position, whatever the clocks of several processes say.
             recorded_at: now.max(head.recorded_at),
             events: EventRows::default(),

@@ -185,7 +185,7 @@ impl Sequencer {
         // A plan without events moves no position; whether its keys are there is found by looking them up.
         let Some(first) = plan.events.ids.first() else { return Some(false) };
         let db = self.connected().await?;
-        match log::events_after(db, plan.expected, 1).await {
+        match log::events_after(db, plan.head.position, 1).await {
             Ok(events) => Some(events.first().is_some_and(|event| event.event_id == *first)),
             Err(error) => {
                 self.disconnected(&error);
@@ -197,6 +197,9 @@ impl Sequencer {
     /// Makes the batch part of what is known.
     fn commit(&mut self, plan: Plan) -> Vec<Outcome> {
         let head = plan.new_head();
+        if let Some(hash) = plan.events.hashes.last() {
+            self.state.head_hash = Some(*hash);
+        }
         let Plan { changes, known, outcomes, .. } = plan;
         metrics::counter!("runut_events_appended_total")
             .increment(u64::try_from(changes.events.len()).unwrap_or(0));

@@ -89,6 +89,64 @@ async fn a_stored_rejection_whose_answer_is_lost_stays_that_rejection() {
     check_log(&database).await;
 }
 
+#[tokio::test]
+async fn a_process_that_finds_an_older_database_restored_forgets_what_it_knew() {
+    let database = TestDatabase::create().await;
+    opened(&database).await.stop().await;
+    let backup = database.copy_while_in_use().await;
+    let (live, restored) = (address_of(&database), address_of(&backup));
+    assert_eq!(live.0, restored.0, "both are on the shared server");
+    let (process, proxy) = through_proxy(&database).await;
+    process.submit_with_key(post("lost", "cash", "sales", 70), "k").await.expect("posted");
+    process.submit(post("lost too", "cash", "sales", 1)).await.expect("posted");
+    // The backup takes the database's place, and another process has written to it already.
+    let other = Process::on(&backup).await;
+    for n in 0..9 {
+        other.submit(post(&format!("new-{n}"), "cash", "sales", 1)).await.expect("posted");
+    }
+    proxy.cut();
+    rename(&database, &backup).await;
+    proxy.forward();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let answer = loop {
+        match process.submit_with_key(post("lost", "cash", "sales", 70), "k").await {
+            Ok(answer) => break answer,
+            Err(error) => assert!(error.retryable() && Instant::now() < deadline, "{error}"),
+        }
+    };
+    assert_eq!((answer.status, answer.replayed), (201, false), "it is new to this history");
+    assert_eq!(answer.position.number(), 2 + 9 + 1);
+    check_log(&database).await;
+}
+
+/// Puts the backup in the database's place.
+async fn rename(database: &TestDatabase, backup: &TestDatabase) {
+    let mut admin = TestDatabase::create().await.owner().await;
+    for statement in [
+        format!("drop database {} with (force)", database.name()),
+        format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'",
+            backup.name()
+        ),
+        format!("alter database {} rename to {}", backup.name(), database.name()),
+    ] {
+        let until = Instant::now() + Duration::from_secs(20);
+        while let Err(error) =
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut admin).await
+        {
+            assert!(Instant::now() < until, "{statement}: {error}");
+        }
+    }
+}
+
+/// Host and port, and the name of the database.
+fn address_of(database: &TestDatabase) -> (String, String) {
+    let url = database.url(Role::Application);
+    let (address, name) =
+        url.split('@').nth(1).and_then(|rest| rest.split_once('/')).expect("a URL");
+    (address.to_owned(), name.to_owned())
+}
+
 /// Asks again and again, of whichever process is there.
 async fn insist(database: &TestDatabase, process: &mut Process, reference: &str) -> Answer {
     let deadline = Instant::now() + Duration::from_secs(60);

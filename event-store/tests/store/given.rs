@@ -7,7 +7,7 @@ use domain::accounts::{AccountType, OpenAccount};
 use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings};
 use domain::{AccountId, Amount, Command, Currency, Decision, MerchantId, Metadata};
 use event_store::{
-    Answer, EventStore, NewAnswer, Origin, RandomIds, Request, RequestKey, RequestPart,
+    Answer, Clock, EventStore, NewAnswer, Origin, RandomIds, Request, RequestKey, RequestPart,
     StoreOptions, SubmitError, SystemClock,
 };
 use migrations::Role;
@@ -32,8 +32,11 @@ impl Process {
     }
 
     pub(crate) async fn at(database_url: String) -> Self {
-        let options =
-            StoreOptions { database_url, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds) };
+        Self::with_clock(database_url, Arc::new(SystemClock)).await
+    }
+
+    pub(crate) async fn with_clock(database_url: String, clock: Arc<dyn Clock>) -> Self {
+        let options = StoreOptions { database_url, clock, ids: Arc::new(RandomIds) };
         let (store, sequencer) = EventStore::open(options).await.expect("the log opens");
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(sequencer.run(shutdown.clone()));

@@ -150,3 +150,37 @@ async fn more_callers_than_the_queue_holds_are_told_to_come_back() {
     assert_eq!(i64::try_from(accepted).expect("small"), recorded, "accepted is what is there");
     check_log(&database).await;
 }
+
+/// The machine's clock, so many milliseconds fast.
+#[derive(Debug)]
+struct Fast(i64);
+
+impl event_store::Clock for Fast {
+    fn now(&self) -> domain::Timestamp {
+        let now = event_store::Clock::now(&event_store::SystemClock);
+        domain::Timestamp::from_micros(now.micros() + self.0 * 1_000)
+    }
+}
+
+#[tokio::test]
+async fn recorded_time_never_falls_whatever_the_clocks_of_two_processes_say() {
+    let database = TestDatabase::create().await;
+    let slow = opened(&database).await;
+    let url = database.url(migrations::Role::Application);
+    let fast = Process::with_clock(url, std::sync::Arc::new(Fast(900))).await;
+    for round in 0..20 {
+        // A rejection of the fast one moves neither the head's position nor its time.
+        let key = format!("k-{round}");
+        let unknown = fast.submit_with_key(post("x", "cash", "nowhere", 1), &key).await;
+        assert_eq!(unknown.expect("answered").status, 409);
+        let entry = slow.submit(post(&format!("slow-{round}"), "cash", "sales", 1)).await;
+        assert_eq!(entry.expect("answered").status, 201);
+        let entry = fast.submit(post(&format!("fast-{round}"), "cash", "sales", 1)).await;
+        assert_eq!(entry.expect("answered").status, 201);
+    }
+    let falls =
+        "select count(*) from (select recorded_at < lag(recorded_at) over (order by position)
+                 as falls from events) e where falls";
+    assert_eq!(count(&database, falls).await, 0);
+    check_log(&database).await;
+}

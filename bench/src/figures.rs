@@ -1,0 +1,164 @@
+//! Figures: one line of JSON each for programs, one table for people.
+
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Latencies are kept from 1 µs to 60 s, with three significant digits.
+const LATENCY_MAX_MICROS: u64 = 60_000_000;
+
+/// Latencies, in microseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        Ok(Self(Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, 3)?))
+    }
+
+    pub(crate) fn record(&mut self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(LATENCY_MAX_MICROS);
+        self.0.saturating_record(micros.clamp(1, LATENCY_MAX_MICROS));
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) -> anyhow::Result<()> {
+        Ok(self.0.add(&other.0)?)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53")]
+    fn millis(&self, quantile: f64) -> f64 {
+        self.0.value_at_quantile(quantile) as f64 / 1_000.0
+    }
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) bench: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) callers: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) accounts: Option<usize>,
+    pub(crate) log_events: i64,
+    pub(crate) rate_per_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ratio: Option<f64>,
+    pub(crate) p50_ms: f64,
+    pub(crate) p95_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
+    pub(crate) errors: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Figure {
+    #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+    pub(crate) fn new(
+        bench: &'static str,
+        log_events: i64,
+        done: u64,
+        errors: u64,
+        took: Duration,
+        latencies: &Latencies,
+    ) -> Self {
+        Self {
+            bench,
+            callers: None,
+            accounts: None,
+            log_events,
+            rate_per_s: round(done as f64 / took.as_secs_f64()),
+            limit_per_s: None,
+            ratio: None,
+            p50_ms: latencies.millis(0.5),
+            p95_ms: latencies.millis(0.95),
+            p99_ms: latencies.millis(0.99),
+            p999_ms: latencies.millis(0.999),
+            errors,
+            seconds: round(took.as_secs_f64()),
+        }
+    }
+
+    /// With what it is to be compared with, measured in the same run.
+    pub(crate) fn against(self, limit_per_s: f64) -> Self {
+        let ratio = (self.rate_per_s / limit_per_s * 1_000.0).round() / 1_000.0;
+        Self { limit_per_s: Some(limit_per_s), ratio: Some(ratio), ..self }
+    }
+}
+
+fn round(figure: f64) -> f64 {
+    (figure * 10.0).round() / 10.0
+}
+
+/// Where figures go.
+#[derive(Debug)]
+pub(crate) struct Output {
+    json: bool,
+    table: Table,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN);
+        table.set_header([
+            "bench",
+            "log events",
+            "callers",
+            "accounts",
+            "per s",
+            "limit",
+            "ratio",
+            "p50 ms",
+            "p95",
+            "p99",
+            "p99.9",
+            "errors",
+        ]);
+        Self { json, table }
+    }
+
+    /// A line about the run, not a figure.
+    #[expect(clippy::print_stderr, reason = "remarks of a program that people run in a terminal")]
+    pub(crate) fn remark(text: &str) {
+        eprintln!("{text}");
+    }
+
+    #[expect(clippy::print_stdout, reason = "figures are what this program is for")]
+    pub(crate) fn figure(&mut self, figure: &Figure) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string(figure)?);
+            return Ok(());
+        }
+        let number = |value: Option<usize>| value.map_or(String::new(), |value| value.to_string());
+        let decimal = |value: Option<f64>, places: usize| {
+            value.map_or(String::new(), |value| format!("{value:.places$}"))
+        };
+        self.table.add_row([
+            figure.bench.to_owned(),
+            figure.log_events.to_string(),
+            number(figure.callers),
+            number(figure.accounts),
+            format!("{:.0}", figure.rate_per_s),
+            decimal(figure.limit_per_s, 0),
+            decimal(figure.ratio, 2),
+            format!("{:.2}", figure.p50_ms),
+            format!("{:.2}", figure.p95_ms),
+            format!("{:.2}", figure.p99_ms),
+            format!("{:.2}", figure.p999_ms),
+            figure.errors.to_string(),
+        ]);
+        Output::remark(&format!("  {} {:.0}/s", figure.bench, figure.rate_per_s));
+        Ok(())
+    }
+
+    #[expect(clippy::print_stdout, reason = "figures are what this program is for")]
+    pub(crate) fn finish(self) {
+        if !self.json {
+            println!("{}", self.table);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Measurements: programs, not tests. Each prints its baseline from the same run, and the ratio to it.
+
+pub mod append;
+mod entries;
+mod figures;
+pub mod lag;
+mod log_database;
+pub mod replay;
+mod seed;
+
+use clap::Subcommand;
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Entries per second through the sequencer, beside the bare statement and one transaction an event.
+    Append(append::Options),
+    /// Events per second of `replay-tool verify` and of a rebuild of `ledger_balance`.
+    Replay(replay::Options),
+    /// From a command's answer to its effect in the query-api.
+    Lag(lag::Options),
+}
+
+impl Bench {
+    /// Measures and prints.
+    ///
+    /// # Errors
+    /// Whatever kept it from measuring; a slow result is no error.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Append(options) => append::run(options).await,
+            Self::Replay(options) => replay::run(options).await,
+            Self::Lag(options) => lag::run(options).await,
+        }
+    }
+}

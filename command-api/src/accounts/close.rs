@@ -1,0 +1,48 @@
+//! `POST /v1/accounts/{id}/close`
+
+use api_conventions::{CommandEnvelope, PathId, Problem};
+use axum::extract::State;
+use axum::response::Response;
+use domain::accounts::CloseAccount;
+use domain::{AccountId, Command};
+
+use super::{AccountStatusChange, expected_versions, status_changed};
+use crate::answer::respond_with_version;
+use crate::limits::EMPTY_BODY_BYTES_MAX;
+use crate::state::ApiState;
+use crate::submission::submit;
+
+/// Close an account
+///
+/// Ends an account, for ever; its balance has to be zero.
+#[utoipa::path(
+    post, path = "/v1/accounts/{id}/close", tag = "accounts",
+    params(
+        ("id" = String, Path, description = "The account",
+         example = "acc_7h455vb4pex5vsknk084sn02q0"),
+        ("If-Match" = Option<String>, Header,
+         description = "Versions (`ETag`s) at which to do it; at any other: 412",
+         example = "\"1\""),
+    ),
+    responses(
+        (status = 200, description = "Closed", body = AccountStatusChange,
+         headers(("ETag" = String, description = "The account's version"))),
+        (status = 404, description = "`account-not-found`, `not-found`"),
+        (status = 409, description = "`account-closed`, `balance-not-zero`, \
+                                      `idempotency-key-in-use`"),
+        (status = 412, description = "`precondition-failed`: another version than `If-Match` says"),
+    )
+)]
+pub(crate) async fn close_account(
+    State(api): State<ApiState>,
+    PathId(account_id): PathId<AccountId>,
+    envelope: CommandEnvelope<EMPTY_BODY_BYTES_MAX>,
+) -> Result<Response, Problem> {
+    envelope.no_body()?;
+    let command = Command::CloseAccount(CloseAccount {
+        ledger: envelope.caller.merchant_id,
+        account_id,
+        expected_versions: expected_versions(envelope.if_match.as_ref()),
+    });
+    Ok(respond_with_version(&submit(&api.store, envelope, command, status_changed).await?))
+}

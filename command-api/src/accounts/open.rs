@@ -1,0 +1,154 @@
+//! `POST /v1/accounts`
+
+use api_conventions::{CommandEnvelope, DecimalText, FieldErrors, Problem};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use domain::accounts::{AccountCode, AccountOpened, AccountStatus, AccountType, OpenAccount};
+use domain::{
+    AccountId, Command, Currency, Decision, Event, MerchantId, Money, Name, StreamVersion,
+    Timestamp,
+};
+use event_store::NewAnswer;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::answer::{respond_with_version, success};
+use crate::limits::ACCOUNT_BODY_BYTES_MAX;
+use crate::names;
+use crate::state::ApiState;
+use crate::submission::submit;
+
+/// An account to be opened.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "code": "cash", "type": "asset", "currency": "USD", "min_balance": "0.00", "name": "Cash"
+}))]
+pub(crate) struct NewAccount {
+    /// What the ledger calls it: ASCII letters, digits and `:._-`, not used in the ledger before.
+    #[schema(example = "cash", min_length = 1, max_length = 100)]
+    code: String,
+    /// What it stands for.
+    #[schema(schema_with = names::account_type)]
+    r#type: String,
+    /// The one currency it holds: the upper-case ISO 4217 code.
+    #[schema(example = "USD", min_length = 3, max_length = 3)]
+    currency: String,
+    /// The least that its balance may be; may be negative, as for a credit line. No limit where it
+    /// is not given.
+    #[schema(value_type = Option<String>, example = "0.00")]
+    min_balance: Option<DecimalText>,
+    /// What statements call it.
+    #[schema(min_length = 1, max_length = 255)]
+    name: Option<String>,
+}
+
+/// An account that was opened.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
+pub(crate) struct OpenedAccount<'a> {
+    /// Its id: the same for this code in this ledger, for ever.
+    #[schema(value_type = String, example = "acc_7h455vb4pex5vsknk084sn02q0")]
+    id: AccountId,
+    /// What the ledger calls it.
+    #[schema(value_type = String, example = "cash")]
+    code: &'a AccountCode,
+    /// What statements call it.
+    #[schema(value_type = Option<String>, required)]
+    name: Option<&'a Name>,
+    /// What it stands for.
+    #[schema(schema_with = names::account_type)]
+    r#type: AccountType,
+    /// The one currency it holds.
+    #[schema(value_type = String, example = "USD")]
+    currency: Currency,
+    /// The least that its balance may be; null where there is no limit.
+    #[schema(value_type = Option<String>, required, example = "0.00")]
+    min_balance: Option<DecimalText>,
+    /// Whether it takes postings: `open`.
+    #[schema(schema_with = names::account_status)]
+    status: AccountStatus,
+    /// Its version, which is its `ETag`.
+    #[schema(value_type = i64, example = 1)]
+    version: StreamVersion,
+    /// When it was opened.
+    #[schema(value_type = String, format = DateTime)]
+    recorded_at: Timestamp,
+}
+
+/// Open an account
+///
+/// Opens an account in the ledger of the key's merchant. A key of an operator opens a system
+/// account, in the platform's own ledger.
+#[utoipa::path(
+    post, path = "/v1/accounts", tag = "accounts", request_body = NewAccount,
+    responses(
+        (status = 201, description = "Opened", body = OpenedAccount<'_>,
+         headers(("ETag" = String, description = "The account's version"))),
+        (status = 409, description = "`account-code-taken`, `idempotency-key-in-use`"),
+    )
+)]
+pub(crate) async fn open_account(
+    State(api): State<ApiState>,
+    envelope: CommandEnvelope<ACCOUNT_BODY_BYTES_MAX>,
+) -> Result<Response, Problem> {
+    let command = envelope.json::<NewAccount>()?.into_command(envelope.caller.merchant_id)?;
+    let answer = submit(&api.store, envelope, Command::OpenAccount(command), opened);
+    Ok(respond_with_version(&answer.await?))
+}
+
+impl NewAccount {
+    fn into_command(self, ledger: MerchantId) -> Result<OpenAccount, Problem> {
+        let mut errors = FieldErrors::new();
+        let code = errors.check("/code", self.code.parse());
+        let name = errors.check_optional("/name", self.name.map(|name| Name::parse(&name)));
+        let kind = errors.check("/type", self.r#type.parse());
+        let currency: Option<Currency> = errors.check("/currency", self.currency.parse());
+        // Without its currency, an amount says nothing.
+        let min_balance = currency.and_then(|currency| {
+            let least = self.min_balance.map(|text| text.signed(currency));
+            errors.check_optional("/min_balance", least)
+        });
+        errors.finish(|| {
+            Some(OpenAccount {
+                ledger,
+                code: code?,
+                name: name?,
+                kind: kind?,
+                currency: currency?,
+                min_balance_minor: min_balance?.map(|money| money.minor),
+            })
+        })
+    }
+}
+
+fn opened(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
+    let Decision::Append(events) = decision else { return None };
+    let first = events.first()?;
+    let Event::AccountOpened(AccountOpened {
+        account_id,
+        ledger: _,
+        code,
+        name,
+        kind,
+        currency,
+        min_balance_minor,
+    }) = &first.event
+    else {
+        return None;
+    };
+    let least = min_balance_minor.map(|minor| Money { minor, currency: *currency });
+    let body = OpenedAccount {
+        id: *account_id,
+        code,
+        name: name.as_ref(),
+        r#type: *kind,
+        currency: *currency,
+        min_balance: least.map(DecimalText::from),
+        status: AccountStatus::Open,
+        version: first.version,
+        recorded_at,
+    };
+    Some(success(StatusCode::CREATED, account_id, &body))
+}

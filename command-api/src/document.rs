@@ -1,0 +1,122 @@
+//! The routes with their place in the API's document, and what all answers have in common there.
+
+use api_conventions::{PROBLEM_MEDIA_TYPE, allow};
+use domain::api_keys::Role;
+use utoipa::OpenApi as _;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{
+    ContentBuilder, Header, OpenApi, Ref, RefOr, Response, ResponseBuilder, Responses,
+};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
+
+use crate::state::ApiState;
+use crate::{accounts, api_keys, ledger, merchants};
+
+const OPERATOR: &[Role] = &[Role::Operator];
+const MERCHANT: &[Role] = &[Role::Merchant];
+/// An account is opened in the ledger of whoever opens it, be it the platform's.
+const OWN_LEDGER: &[Role] = &[Role::Merchant, Role::Operator];
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Runut commands",
+        description = "Commands to an event-sourced payments core. Every command is answered when \
+            it is durable, once for each `Idempotency-Key`; `Runut-Position` says where in the log \
+            the answer rests, and reads your own writes when it is sent to the query API.",
+    ),
+    tags(
+        (name = "merchants", description = "Who trades on the platform"),
+        (name = "api keys", description = "Who may do what, for which merchant"),
+        (name = "accounts", description = "Where money is, and under which limits it moves"),
+        (name = "ledger", description = "Balanced entries, corrected only by reversal"),
+    )
+)]
+struct Document;
+
+/// What may be wrong with any command, whatever it asks for.
+const REFUSALS_OF_ANY_COMMAND: [(&str, &str); 8] = [
+    (
+        "400",
+        "`malformed-request`, `malformed-json`, `missing-idempotency-key`, \
+             `malformed-idempotency-key`",
+    ),
+    ("401", "`unauthorized`: no valid API key"),
+    ("403", "`insufficient-scope`: the key's role may not do this"),
+    ("409", "`idempotency-key-in-use`: the first request with this key is still running"),
+    ("413", "`body-too-large`"),
+    ("422", "`invalid-request` with every field that is wrong, `idempotency-key-reused`"),
+    ("429", "`too-many-requests`, with `Retry-After`"),
+    (
+        "503",
+        "`unavailable`, `outcome-unknown`, with `Retry-After`: send the same request with the \
+             same key again",
+    ),
+];
+
+/// Every route, restricted to the roles that may use it; not yet behind an API key.
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(merchants::register::register_merchant).map(|m| allow(OPERATOR, m)))
+        .routes(routes!(api_keys::issue::issue_api_key).map(|m| allow(OPERATOR, m)))
+        .routes(routes!(api_keys::revoke::revoke_api_key).map(|m| allow(OPERATOR, m)))
+        .routes(routes!(accounts::open::open_account).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(accounts::freeze::freeze_account).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(accounts::unfreeze::unfreeze_account).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(accounts::close::close_account).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(ledger::post::post_entry).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(ledger::reverse::reverse_entry).map(|m| allow(MERCHANT, m)))
+}
+
+/// Adds to every command what handlers do not repeat: the headers of answers, and the problems that
+/// any command may meet.
+pub(crate) fn describe_answers(mut document: OpenApi) -> OpenApi {
+    for path in document.paths.paths.values_mut() {
+        for operation in commands(path) {
+            describe(&mut operation.responses);
+        }
+    }
+    document
+}
+
+fn commands(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut path.post, &mut path.delete].into_iter().flatten()
+}
+
+fn describe(responses: &mut Responses) {
+    for (status, description) in REFUSALS_OF_ANY_COMMAND {
+        responses
+            .responses
+            .entry(status.to_owned())
+            .or_insert_with(|| RefOr::T(ResponseBuilder::new().description(description).build()));
+    }
+    for (status, response) in &mut responses.responses {
+        let RefOr::T(response) = response else { continue };
+        if status.starts_with('2') {
+            name_headers(response);
+        } else {
+            let problem = Ref::from_schema_name("Problem");
+            let content = ContentBuilder::new().schema(Some(problem)).build();
+            response.content.insert(PROBLEM_MEDIA_TYPE.to_owned(), RefOr::T(content));
+        }
+    }
+}
+
+fn name_headers(response: &mut Response) {
+    let position =
+        "The position in the log that the answer rests on; also in refusals for the state";
+    let replayed = "`true` when this is the answer to an earlier request with the same key";
+    let headers = [
+        ("Runut-Position", header(Type::Integer, position)),
+        ("Idempotent-Replayed", header(Type::Boolean, replayed)),
+    ];
+    response.headers.extend(headers.map(|(name, header)| (name.to_owned(), RefOr::T(header))));
+}
+
+fn header(kind: Type, description: &str) -> Header {
+    let schema = ObjectBuilder::new().schema_type(kind);
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+}

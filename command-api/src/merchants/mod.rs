@@ -1,0 +1,3 @@
+//! Merchants: taken on by operators.
+
+pub(crate) mod register;

@@ -1,0 +1,42 @@
+//! The names that fields take, for the documentation: taken from the domain, so that it cannot
+//! drift.
+
+use domain::accounts::{AccountStatus, AccountType};
+use domain::api_keys::Role;
+use domain::ledger::Direction;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+fn one_of<const N: usize>(names: [&'static str; N], description: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .description(Some(description))
+        .build()
+}
+
+pub(crate) fn role() -> Object {
+    let description = "What the key allows: `merchant` and `merchant_read` for one merchant; \
+                       `operator`, `auditor` and `analyst` for the platform.";
+    one_of(Role::ALL.map(Role::name), description)
+}
+
+pub(crate) fn account_type() -> Object {
+    let description = "What the account stands for: `asset` and `expense` grow by debits, \
+                       `liability`, `equity` and `income` by credits.";
+    one_of(AccountType::ALL.map(AccountType::name), description)
+}
+
+pub(crate) fn account_status() -> Object {
+    let all = [AccountStatus::Open, AccountStatus::Frozen, AccountStatus::Closed];
+    one_of(all.map(AccountStatus::name), "Whether the account takes postings: only if `open`.")
+}
+
+pub(crate) fn direction() -> Object {
+    one_of([Direction::Debit, Direction::Credit].map(Direction::name), "The side of the account.")
+}
+
+pub(crate) fn rounding() -> Object {
+    let description = "How a fee that falls between two minor units is rounded; `half_even` \
+                       where it is not given.";
+    one_of(["half_even", "half_up", "down", "up"], description)
+}

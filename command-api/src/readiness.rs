@@ -1,0 +1,69 @@
+//! Whether commands should be sent here.
+
+use api_conventions::ReadinessCheck;
+use event_store::mirror::MirrorStatus;
+use event_store::{EventStore, QUEUE_COMMANDS_MAX};
+use tokio::sync::watch;
+
+/// The log and the queue before it decide; the mirror is shown, but commands go on without it.
+pub(crate) async fn checks(
+    store: EventStore,
+    mirror: Option<watch::Receiver<MirrorStatus>>,
+) -> Vec<ReadinessCheck> {
+    let trouble = store.trouble().await;
+    let log = ReadinessCheck {
+        name: "log",
+        ok: trouble.is_none(),
+        detail: trouble.unwrap_or_else(|| "can be written".to_owned()),
+    };
+    let mut checks = vec![log, queue(store.free_places())];
+    checks.extend(mirror.map(|status| mirrored(&status.borrow())));
+    checks
+}
+
+fn queue(free_places: usize) -> ReadinessCheck {
+    ReadinessCheck {
+        name: "queue",
+        ok: free_places > 0,
+        detail: format!("{free_places} of {QUEUE_COMMANDS_MAX} places are free"),
+    }
+}
+
+/// Never the reason to send commands elsewhere: every process would have the same one.
+fn mirrored(status: &MirrorStatus) -> ReadinessCheck {
+    let detail = match status {
+        MirrorStatus::Starting | MirrorStatus::Standby | MirrorStatus::Mirrored(_) => {
+            status.to_string()
+        }
+        MirrorStatus::NatsAway(_) | MirrorStatus::LogAway(_) => format!("degraded; {status}"),
+        MirrorStatus::Alarm(_) => format!("alarm, a person must act; {status}"),
+    };
+    ReadinessCheck { name: "mirror", ok: true, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event_store::log::Position;
+    use event_store::mirror::MirrorAlarm;
+
+    #[test]
+    fn a_full_queue_is_not_ready() {
+        assert!(queue(1).ok);
+        assert!(!queue(0).ok);
+    }
+
+    #[test]
+    fn whatever_the_mirror_does_commands_go_on() {
+        let position = Position::from_number(7);
+        let alarm = MirrorStatus::Alarm(MirrorAlarm::OtherHistory { position });
+        for (status, detail) in [
+            (MirrorStatus::Mirrored(position), "mirrored up to 7"),
+            (MirrorStatus::NatsAway("refused".to_owned()), "degraded; NATS is away: refused"),
+            (alarm, "alarm, a person must act; stopped: the message at 7 is not the log's event"),
+        ] {
+            let check = mirrored(&status);
+            assert_eq!((check.ok, check.detail.as_str()), (true, detail));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What handlers have at hand.
+
+use std::sync::Arc;
+
+use event_store::EventStore;
+
+use crate::random::RandomSource;
+
+/// The state of the router; cheap to clone, which happens for every request.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiState {
+    pub(crate) store: EventStore,
+    pub(crate) random: Arc<dyn RandomSource>,
+}

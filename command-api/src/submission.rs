@@ -1,0 +1,92 @@
+//! A command's way to the log and back.
+
+use std::sync::Arc;
+
+use api_conventions::{CommandEnvelope, Problem, problem_kinds as kinds};
+use domain::{Command, Decision, Timestamp};
+use event_store::{
+    Answer, AnswerFn, EventStore, NewAnswer, Origin, Request, RequestKey, RequestPart, SubmitError,
+};
+
+use crate::answer::refusal;
+
+/// Submits the command that came in `envelope`. `success` makes the answer of what is decided, at
+/// the time at which it is recorded; `None` for a decision that this command never comes to.
+///
+/// # Errors
+/// The problem of a command that has no answer (yet). A rejection is an answer, and stored like
+/// any.
+pub(crate) async fn submit<const BYTES_MAX: usize>(
+    store: &EventStore,
+    envelope: CommandEnvelope<BYTES_MAX>,
+    command: Command,
+    success: impl Fn(&Decision, Timestamp) -> Option<NewAnswer> + Send + Sync + 'static,
+) -> Result<Answer, Problem> {
+    let CommandEnvelope { caller, context, idempotency_key, fingerprint, .. } = envelope;
+    let origin = Origin {
+        actor: caller.key_id.to_string(),
+        correlation_id: context.correlation_id.as_str().to_owned(),
+        traceparent: context.traceparent.map(|trace| trace.as_str().to_owned()),
+    };
+    let key = RequestKey {
+        owner: caller.merchant_id,
+        key: idempotency_key.as_str().to_owned(),
+        fingerprint: *fingerprint.as_bytes(),
+        part: RequestPart::Whole,
+    };
+    let correlation_id = context.correlation_id;
+    let answer: AnswerFn = Arc::new(move |decided, recorded_at| match decided {
+        Ok(decision) => success(decision, recorded_at).unwrap_or_else(|| {
+            let problem = Problem::internal("a command came to a decision that it never comes to");
+            refusal(&problem, &correlation_id)
+        }),
+        Err(rejection) => refusal(&Problem::from(rejection), &correlation_id),
+    });
+    let request = Request { command, key: Some(key), origin, answer };
+    store.submit(request).await.map_err(|error| no_answer(&error))
+}
+
+/// The problem of a command that has no answer, or none yet.
+pub(crate) fn no_answer(error: &SubmitError) -> Problem {
+    let problem = match error {
+        SubmitError::KeyReused => Problem::new(kinds::IDEMPOTENCY_KEY_REUSED, error),
+        SubmitError::KeyInUse => Problem::new(kinds::IDEMPOTENCY_KEY_IN_USE, error),
+        SubmitError::Overloaded | SubmitError::Unavailable => Problem::unavailable(error),
+        SubmitError::OutcomeUnknown => Problem::new(kinds::OUTCOME_UNKNOWN, error),
+        SubmitError::EventTooLarge { .. } => Problem::new(kinds::BODY_TOO_LARGE, error),
+        // Whatever the database refuses should have been refused by its field, long before.
+        SubmitError::Refused => Problem::internal(error),
+    };
+    match error.retry_after() {
+        Some(pause) => problem.with_retry_after_s(pause.as_secs()),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::header;
+    use axum::response::IntoResponse;
+
+    #[test]
+    fn what_has_no_answer_says_whether_to_try_again_and_when() {
+        for (error, status, code, retry_after) in [
+            (SubmitError::KeyReused, 422, "idempotency-key-reused", None),
+            (SubmitError::KeyInUse, 409, "idempotency-key-in-use", Some("1")),
+            (SubmitError::Overloaded, 503, "unavailable", Some("1")),
+            (SubmitError::Unavailable, 503, "unavailable", Some("1")),
+            (SubmitError::OutcomeUnknown, 503, "outcome-unknown", Some("1")),
+            (SubmitError::EventTooLarge { bytes: 300_000 }, 413, "body-too-large", None),
+            (SubmitError::Refused, 500, "internal", None),
+        ] {
+            let problem = no_answer(&error);
+            assert_eq!(problem.kind().code, code);
+            assert_eq!(problem.kind().retryable, error.retryable(), "{code}");
+            let response = problem.into_response();
+            assert_eq!(response.status(), status, "{code}");
+            let header = response.headers().get(header::RETRY_AFTER);
+            assert_eq!(header.map(|value| value.to_str().unwrap()), retry_after, "{code}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Who may do what: on every route, for every kind of wrong caller.
+
+use domain::{AccountId, ApiKeyId, EntryId};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::actors::{Actor, entry};
+use crate::answers::Answer;
+use crate::app::App;
+
+/// Who a route is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    Operators,
+    Merchants,
+    Both,
+}
+
+struct Route {
+    method: &'static str,
+    path: String,
+    body: Value,
+    is_for: For,
+}
+
+impl Route {
+    async fn call(&self, actor: &Actor) -> Answer {
+        let body = self.body.to_string();
+        actor.request(self.method, &self.path).body(body).send().await
+    }
+}
+
+/// Every route, about these accounts, this entry and this key.
+fn routes(accounts: [&str; 2], entry_id: &str, key_id: &str) -> Vec<Route> {
+    let route = |method, path: String, body, is_for| Route { method, path, body, is_for };
+    let [account, other] = accounts;
+    let mut routes = vec![
+        route("POST", "/v1/merchants".to_owned(), json!({"name": "Toko"}), For::Operators),
+        route("POST", "/v1/api-keys".to_owned(), json!({"role": "auditor"}), For::Operators),
+        route("DELETE", format!("/v1/api-keys/{key_id}"), json!({}), For::Operators),
+        route(
+            "POST",
+            "/v1/accounts".to_owned(),
+            json!({"code": "bank", "type": "asset", "currency": "USD"}),
+            For::Both,
+        ),
+        route(
+            "POST",
+            "/v1/ledger/entries".to_owned(),
+            entry("r9", account, other, "1.00"),
+            For::Merchants,
+        ),
+        route("POST", format!("/v1/ledger/entries/{entry_id}/reverse"), json!({}), For::Merchants),
+    ];
+    for verb in ["freeze", "unfreeze", "close"] {
+        let path = format!("/v1/accounts/{account}/{verb}");
+        routes.push(route("POST", path, json!({}), For::Merchants));
+    }
+    routes
+}
+
+/// Routes about things that are there.
+async fn routes_of(app: &App, owner: &Actor) -> Vec<Route> {
+    let (cash, sales) = (owner.open("cash", None).await, owner.open("sales", None).await);
+    let posted = owner.post_entry(&entry("r1", &cash, &sales, "1.00")).await.expect(201);
+    let key = app.operator.post("/v1/api-keys", &json!({"role": "analyst"})).await.expect(201);
+    routes([&cash, &sales], &posted.text("id"), &key.text("id"))
+}
+
+#[tokio::test]
+async fn without_a_valid_key_every_route_answers_alike_and_writes_nothing() {
+    let app = App::new().await;
+    let routes = routes_of(&app, &app.merchant).await;
+    let revoked = json!({"role": "operator"});
+    let revoked = app.operator.post("/v1/api-keys", &revoked).await.expect(201);
+    app.operator.delete(&format!("/v1/api-keys/{}", revoked.text("id"))).await.expect(200);
+    let valid = app.merchant.token.clone().expect("a token");
+    let last = if valid.ends_with('0') { "1" } else { "0" };
+    let wrong_secret = format!("{}{last}", &valid[..valid.len() - 1]);
+    let callers = [
+        app.anonymous.clone(),
+        app.service.caller(Some(revoked.text("token"))),
+        app.service.caller(Some(wrong_secret)),
+        app.service.caller(Some("runut_".to_owned())),
+        app.service.caller(Some(format!("runut_00000000000000000000000000_{}", "0".repeat(64)))),
+    ];
+    let before = app.written().await;
+    let mut bodies = Vec::new();
+    for caller in &callers {
+        for route in &routes {
+            bodies.push(route.call(caller).await.expect(401).body);
+        }
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "nothing tells what is wrong with a key: {bodies:?}");
+    assert_eq!(app.written().await, before);
+}
+
+#[tokio::test]
+async fn a_key_of_another_role_is_refused_and_writes_nothing() {
+    let app = App::new().await;
+    let routes = routes_of(&app, &app.merchant).await;
+    let before = app.written().await;
+    for route in &routes {
+        route.call(&app.merchant_read).await.expect(403);
+        match route.is_for {
+            For::Operators => drop(route.call(&app.merchant).await.expect(403)),
+            For::Merchants => drop(route.call(&app.operator).await.expect(403)),
+            For::Both => {}
+        }
+    }
+    for role in ["auditor", "analyst"] {
+        let key = app.operator.post("/v1/api-keys", &json!({"role": role})).await.expect(201);
+        let reader = app.service.caller(Some(key.text("token")));
+        for route in &routes {
+            route.call(&reader).await.expect(403);
+        }
+    }
+    let (events, keys) = before;
+    assert_eq!(app.written().await, (events + 2, keys + 2), "the two new keys and nothing else");
+}
+
+#[tokio::test]
+async fn what_belongs_to_others_is_exactly_as_if_it_were_not_there() {
+    let app = App::new().await;
+    let (mine, counter) =
+        (app.merchant.open("cash", None).await, app.merchant.open("x", None).await);
+    let posted = app.merchant.post_entry(&entry("r1", &mine, &counter, "1.00")).await.expect(201);
+    let system = app.operator.open("psp:clearing", None).await;
+    let system_too = app.operator.open("psp:fees", None).await;
+    let [account, account_too] =
+        [1, 2].map(|n| AccountId::from_uuid(Uuid::from_u128(n)).to_string());
+    let entry_id = EntryId::from_uuid(Uuid::from_u128(3)).to_string();
+    let key_id = ApiKeyId::from_uuid(Uuid::from_u128(4)).to_string();
+    let unknown = routes([&account, &account_too], &entry_id, &key_id);
+    let of_merchant = routes([&mine, &counter], &posted.text("id"), &key_id);
+    let of_platform = routes([&system, &system_too], &entry_id, &key_id);
+    let (events, _) = app.written().await;
+    for (index, route) in unknown.iter().enumerate() {
+        if route.is_for != For::Merchants {
+            continue;
+        }
+        let missing = route.call(&app.other_merchant).await.expect(404).to_string();
+        for foreign in [&of_merchant[index], &of_platform[index]] {
+            assert_eq!(foreign.call(&app.other_merchant).await.to_string(), missing);
+        }
+    }
+    assert_eq!(app.written().await.0, events, "no event");
+}
+
+#[tokio::test]
+async fn one_foreign_account_spoils_an_entry() {
+    let app = App::new().await;
+    let mine = app.merchant.open("cash", None).await;
+    let theirs = app.other_merchant.open("cash", None).await;
+    let system = app.operator.open("psp:clearing", None).await;
+    for foreign in [theirs, system] {
+        let refused = app.merchant.post_entry(&entry("r1", &mine, &foreign, "1.00")).await;
+        assert_eq!(refused.expect(404).text("code"), "account-not-found");
+    }
+}

@@ -1,0 +1,103 @@
+//! A merchant's HTTP client: sends a command with its key until it has an answer.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use reqwest::StatusCode;
+use serde_json::Value;
+
+/// How often a command is sent before the client gives up: a restart takes a few seconds.
+const ATTEMPTS_MAX: u32 = 60;
+/// How long it waits in between.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long one attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// An answer to a command.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) replayed: bool,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> anyhow::Result<Value> {
+        serde_json::from_str(&self.body).with_context(|| format!("not JSON: {}", self.body))
+    }
+
+    /// A text of the body.
+    pub(crate) fn text(&self, name: &str) -> anyhow::Result<String> {
+        let value = self.json()?;
+        let text = value.get(name).and_then(Value::as_str);
+        text.map(str::to_owned).with_context(|| format!("no `{name}` in {}", self.body))
+    }
+}
+
+/// A client with a key, of one or more command-apis.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    key: String,
+    bases: Vec<String>,
+    turn: AtomicUsize,
+}
+
+impl Client {
+    pub(crate) fn new(bases: Vec<String>, key: String) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(ATTEMPT_TIMEOUT).no_proxy().build()?;
+        Ok(Self { http, key, bases, turn: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn with_bases(&self, bases: &[String]) -> Self {
+        Self {
+            http: self.http.clone(),
+            key: self.key.clone(),
+            bases: bases.to_vec(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Posts a command under `key`; asks again, of whichever process, while the answer is to come back.
+    pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS_MAX {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let url = format!("{}{path}", self.bases[turn % self.bases.len()]);
+            let sent = self
+                .http
+                .post(url)
+                .bearer_auth(&self.key)
+                .header("Idempotency-Key", key)
+                .json(body)
+                .send()
+                .await;
+            match sent {
+                Ok(response) if !retryable(response.status()) => {
+                    let status = response.status();
+                    let replayed = response.headers().contains_key("idempotent-replayed");
+                    return Ok(Answer { status, replayed, body: response.text().await? });
+                }
+                Ok(response) => last = response.status().to_string(),
+                Err(error) => last = error.to_string(),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        bail!("no answer to {path} after {ATTEMPTS_MAX} attempts: {last}")
+    }
+
+    /// Reads from a query-api.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.bases[0]);
+        let response = self.http.get(url).bearer_auth(&self.key).send().await?;
+        let status = response.status();
+        let body = response.text().await?;
+        ensure!(status.is_success(), "{path}: {status} {body}");
+        Ok(serde_json::from_str(&body)?)
+    }
+}
+
+fn retryable(status: StatusCode) -> bool {
+    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
+}

@@ -1,0 +1,54 @@
+//! `access`: merchants and API keys, so that the query side can authenticate and list them.
+
+mod batch;
+mod rows;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sqlx::PgConnection;
+
+use crate::projection::{AppliedEvent, ApplyError, Projection, Table};
+
+/// The projection of that name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Access;
+
+impl Projection for Access {
+    fn name(&self) -> &'static str {
+        "access"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn tables_sql(&self) -> &'static str {
+        include_str!("tables.sql")
+    }
+
+    fn indexes_sql(&self) -> &'static str {
+        include_str!("indexes.sql")
+    }
+
+    fn tables(&self) -> &'static [Table] {
+        &[
+            Table { name: "merchants", key: &["merchant_id"] },
+            Table { name: "api_keys", key: &["key_id"] },
+        ]
+    }
+
+    fn apply<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        events: &'a [AppliedEvent],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
+        apply(db, events).boxed()
+    }
+}
+
+async fn apply(db: &mut PgConnection, events: &[AppliedEvent]) -> Result<(), ApplyError> {
+    let batch = batch::fold(events);
+    rows::insert_merchants(&mut *db, &batch.merchants).await?;
+    rows::insert_issued(&mut *db, &batch.issued).await?;
+    rows::mark_revoked(db, &batch.revoked).await
+}

@@ -1,0 +1,250 @@
+//! Applying pages of the log, in one place for the runner, for rebuilds and for scratch copies.
+
+use std::time::Duration;
+
+use event_store::log::{LeafHash, Position};
+use sqlx::{Connection, PgConnection};
+
+use crate::checkpoint::{self, Checkpoint, ProjectionState};
+use crate::generation::{self, execute};
+use crate::page::{PAGE_EVENTS_MAX, Page, PageError, Undecodable, read_page};
+use crate::projection::{AppliedEvent, ApplyError, Projection, database_retryable};
+
+/// The most events of a transaction; the same as of a page.
+const BATCH_EVENTS_MAX: usize = 5_000;
+
+/// A batch takes some tenths of a second; so long only where a network loses the answers.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why a batch, and with it the projection, got no further.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// This very event cannot be applied; those before it were.
+    AtEvent { position: Position, reason: String },
+    /// The checkpoint is not what it was: a rebuild, a newer program, a diverged log. Look again.
+    CheckpointChanged,
+    /// The database was not able or not there.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Halt {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<PageError> for Halt {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Database(error) => error.into(),
+            PageError::Gap { missing } => {
+                Self::AtEvent { position: missing, reason: error.to_string() }
+            }
+        }
+    }
+}
+
+impl From<Undecodable> for Halt {
+    fn from(event: Undecodable) -> Self {
+        Self::AtEvent { position: event.position, reason: event.reason }
+    }
+}
+
+/// Applies pages to one generation, and knows where it is.
+#[derive(Debug)]
+pub(crate) struct Applier<'p> {
+    projection: &'p dyn Projection,
+    pub(crate) checkpoint: Checkpoint,
+    /// The state that goes into the checkpoint with each batch.
+    state: ProjectionState,
+    /// Halved when a batch fails, doubled when one succeeds: so the one event to blame is found, and a
+    /// batch that takes too long is followed by smaller ones.
+    batch_events: usize,
+}
+
+impl<'p> Applier<'p> {
+    pub(crate) fn new(
+        projection: &'p dyn Projection,
+        checkpoint: Checkpoint,
+        state: ProjectionState,
+    ) -> Self {
+        Self { projection, checkpoint, state, batch_events: BATCH_EVENTS_MAX }
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.checkpoint.position
+    }
+
+    /// Applies a page, in one transaction unless something in it fails.
+    pub(crate) async fn apply(&mut self, db: &mut PgConnection, page: Page) -> Result<(), Halt> {
+        let mut rest = page.events.as_slice();
+        while let Some(first) = rest.first() {
+            let count = rest.len().min(self.batch_events);
+            let applying =
+                tokio::time::timeout(BATCH_TIMEOUT, self.apply_batch(db, &rest[..count]));
+            match applying.await.unwrap_or_else(|_| Err(Failure::unanswered())) {
+                Ok(()) => {
+                    rest = &rest[count..];
+                    self.batch_events = (self.batch_events * 2).min(BATCH_EVENTS_MAX);
+                }
+                Err(Failure::CheckpointChanged) => return Err(Halt::CheckpointChanged),
+                Err(Failure::Apply(ApplyError::Database(error))) if database_retryable(&error) => {
+                    self.batch_events = (count / 2).max(1);
+                    return Err(Halt::Database(error));
+                }
+                Err(Failure::Apply(error)) if count == 1 => {
+                    let reason = error.reason();
+                    return Err(Halt::AtEvent { position: first.position, reason });
+                }
+                Err(Failure::Apply(_)) => self.batch_events = count / 2,
+            }
+        }
+        page.undecodable.map_or(Ok(()), |event| Err(event.into()))
+    }
+
+    /// One transaction: the checkpoint locked, the read model written, the checkpoint moved.
+    async fn apply_batch(
+        &mut self,
+        db: &mut PgConnection,
+        events: &[AppliedEvent],
+    ) -> Result<(), Failure> {
+        let mut transaction = db.begin().await?;
+        let name = self.projection.name();
+        let locked = checkpoint::lock(&mut *transaction, name).await?;
+        let locked = locked.ok_or(Failure::CheckpointChanged)?;
+        let behind = locked.position < self.checkpoint.position;
+        let other = locked.position == self.checkpoint.position
+            && locked.leaf_hash != self.checkpoint.leaf_hash;
+        let version = locked.version != self.checkpoint.version;
+        if behind || other || version || locked.state == ProjectionState::Diverged {
+            return Err(Failure::CheckpointChanged);
+        }
+        // Another runner of this projection may have been quicker.
+        let fresh = events.partition_point(|event| event.position <= locked.position);
+        let fresh = &events[fresh..];
+        let (Some(first), Some(last)) = (fresh.first(), fresh.last()) else {
+            self.checkpoint = locked;
+            return Ok(());
+        };
+        assert_eq!(first.position, locked.position.next(), "events are applied without a gap");
+        self.projection.apply(&mut transaction, fresh).await.map_err(Failure::Apply)?;
+        checkpoint::advance(&mut *transaction, name, last, self.state).await?;
+        transaction.commit().await?;
+        self.checkpoint = locked.moved_to(last, self.state);
+        Ok(())
+    }
+}
+
+/// Why a batch was rolled back.
+enum Failure {
+    CheckpointChanged,
+    Apply(ApplyError),
+}
+
+impl Failure {
+    fn unanswered() -> Self {
+        let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "a batch got no answer");
+        sqlx::Error::Io(error).into()
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Apply(error.into())
+    }
+}
+
+/// What a scratch copy holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Folded {
+    /// The last event applied; that before the first on an empty log.
+    pub position: Position,
+    /// The hash of its row.
+    pub leaf_hash: Option<LeafHash>,
+}
+
+/// Why a scratch copy could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// The database refused or went away.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// An event cannot be applied.
+    #[error("the event at position {position} cannot be applied: {reason}")]
+    Event {
+        /// The event.
+        position: Position,
+        /// Why.
+        reason: String,
+    },
+    /// The tables were changed by somebody else meanwhile.
+    #[error("somebody else changed the tables meanwhile")]
+    Interfered,
+}
+
+impl From<Halt> for FoldError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::AtEvent { position, reason } => Self::Event { position, reason },
+            Halt::CheckpointChanged => Self::Interfered,
+            Halt::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl FoldError {
+    /// Whether trying again later may help.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Database(error) => database_retryable(error),
+            Self::Event { .. } => false,
+            Self::Interfered => true,
+        }
+    }
+}
+
+/// Makes the tables of `projection` in `schema` (which exists and holds none of them, such as
+/// `pg_temp`) and folds the log into them from position 1 to `to`, page by page, a short transaction
+/// each; `progress` hears of every page. `schema` is a name of the program's own, not of a user's.
+///
+/// # Errors
+/// [`FoldError`]. What was made until then stays.
+pub async fn fold_into(
+    db: &mut PgConnection,
+    projection: &dyn Projection,
+    schema: &str,
+    to: Position,
+    mut progress: impl FnMut(Position) + Send,
+) -> Result<Folded, FoldError> {
+    execute(db, format!("set search_path to {schema}, public")).await?;
+    let folded = fold_here(db, projection, to, &mut progress).await;
+    // A broken connection cannot be reset, and need not be.
+    let reset = execute(db, "reset search_path".to_owned()).await;
+    let folded = folded?;
+    reset?;
+    Ok(folded)
+}
+
+async fn fold_here(
+    db: &mut PgConnection,
+    projection: &dyn Projection,
+    to: Position,
+    progress: &mut (dyn FnMut(Position) + Send),
+) -> Result<Folded, FoldError> {
+    execute(db, checkpoint::TABLE_SQL.to_owned()).await?;
+    generation::create_tables(db, projection).await?;
+    checkpoint::insert(&mut *db, projection, 1, ProjectionState::Running).await?;
+    let made = checkpoint::read(&mut *db, projection.name()).await?.ok_or(FoldError::Interfered)?;
+    let mut applier = Applier::new(projection, made, ProjectionState::Running);
+    while applier.position() < to {
+        let limit = to.since(applier.position()).min(PAGE_EVENTS_MAX);
+        let page = read_page(&mut *db, applier.position(), limit).await.map_err(Halt::from)?;
+        if page.nothing() {
+            break;
+        }
+        applier.apply(db, page).await?;
+        progress(applier.position());
+    }
+    generation::create_indexes(db, projection).await?;
+    Ok(Folded { position: applier.checkpoint.position, leaf_hash: applier.checkpoint.leaf_hash })
+}

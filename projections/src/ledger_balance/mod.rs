@@ -1,0 +1,93 @@
+//! `ledger_balance`: accounts with their balances, entries, statements and the trial balance.
+//!
+//! Tables: `accounts`, `entries`, `postings` (each with the account's balance after it) and
+//! `trial_balance` (one row for each ledger, currency and account type).
+
+mod accounts;
+mod batch;
+mod entries;
+
+use std::collections::HashMap;
+
+use domain::Event;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::projection::{AppliedEvent, ApplyError, Projection, Table};
+
+/// The projection of that name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LedgerBalance;
+
+impl Projection for LedgerBalance {
+    fn name(&self) -> &'static str {
+        "ledger_balance"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn tables_sql(&self) -> &'static str {
+        include_str!("tables.sql")
+    }
+
+    fn indexes_sql(&self) -> &'static str {
+        include_str!("indexes.sql")
+    }
+
+    fn tables(&self) -> &'static [Table] {
+        &[
+            Table { name: "accounts", key: &["account_id"] },
+            Table { name: "entries", key: &["entry_id"] },
+            Table { name: "postings", key: &["account_id", "position", "posting_index"] },
+            Table { name: "trial_balance", key: &["ledger", "currency", "type"] },
+        ]
+    }
+
+    fn apply<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        events: &'a [AppliedEvent],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
+        apply(db, events).boxed()
+    }
+}
+
+async fn apply(db: &mut PgConnection, events: &[AppliedEvent]) -> Result<(), ApplyError> {
+    let named = named_accounts(events);
+    let known =
+        if named.is_empty() { HashMap::new() } else { accounts::read(&mut *db, &named).await? };
+    let batch = batch::fold(known, events)?;
+    accounts::insert_opened(&mut *db, &batch).await?;
+    accounts::update_changed(&mut *db, &batch).await?;
+    entries::insert_entries(&mut *db, &batch.entries).await?;
+    entries::mark_reversed(&mut *db, &batch.reversals).await?;
+    entries::insert_postings(&mut *db, &batch.postings).await?;
+    accounts::add_to_trial_balance(db, &batch.trial_balance).await
+}
+
+/// The accounts that the batch names without opening them, each once.
+fn named_accounts(events: &[AppliedEvent]) -> Vec<Uuid> {
+    let mut named = Vec::new();
+    for applied in events {
+        match &applied.event {
+            Event::EntryPosted(event) => {
+                named.extend(event.postings.iter().map(|posting| posting.account_id.uuid()));
+            }
+            Event::AccountFrozen(event) => named.push(event.account_id.uuid()),
+            Event::AccountUnfrozen(event) => named.push(event.account_id.uuid()),
+            Event::AccountClosed(event) => named.push(event.account_id.uuid()),
+            Event::MerchantRegistered(_)
+            | Event::ApiKeyIssued(_)
+            | Event::ApiKeyRevoked(_)
+            | Event::AccountOpened(_)
+            | Event::EntryReversed(_) => {}
+        }
+    }
+    named.sort_unstable();
+    named.dedup();
+    named
+}

@@ -1,0 +1,161 @@
+//! Pages of the log, decoded: what a projection is given, cut so that memory and transactions stay small.
+
+use event_store::log::{LOG_ID, LeafHash, Position, RecordedEvent, events_after};
+use sqlx::{PgConnection, PgExecutor, Row};
+
+use crate::projection::AppliedEvent;
+
+/// The most events of a page: some tenths of a second of work in one transaction.
+pub(crate) const PAGE_EVENTS_MAX: i64 = 5_000;
+/// The most bytes of data and metadata in a page, unless a single event has more.
+pub(crate) const PAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
+/// So many events fit into [`PAGE_BYTES_MAX`] whatever they hold (data is at most 256 KiB an event),
+/// so they are read without being measured first.
+pub(crate) const UNMEASURED_EVENTS_MAX: i64 = 16;
+
+/// Why a page could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The database refused or went away.
+    #[error("the log could not be read")]
+    Database(#[from] sqlx::Error),
+    /// Positions are gapless; here one is missing, so the log is damaged.
+    #[error("the log has no event at position {missing}, yet it has later ones")]
+    Gap {
+        /// The position.
+        missing: Position,
+    },
+}
+
+/// Consecutive events, and the one after them where it cannot be decoded.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) events: Vec<AppliedEvent>,
+    pub(crate) undecodable: Option<Undecodable>,
+}
+
+/// An event that this program cannot read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Undecodable {
+    pub(crate) position: Position,
+    pub(crate) reason: String,
+}
+
+impl Page {
+    /// Decodes rows up to the first that cannot be.
+    pub(crate) fn decode(rows: impl IntoIterator<Item = RecordedEvent>) -> Self {
+        let mut page = Self::default();
+        for recorded in rows {
+            match recorded.decode() {
+                Ok(event) => page.events.push(AppliedEvent::new(recorded, event)),
+                Err(error) => {
+                    let reason = with_sources(&error);
+                    page.undecodable = Some(Undecodable { position: recorded.position, reason });
+                    break;
+                }
+            }
+        }
+        page
+    }
+
+    pub(crate) fn nothing(&self) -> bool {
+        self.events.is_empty() && self.undecodable.is_none()
+    }
+}
+
+/// An error and all that led to it, as one line.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+/// Reads the events after `after`: at most `limit`, at most [`PAGE_EVENTS_MAX`], at most
+/// [`PAGE_BYTES_MAX`].
+pub(crate) async fn read_page(
+    log: &mut PgConnection,
+    after: Position,
+    limit: i64,
+) -> Result<Page, PageError> {
+    let mut limit = limit.clamp(1, PAGE_EVENTS_MAX);
+    if limit > UNMEASURED_EVENTS_MAX {
+        limit = events_that_fit(&mut *log, after, limit).await?.max(1);
+    }
+    let rows = events_after(log, after, limit).await?;
+    let mut expected = after.next();
+    for row in &rows {
+        if row.position != expected {
+            return Err(PageError::Gap { missing: expected });
+        }
+        expected = expected.next();
+    }
+    Ok(Page::decode(rows))
+}
+
+/// How many of the next `limit` events stay within [`PAGE_BYTES_MAX`] together. What is not compressed
+/// is measured without being read.
+async fn events_that_fit(
+    log: impl PgExecutor<'_>,
+    after: Position,
+    limit: i64,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "select count(*) from ( \
+             select sum(case when pg_column_compression(data) is null \
+                     then pg_column_size(data) else octet_length(data::text) end \
+                 + case when pg_column_compression(metadata) is null \
+                     then pg_column_size(metadata) else octet_length(metadata::text) end) \
+                 over (order by position) as bytes \
+             from events where log_id = $1 and position > $2 order by position limit $3 \
+         ) as measured where bytes <= $4",
+    )
+    .bind(LOG_ID)
+    .bind(after.number())
+    .bind(limit)
+    .bind(PAGE_BYTES_MAX)
+    .fetch_one(log)
+    .await
+}
+
+/// The hashes that Postgres has after `after`, up to `last`, ascending from `after + 1` without a gap.
+pub(crate) async fn hashes(
+    log: impl PgExecutor<'_>,
+    after: Position,
+    last: Position,
+) -> Result<Vec<LeafHash>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select position, leaf_hash from events \
+         where log_id = $1 and position > $2 and position <= $3 order by position",
+    )
+    .bind(LOG_ID)
+    .bind(after.number())
+    .bind(last.number())
+    .fetch_all(log)
+    .await?;
+    let mut expected = after.next();
+    let mut hashes = Vec::with_capacity(rows.len());
+    for row in rows {
+        let position = Position::from_number(row.try_get(0)?);
+        let hash = LeafHash::from_bytes(row.try_get(1)?);
+        match hash {
+            Some(hash) if position == expected => hashes.push(hash),
+            Some(_) | None => break,
+        }
+        expected = expected.next();
+    }
+    Ok(hashes)
+}
+
+/// The hash that Postgres has at `position`, `None` beyond the head.
+pub(crate) async fn hash_at(
+    log: impl PgExecutor<'_>,
+    position: Position,
+) -> Result<Option<LeafHash>, sqlx::Error> {
+    let before = Position::from_number(position.number() - 1);
+    Ok(hashes(log, before, position).await?.into_iter().next())
+}

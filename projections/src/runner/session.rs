@@ -1,0 +1,271 @@
+//! A session: from connecting to the reason why it cannot go on.
+
+use std::time::Duration;
+
+use domain::Timestamp;
+use event_store::log::{ConnectError, LOG_ID, Position, connect};
+use sqlx::{PgConnection, Row};
+use time::OffsetDateTime;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use super::follower::Follower;
+use super::inbox::{Inbox, Offer};
+use crate::checkpoint::{Checkpoint, ProjectionState};
+use crate::fold::{Applier, Halt};
+use crate::generation::{LIVE_SCHEMA, connect_to, prepare_live};
+use crate::page::{self, Page, UNMEASURED_EVENTS_MAX, read_page, with_sources};
+
+/// How often the head is read, whatever NATS says: the most by which a silent NATS delays an event.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A projection further behind than this reads pages from Postgres even where JetStream has the events:
+/// large pages are quicker than messages that are confirmed.
+const FAR_BEHIND_EVENTS: i64 = 1_000;
+/// How long a read of the log may take: pages take some tenths of a second, but a network that loses
+/// answers says nothing at all.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// No statement of a batch may take longer; the next batch is half as large.
+const STATEMENT_TIMEOUT: &str = "5s";
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The database did not answer, or was not able.
+    Interrupted(String),
+    /// The checkpoint is another's work; look again at once.
+    LookAgain,
+    /// An event cannot be applied.
+    Stopped { position: Position, reason: String },
+    /// What was applied is not what the log has.
+    Diverged(String),
+    /// The tables are an older program's.
+    Outdated { version: i32, head: Position },
+    /// The tables are a newer program's.
+    Superseded { version: i32 },
+}
+
+impl From<sqlx::Error> for End {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Interrupted(with_sources(&error))
+    }
+}
+
+impl From<ConnectError> for End {
+    fn from(error: ConnectError) -> Self {
+        Self::Interrupted(with_sources(&error))
+    }
+}
+
+impl From<Halt> for End {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::AtEvent { position, reason } => Self::Stopped { position, reason },
+            Halt::CheckpointChanged => Self::LookAgain,
+            Halt::Database(error) => error.into(),
+        }
+    }
+}
+
+/// Connections of one session and where it is.
+pub(super) struct Session<'f> {
+    follower: &'f Follower,
+    pub(super) writer: PgConnection,
+    log: PgConnection,
+    applier: Applier<'f>,
+    /// The head of the log at least, as told by whoever appended or as last seen.
+    head: Position,
+    looks: Interval,
+    looked: Instant,
+}
+
+impl<'f> Session<'f> {
+    /// Connects, makes the tables where there are none, and compares the checkpoint with the log.
+    pub(super) async fn open(follower: &'f Follower) -> Result<Self, End> {
+        let bounded = follower.database.clone().options([("statement_timeout", STATEMENT_TIMEOUT)]);
+        let mut writer = connect_to(&bounded, LIVE_SCHEMA).await?;
+        let mut log = connect(&follower.database).await?;
+        let projection = &*follower.projection;
+        let checkpoint = prepare_live(&mut writer, projection).await?;
+        follower.found(&checkpoint);
+        if checkpoint.version > projection.version() {
+            return Err(End::Superseded { version: checkpoint.version });
+        }
+        if checkpoint.version < projection.version() {
+            let head = event_store::log::head(&mut log).await?.position;
+            return Err(End::Outdated { version: checkpoint.version, head });
+        }
+        follower.at(&checkpoint);
+        if checkpoint.state == ProjectionState::Diverged {
+            let reason = checkpoint.detail.unwrap_or_default();
+            return Err(End::Diverged(reason));
+        }
+        if let Some(reason) = divergence(&mut log, &checkpoint).await? {
+            return Err(End::Diverged(reason));
+        }
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let applier = Applier::new(projection, checkpoint, ProjectionState::Running);
+        let head = applier.position();
+        Ok(Self { follower, writer, log, applier, head, looks, looked: Instant::now() })
+    }
+
+    pub(super) fn position(&self) -> Position {
+        self.applier.position()
+    }
+
+    /// Applies what is there, waits for more, and so on.
+    pub(super) async fn run(
+        &mut self,
+        inbox: &mut Option<Inbox>,
+        appended: &mut Option<tokio::sync::watch::Receiver<Position>>,
+    ) -> End {
+        loop {
+            if let Err(end) = self.wait(inbox, appended).await {
+                return end;
+            }
+            if let Err(end) = self.catch_up(inbox).await {
+                return end;
+            }
+        }
+    }
+
+    async fn wait(
+        &mut self,
+        inbox: &mut Option<Inbox>,
+        appended: &mut Option<tokio::sync::watch::Receiver<Position>>,
+    ) -> Result<(), End> {
+        let arrival = async {
+            match inbox {
+                Some(inbox) => inbox.arrival().await,
+                None => std::future::pending().await,
+            }
+        };
+        let append = async {
+            if let Some(appended) = appended
+                && appended.changed().await.is_ok()
+            {
+                return *appended.borrow_and_update();
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = arrival => {}
+            head = append => self.head = self.head.max(head),
+            _ = self.looks.tick() => self.look().await?,
+        }
+        Ok(())
+    }
+
+    /// Reads where the head is, and since when the next event has been waiting.
+    async fn look(&mut self) -> Result<(), End> {
+        let applied = self.applier.position();
+        let looking = sqlx::query(
+            "select position, (select recorded_at from events \
+                 where log_id = $1 and position = $2 + 1) \
+             from log_head where log_id = $1",
+        )
+        .bind(LOG_ID)
+        .bind(applied.number())
+        .fetch_one(&mut self.log);
+        let row = answered(looking).await??;
+        let head = Position::from_number(row.try_get(0)?);
+        let since: Option<OffsetDateTime> = row.try_get(1)?;
+        if head < applied {
+            return Err(End::Diverged(beyond_head(applied, head)));
+        }
+        self.head = head;
+        self.looked = Instant::now();
+        self.follower.looked(head, since.map(Timestamp::from_datetime));
+        Ok(())
+    }
+
+    /// Applies all that is known to be there.
+    async fn catch_up(&mut self, inbox: &mut Option<Inbox>) -> Result<(), End> {
+        loop {
+            let page = self.next_page(inbox).await?;
+            if page.nothing() {
+                return Ok(());
+            }
+            let applied = self.applier.apply(&mut self.writer, page).await;
+            self.follower.at(&self.applier.checkpoint);
+            applied?;
+            if self.looked.elapsed() > LOOK_EVERY {
+                self.look().await?;
+            }
+        }
+    }
+
+    /// The next events, from JetStream where it has them, and from Postgres whatever it has not.
+    async fn next_page(&mut self, inbox: &mut Option<Inbox>) -> Result<Page, End> {
+        let applied = self.applier.position();
+        let behind = self.head.since(applied);
+        if let Some(inbox) = inbox {
+            match inbox.offer(applied) {
+                Offer::Next(count) if behind <= FAR_BEHIND_EVENTS => {
+                    let name = self.follower.projection.name();
+                    let confirming = inbox.confirmed(&mut self.log, applied, count, name);
+                    let page = answered(confirming).await??;
+                    if !page.nothing() {
+                        return Ok(page);
+                    }
+                }
+                Offer::Hole(missing) => {
+                    let page = self.read(missing.max(behind)).await?;
+                    if page.nothing() {
+                        inbox.drop_first();
+                    } else {
+                        return Ok(page);
+                    }
+                }
+                Offer::Next(_) | Offer::Nothing => {}
+            }
+        }
+        if behind == 0 {
+            return Ok(Page::default());
+        }
+        self.read(behind).await
+    }
+
+    async fn read(&mut self, events: i64) -> Result<Page, End> {
+        let limit = events.max(UNMEASURED_EVENTS_MAX);
+        let reading = read_page(&mut self.log, self.applier.position(), limit);
+        let page = answered(reading).await?.map_err(Halt::from)?;
+        if page.nothing() {
+            // Whoever said that there is more was wrong, or has not committed.
+            self.head = self.applier.position();
+        }
+        Ok(page)
+    }
+}
+
+/// What the server answers; one that does not is as good as gone.
+async fn answered<T>(asking: impl Future<Output = T>) -> Result<T, End> {
+    tokio::time::timeout(ANSWER_TIMEOUT, asking)
+        .await
+        .map_err(|_| End::Interrupted(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))
+}
+
+/// Why the checkpoint is not one of this log, if it is not.
+async fn divergence(
+    log: &mut PgConnection,
+    checkpoint: &Checkpoint,
+) -> Result<Option<String>, sqlx::Error> {
+    let position = checkpoint.position;
+    if position == Position::START {
+        return Ok(None);
+    }
+    let found = page::hash_at(&mut *log, position).await?;
+    Ok(match found {
+        Some(hash) if Some(hash) == checkpoint.leaf_hash => None,
+        Some(_) => {
+            Some(format!("the log has another event at position {position} than was applied"))
+        }
+        None => {
+            let head = event_store::log::head(log).await?.position;
+            Some(beyond_head(position, head))
+        }
+    })
+}
+
+fn beyond_head(applied: Position, head: Position) -> String {
+    format!("applied up to position {applied}, but the log ends at {head}")
+}

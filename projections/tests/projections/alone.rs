@@ -1,0 +1,153 @@
+//! A runner that has Postgres alone: what the read models hold.
+
+use std::sync::Arc;
+
+use domain::MerchantId;
+use domain::accounts::AccountType;
+use domain::api_keys::Role;
+use event_store::log::Position;
+use projections::{Access, LedgerBalance, Options, Projection, ProjectionState, WaitError};
+use tokio::sync::watch;
+
+use super::events::{
+    SHOP, closed, frozen, issued, merchant, opened, posted, posted_in, registered, reversed,
+    revoked, unfrozen,
+};
+use super::scenario::{Running, Scenario};
+use super::tables::dump;
+
+/// A bit of everything that can happen.
+async fn history(scenario: &mut Scenario) {
+    let log = &mut scenario.log;
+    log.append([
+        registered(SHOP, "The Shop"),
+        registered(merchant(7), "Seven"),
+        issued(1, SHOP, Role::Merchant),
+        issued(2, MerchantId::PLATFORM, Role::Auditor),
+        issued(3, merchant(7), Role::MerchantRead),
+        opened("cash", AccountType::Asset, "USD"),
+        opened("sales", AccountType::Income, "USD"),
+        opened("customers:1", AccountType::Liability, "USD"),
+        opened("yen", AccountType::Asset, "JPY"),
+        opened("yen-sales", AccountType::Income, "JPY"),
+    ])
+    .await;
+    let sale = log
+        .append([
+            posted("r1", "cash", "sales", 1_250),
+            posted("r2", "cash", "customers:1", 5_000),
+            posted_in("JPY", "r3", "yen", "yen-sales", 300),
+        ])
+        .await;
+    log.append([revoked(3, merchant(7)), frozen("customers:1")]).await;
+    let entry = log.entry(sale[0].position);
+    log.append(reversed(&entry)).await;
+    log.append([unfrozen("customers:1"), closed("sales"), posted("r4", "customers:1", "cash", 40)])
+        .await;
+}
+
+#[tokio::test]
+async fn a_history_is_folded_into_accounts_entries_statements_and_a_trial_balance() {
+    let mut scenario = Scenario::new().await;
+    history(&mut scenario).await;
+    let running = Running::start(scenario.options_without_nats());
+    running.reaches(scenario.log.position()).await;
+    running.stop().await;
+    scenario.assert_exactly_once().await;
+    let mut db = scenario.database.owner().await;
+    insta::assert_snapshot!("ledger_balance", dump(&mut db, &LedgerBalance, "read").await);
+    insta::assert_snapshot!("access", dump(&mut db, &Access, "read").await);
+}
+
+#[tokio::test]
+async fn batches_of_any_cut_yield_the_same_rows() {
+    let mut scenario = Scenario::new().await;
+    let running = Running::start(scenario.options_without_nats());
+    history(&mut scenario).await;
+    running.reaches(scenario.log.position()).await;
+    scenario.sell(40).await;
+    running.reaches(scenario.log.position()).await;
+    running.stop().await;
+    scenario.assert_exactly_once().await;
+}
+
+#[tokio::test]
+async fn the_query_role_reads_the_tables_and_the_checkpoint_and_nobody_else_writes_them() {
+    let mut scenario = Scenario::with_accounts().await;
+    let sold = scenario.sell(3).await;
+    let running = Running::start(scenario.options_without_nats());
+    running.reaches(scenario.log.position()).await;
+    let mut db = scenario.query().await;
+    let applied = projections::applied(&mut db, "ledger_balance").await.expect("reads");
+    assert_eq!(applied, Some(sold[2].position));
+    assert_eq!(projections::applied(&mut db, "unheard_of").await.expect("reads"), None);
+    let balances: Vec<i64> = sqlx::query_scalar(
+        "select balance_after_minor from read.postings join read.accounts using (account_id) \
+         where code = 'sales' order by position desc",
+    )
+    .fetch_all(&mut db)
+    .await
+    .expect("reads");
+    assert_eq!(balances, [3, 2, 1]);
+    let refused = sqlx::raw_sql("update read.checkpoint set position = 0").execute(&mut db).await;
+    assert!(refused.is_err(), "the query role only reads");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn lag_is_told_in_events_and_seconds() {
+    let mut scenario = Scenario::with_accounts().await;
+    let running = Running::start(scenario.options_without_nats());
+    running.reaches(scenario.log.position()).await;
+    running.stop().await;
+    scenario.sell(5).await;
+    let mut db = scenario.query().await;
+    let statuses = projections::statuses(&mut db).await.expect("reads");
+    let names: Vec<&str> = statuses.iter().map(|status| status.projection.as_str()).collect();
+    assert_eq!(names, ["access", "ledger_balance"]);
+    for status in statuses {
+        assert_eq!((status.lag_events(), status.state), (5, ProjectionState::Running));
+        let waiting_since = scenario.log.recorded[2].recorded_at;
+        assert_eq!(status.behind_since, Some(waiting_since));
+        let later = domain::Timestamp::from_micros(waiting_since.micros() + 1_500_000);
+        assert_eq!(status.lag(later).as_millis(), 1_500);
+    }
+}
+
+#[tokio::test]
+async fn a_writer_in_the_same_process_is_heard_at_once() {
+    let mut scenario = Scenario::with_accounts().await;
+    let (appended, listening) = watch::channel(Position::START);
+    let running =
+        Running::start(Options { appended: Some(listening), ..scenario.options_without_nats() });
+    running.reaches(scenario.log.position()).await;
+    for _ in 0..20 {
+        scenario.sell(1).await;
+        appended.send_replace(scenario.log.position());
+        running.reaches(scenario.log.position()).await;
+    }
+    running.stop().await;
+    scenario.assert_exactly_once().await;
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_runner_and_not_for_an_unknown_projection() {
+    let scenario = Scenario::new().await;
+    let running = Running::start(scenario.options_without_nats());
+    let handle = running.handle.clone();
+    let never = Position::from_number(1);
+    assert_eq!(handle.wait_for("unheard_of", never).await, Err(WaitError::Unknown));
+    let waiting = tokio::spawn(async move { handle.wait_for("access", never).await });
+    running.stop().await;
+    assert_eq!(waiting.await.expect("ends"), Err(WaitError::Ended));
+}
+
+#[tokio::test]
+async fn every_projection_is_found_by_its_name() {
+    for projection in projections::all() {
+        let found = projections::named(projection.name()).expect("found");
+        assert_eq!(found.name(), projection.name());
+    }
+    assert!(projections::named("unheard_of").is_none());
+    let _: Arc<dyn Projection> = Arc::new(LedgerBalance);
+}

@@ -1,0 +1,87 @@
+//! `GET /v1/accounts`
+
+use api_conventions::{Caller, ListQuery, Page, PageParameters, Problem};
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use domain::Currency;
+use domain::accounts::{AccountStatus, AccountType};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{Account, AccountRow};
+use crate::caller_scope::{OwnerFilter, visible_to};
+use crate::database::refused;
+use crate::position::MinPosition;
+use crate::snapshot::{ReadModel, Snapshot};
+use crate::state::ApiState;
+
+/// Which accounts to list; all where nothing is given.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AccountFilters {
+    /// The account that its ledger calls so.
+    #[param(example = "cash")]
+    code: Option<String>,
+    /// `asset`, `liability`, `equity`, `income` or `expense`.
+    #[param(value_type = Option<String>, example = "asset")]
+    r#type: Option<AccountType>,
+    /// The upper-case ISO 4217 code.
+    #[param(value_type = Option<String>, example = "USD")]
+    currency: Option<Currency>,
+    /// `open`, `frozen` or `closed`.
+    #[param(value_type = Option<String>, example = "open")]
+    status: Option<AccountStatus>,
+    /// The accounts of this merchant, or of the `platform` itself.
+    #[param(value_type = Option<String>, example = "mer_01h455vb4pex5vsknk084sn02q")]
+    ledger: Option<OwnerFilter>,
+}
+
+const LIST: &str = "
+    select account_id, ledger, code, name, type, currency, status, min_balance_minor, balance_minor,
+        debits_posted, credits_posted, version, opened_at, opened_position, updated_at,
+        updated_position
+    from read.accounts
+    where ($1::uuid is null or ledger = $1)
+        and ($2::uuid is null or ledger = $2)
+        and ($3::text is null or code = $3)
+        and ($4::text is null or type = $4)
+        and ($5::text is null or currency = $5)
+        and ($6::text is null or status = $6)
+        and ($7::bigint is null or opened_position < $7)
+    order by opened_position desc
+    limit $8";
+
+/// List accounts
+///
+/// The accounts that the key may see, those opened last first.
+#[utoipa::path(
+    get, path = "/v1/accounts", tag = "accounts", params(AccountFilters, PageParameters),
+    responses((status = 200, description = "A page", body = Page<Account>))
+)]
+pub(crate) async fn list_accounts(
+    State(api): State<ApiState>,
+    caller: Caller,
+    query: ListQuery<AccountFilters, i64>,
+    min: MinPosition,
+) -> Result<Response, Problem> {
+    let AccountFilters { code, r#type, currency, status, ledger } = &query.filters;
+    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
+    let rows: Vec<AccountRow> = sqlx::query_as(LIST)
+        .bind(visible_to(&caller))
+        .bind(ledger.map(OwnerFilter::uuid))
+        .bind(code)
+        .bind(r#type.map(AccountType::name))
+        .bind(currency.map(Currency::code))
+        .bind(status.map(AccountStatus::name))
+        .bind(query.after)
+        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX))
+        .fetch_all(snapshot.db())
+        .await
+        .map_err(refused)?;
+    let keyed = rows.into_iter().map(|row| Ok((row.opened_position, Account::try_from(row)?)));
+    let rows: Vec<(i64, Account)> = keyed.collect::<Result<_, Problem>>()?;
+    let page = Page::of(rows, query.limit, |(opened, _)| *opened, |(_, account)| account);
+    snapshot.answer(Json(page)).await
+}

@@ -1,0 +1,60 @@
+//! `GET /v1/accounts/{id}`
+
+use api_conventions::{Caller, IfNoneMatch, PathId, Problem, StrictQuery, etag_at};
+use axum::extract::State;
+use axum::response::Response;
+use domain::{AccountId, StreamVersion};
+
+use super::{Account, AccountRow};
+use crate::caller_scope::visible_to;
+use crate::database::refused;
+use crate::position::MinPosition;
+use crate::snapshot::{ReadModel, Snapshot};
+use crate::state::{ApiState, NoParameters};
+
+const SHOW: &str = "
+    select account_id, ledger, code, name, type, currency, status, min_balance_minor, balance_minor,
+        debits_posted, credits_posted, version, opened_at, opened_position, updated_at,
+        updated_position
+    from read.accounts
+    where account_id = $1 and ($2::uuid is null or ledger = $2)";
+
+/// Show an account
+///
+/// The account with its balance. Its `ETag` changes with every posting; sent as `If-Match` with a
+/// command, only the account's version, with which it begins, is compared.
+#[utoipa::path(
+    get, path = "/v1/accounts/{id}", tag = "accounts",
+    params(
+        ("id" = String, Path, description = "The account",
+         example = "acc_7h455vb4pex5vsknk084sn02q0"),
+        ("If-None-Match" = Option<String>, Header, description = "`ETag`s that need no answer",
+         example = "\"1.42\""),
+    ),
+    responses(
+        (status = 200, description = "The account", body = Account,
+         headers(("ETag" = String, description = "Version and position of the last change"))),
+        (status = 304, description = "It is as `If-None-Match` says"),
+        (status = 404, description = "`not-found`: unknown, or another merchant's"),
+    )
+)]
+pub(crate) async fn show_account(
+    State(api): State<ApiState>,
+    caller: Caller,
+    PathId(id): PathId<AccountId>,
+    StrictQuery(NoParameters {}): StrictQuery<NoParameters>,
+    has: IfNoneMatch,
+    min: MinPosition,
+) -> Result<Response, Problem> {
+    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
+    let row: Option<AccountRow> = sqlx::query_as(SHOW)
+        .bind(id.uuid())
+        .bind(visible_to(&caller))
+        .fetch_optional(snapshot.db())
+        .await
+        .map_err(refused)?;
+    let Some(row) = row else { return snapshot.answer(Problem::not_found()).await };
+    let tag = etag_at(StreamVersion::from_number(row.version), row.updated_position);
+    let account = Account::try_from(row)?;
+    snapshot.answer(has.answer_tagged(tag, account)).await
+}

@@ -1,0 +1,108 @@
+//! Connections to Postgres, in compartments: what one kind of work holds, no other waits for.
+
+use std::time::Duration;
+
+use api_conventions::{Problem, problem_kinds as kinds};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+/// The most connections that queries hold: several for each core of a small server.
+const QUERY_CONNECTIONS_MAX: u32 = 12;
+/// The most connections for looking up API keys, so that slow queries lock nobody out.
+const KEY_CONNECTIONS_MAX: u32 = 3;
+/// The most connections for followers of the log; each holds one for a page, not while it waits.
+const FOLLOWER_CONNECTIONS_MAX: u32 = 3;
+/// How long a request waits for a connection before it is told to come back.
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a statement may take. In a snapshot only one is ever slow, the others are look-ups by key,
+/// so that none comes near the 5 s after which it would hold up the vacuum of the log's head.
+const STATEMENT_TIMEOUT: &str = "2s";
+
+/// The pools. Connections are made when they are needed.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    pub(crate) queries: PgPool,
+    pub(crate) keys: PgPool,
+    pub(crate) followers: PgPool,
+}
+
+impl Database {
+    pub(crate) fn of(options: &PgConnectOptions) -> Self {
+        let settings = [
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            // Filters that are not given are nulls; a plan made for any value would use no index.
+            ("plan_cache_mode", "force_custom_plan"),
+            ("client_min_messages", "warning"),
+        ];
+        let options = options.clone().options(settings);
+        let pool = |connections| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(CONNECTION_WAIT_MAX)
+                .connect_lazy_with(options.clone())
+        };
+        Self {
+            queries: pool(QUERY_CONNECTIONS_MAX),
+            keys: pool(KEY_CONNECTIONS_MAX),
+            followers: pool(FOLLOWER_CONNECTIONS_MAX),
+        }
+    }
+}
+
+/// What Postgres says when a statement took too long (`query_canceled`).
+const QUERY_CANCELED: &str = "57014";
+/// What it says of tables and schemas that are not there (`undefined_table`, `invalid_schema_name`).
+const NOT_THERE: [&str; 2] = ["42P01", "3F000"];
+/// SQLSTATE classes of a server that is away, busy or shutting down: connection exceptions, rolled back
+/// transactions, insufficient resources, objects in use, operator intervention.
+const AWAY_OR_BUSY: [&str; 5] = ["08", "40", "53", "55", "57"];
+
+/// Whether a read model (or its schema) has never been made.
+pub(crate) fn not_there(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| NOT_THERE.contains(&code.as_ref()))
+}
+
+/// The answer to a query that the database did not answer; logged here, once.
+pub(crate) fn refused(error: sqlx::Error) -> Problem {
+    if not_there(&error) {
+        return Problem::new(kinds::PROJECTION_BEHIND, "the read model has not been made yet");
+    }
+    let unavailable = |detail| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a query was not answered");
+        Problem::unavailable(detail)
+    };
+    match &error {
+        sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
+            Some(QUERY_CANCELED) => unavailable("the query took too long; a narrower one may not"),
+            Some(code) if AWAY_OR_BUSY.iter().any(|class| code.starts_with(class)) => {
+                unavailable("the database is busy or restarting")
+            }
+            Some(_) | None => Problem::internal(&error),
+        },
+        sqlx::Error::PoolTimedOut => unavailable("too many queries are under way"),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => unavailable("the database cannot be reached"),
+        _ => Problem::internal(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_does_not_answer_is_no_bug_and_a_row_that_cannot_be_read_is() {
+        let away = sqlx::Error::Io(std::io::Error::other("reset"));
+        for (error, code) in [
+            (sqlx::Error::PoolTimedOut, "unavailable"),
+            (away, "unavailable"),
+            (sqlx::Error::RowNotFound, "internal"),
+            (sqlx::Error::Decode("garbled".into()), "internal"),
+        ] {
+            assert_eq!(refused(error).kind().code, code);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The read side over HTTP: read models, the log itself for those who audit it, and waiting until
+//! either shows what the caller wrote.
+//!
+//! One file a use case; each holds the query's parameters, its SQL and its answer. What all of them
+//! share: a [`Snapshot`](snapshot) is of one read model at one position, which every answer says in
+//! `Runut-Position`; a request with `Runut-Min-Position` waits for it without holding a connection.
+//!
+//! **Architecture Invariant:** nothing is written here, and no rule of the business is here. Whatever
+//! a merchant's key asks for is looked for in that merchant's ledger only, in the SQL itself: what
+//! belongs to another does not exist.
+
+mod accounts;
+mod api_keys;
+mod caller_scope;
+mod database;
+mod document;
+mod key_directory;
+mod ledger;
+mod log;
+mod merchants;
+mod position;
+mod projection_statuses;
+mod readiness;
+mod request_metrics;
+mod row_values;
+mod snapshot;
+mod state;
+
+use std::sync::Arc;
+
+use api_conventions::{
+    CorrelationIds, RateLimitPolicy, RateLimits, ServiceRoutes, assemble, protect, with_conventions,
+};
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use event_store::log::{ConnectError, connect, connect_options};
+use event_store::{Clock, IdSource};
+use tokio_util::sync::CancellationToken;
+
+pub use position::{MIN_POSITION_HEADER, POSITION_HEADER};
+pub use snapshot::PROJECTION_STATE_HEADER;
+
+use database::Database;
+use key_directory::LoggedKeys;
+use request_metrics::RequestMetrics;
+use state::ApiState;
+
+/// What the service is made of. [`router`] makes the routes of it, [`api_conventions::serve`] runs them.
+#[derive(Clone)]
+pub struct QueryApi {
+    /// The URL of the query role.
+    pub database_url: String,
+    /// How far the projections are, if they run in this process; else their checkpoints are followed.
+    pub progress: Option<projections::Handle>,
+    /// Says how long events have been waiting.
+    pub clock: Arc<dyn Clock>,
+    /// Names requests that come without a name.
+    pub ids: Arc<dyn IdSource>,
+    /// Renders `/metrics` in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// How much one API key may ask of this process.
+    pub rate_limit: RateLimitPolicy,
+    /// Ends followers of the log and whoever waits for a position, so that connections can drain.
+    pub shutdown: CancellationToken,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database is not there, not durable, or of an older schema.
+    #[error("the database cannot be used")]
+    Database(#[from] ConnectError),
+}
+
+/// The whole service: the queries, each behind an API key, and health, metrics and documentation.
+///
+/// Starts the one task that follows the checkpoints; it ends with `shutdown`, or when the router and
+/// all that it serves are dropped. The recorder of the `metrics` crate has to be installed before.
+///
+/// # Errors
+/// [`Error`]: the database is tried once.
+pub async fn router(api: QueryApi) -> Result<Router, Error> {
+    let QueryApi { database_url, progress, clock, ids, metrics, rate_limit, shutdown } = api;
+    let options = connect_options(&database_url)?;
+    let connection = connect(&options).await?;
+    let database = Database::of(&options);
+    // A child, so that dropping the router ends the watcher and nothing else.
+    let ends = shutdown.child_token();
+    let (positions, watcher) = position::watch(options, connection, progress);
+    tokio::spawn(watcher.run(ends.clone()));
+    let keys = Arc::new(LoggedKeys::of(database.keys.clone()));
+    let state = ApiState::new(database, positions, Arc::clone(&keys), clock, ends);
+
+    let (routes, document) = document::routes().split_for_parts();
+    let document = document::describe_answers(document);
+    let measured = Arc::new(RequestMetrics::of_routes(document.paths.paths.keys()));
+    let limits = Arc::new(RateLimits::new(rate_limit));
+    let routes = routes.route_layer(from_fn(state::bound_request)).with_state(state.clone());
+    // Measured outside of authentication, so that refusals count too.
+    let routes = protect(routes, keys, limits)
+        .route_layer(from_fn_with_state(measured, request_metrics::measure));
+    let correlation_ids = CorrelationIds::new(move || ids.next().to_string());
+    let readiness = move || readiness::checks(state.clone());
+    let service = ServiceRoutes::new(document, readiness, move || metrics());
+    Ok(assemble(routes, service, correlation_ids))
+}
+
+/// The API as OpenAPI 3.1, as `/openapi.json` answers it.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    with_conventions(document::describe_answers(document::routes().into_openapi()))
+}

@@ -1,0 +1,169 @@
+//! `GET /v1/events` with `Accept: text/event-stream`: events as they are appended.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_conventions::{Caller, Problem};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::sse::{Event as SentEvent, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use domain::ApiKeyId;
+use event_store::log::{LogFilter, Position, head, log_page};
+use futures::stream::{self, Stream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::events::EventsQuery;
+use super::page::scan_end;
+use super::recorded::LoggedEvent;
+use crate::database::refused;
+use crate::position::{Followed, MinPosition, POSITION_HEADER};
+use crate::snapshot::beyond_head;
+use crate::state::ApiState;
+
+/// The most followers of a process at a time: auditors' tools and exports, not the public.
+pub(crate) const FOLLOWERS_MAX: usize = 64;
+/// The most events that are read ahead for a follower.
+const PAGE_EVENTS_MAX: i64 = 200;
+/// How often something is sent where nothing happens, so that proxies keep the connection and a client
+/// that is gone is noticed.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+
+/// Where a client that connects again goes on.
+const LAST_EVENT_ID_HEADER: HeaderName = HeaderName::from_static("last-event-id");
+/// Asks a proxy of the nginx family not to hold events back.
+const BUFFERING_HEADER: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The answer that does not end until the client goes, its key is revoked, or this process stops.
+pub(super) async fn follow(
+    api: ApiState,
+    caller: Caller,
+    query: EventsQuery,
+    min: MinPosition,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let after = match headers.get(LAST_EVENT_ID_HEADER) {
+        Some(value) => last_event_id(value)?,
+        None => query.after.unwrap_or(Position::START),
+    };
+    let head = head(&api.database.followers).await.map_err(refused)?.position;
+    if let Some(beyond) = [after, min.0].into_iter().find(|position| *position > head) {
+        return Err(beyond_head(beyond, head));
+    }
+    let place = Arc::clone(&api.follower_places).try_acquire_owned();
+    let place = place.map_err(|_| Problem::unavailable("too many follow the log already"))?;
+    let follower = Follower {
+        key_id: caller.key_id,
+        filter: query.filter,
+        after,
+        read: VecDeque::new(),
+        seen_head: api.positions.head(),
+        _followed: Followed::of(Arc::clone(&api.positions)),
+        _counted: Counted::new(place),
+        api,
+    };
+    let heartbeat = KeepAlive::new().interval(HEARTBEAT_EVERY).text("heartbeat");
+    let headers = [
+        (POSITION_HEADER, HeaderValue::from(head.number())),
+        (BUFFERING_HEADER, HeaderValue::from_static("no")),
+    ];
+    Ok((headers, Sse::new(events(follower)).keep_alive(heartbeat)).into_response())
+}
+
+fn last_event_id(value: &HeaderValue) -> Result<Position, Problem> {
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    let number = digits.and_then(|digits| digits.parse().ok());
+    let number = number.ok_or_else(|| Problem::malformed("Last-Event-ID is not a position"))?;
+    Ok(Position::from_number(number))
+}
+
+/// Counts the followers in the metrics, and holds one's place, until it is dropped.
+#[derive(Debug)]
+struct Counted(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+
+impl Counted {
+    fn new(place: OwnedSemaphorePermit) -> Self {
+        metrics::gauge!("runut_log_followers").increment(1.0);
+        Self(place)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("runut_log_followers").decrement(1.0);
+    }
+}
+
+/// One who follows. Holds a page of events at the most, and a connection only while it reads one.
+#[derive(Debug)]
+struct Follower {
+    key_id: ApiKeyId,
+    filter: LogFilter,
+    /// Everything up to here has been sent, or read ahead, or is not asked for.
+    after: Position,
+    read: VecDeque<LoggedEvent>,
+    seen_head: watch::Receiver<Position>,
+    _followed: Followed,
+    _counted: Counted,
+    api: ApiState,
+}
+
+/// Why a follower is sent nothing more. It connects again, and is told the reason then.
+enum End {
+    Stopping,
+    KeyRevoked,
+    Unreadable,
+}
+
+fn events(follower: Follower) -> impl Stream<Item = Result<SentEvent, axum::Error>> {
+    stream::unfold(follower, |mut follower| async move {
+        let event = follower.next().await.ok()?;
+        let id = event.position().to_string();
+        Some((SentEvent::default().id(id).json_data(&event), follower))
+    })
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<LoggedEvent, End> {
+        loop {
+            if self.api.stopping.is_cancelled() {
+                return Err(End::Stopping);
+            }
+            if let Some(event) = self.read.pop_front() {
+                return Ok(event);
+            }
+            let head = *self.seen_head.borrow_and_update();
+            if self.after < head {
+                self.read_up_to(head).await?;
+                continue;
+            }
+            tokio::select! {
+                changed = self.seen_head.changed() => changed.map_err(|_| End::Stopping)?,
+                () = self.api.stopping.cancelled() => {}
+            }
+        }
+    }
+
+    /// Reads one page. Whether the key still opens anything is asked each time: a revocation is an event
+    /// too, so a key that is revoked is noticed before anything that follows is read.
+    async fn read_up_to(&mut self, head: Position) -> Result<(), End> {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            tracing::warn!(%error, "a follower of the log was sent away");
+            End::Unreadable
+        };
+        let key =
+            self.api.keys.read(self.key_id).await.map_err(|error| unreadable(&error.cause))?;
+        if key.is_none_or(|key| key.revoked) {
+            return Err(End::KeyRevoked);
+        }
+        let up_to = scan_end(&self.filter, self.after, head);
+        let pool = &self.api.database.followers;
+        let page = log_page(pool, self.after, up_to, PAGE_EVENTS_MAX, &self.filter).await;
+        let page = page.map_err(|error| unreadable(&error))?;
+        let events = page.events.into_iter().map(LoggedEvent::try_from);
+        let events = events.collect::<Result<Vec<_>, Problem>>().map_err(|_| End::Unreadable)?;
+        self.read.extend(events);
+        self.after = page.scanned_to;
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! The log itself, for those who audit it, and what it says of time.
+
+pub(crate) mod events;
+mod follow;
+pub(crate) mod head;
+mod page;
+mod recorded;
+pub(crate) mod stream;
+mod time_range;
+
+pub(crate) use follow::FOLLOWERS_MAX;
+pub(crate) use time_range::{TimeRange, TimeRangeParameters};

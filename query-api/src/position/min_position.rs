@@ -1,0 +1,54 @@
+//! `Runut-Min-Position`, read.
+
+use api_conventions::Problem;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use event_store::log::Position;
+
+use super::MIN_POSITION_HEADER;
+
+/// What the caller wants to see at least; the position before the first event if it does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MinPosition(pub(crate) Position);
+
+impl<S: Sync> FromRequestParts<S> for MinPosition {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(MIN_POSITION_HEADER).iter();
+        let Some(value) = values.next() else { return Ok(Self(Position::START)) };
+        let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok());
+        match (number, values.next()) {
+            (Some(number), None) => Ok(Self(Position::from_number(number))),
+            _ => Err(Problem::malformed("Runut-Min-Position is not one position")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    async fn check(values: &[&str]) -> Result<i64, u16> {
+        let request = Request::builder();
+        let request = values
+            .iter()
+            .fold(request, |request, value| request.header(MIN_POSITION_HEADER, *value));
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let read = MinPosition::from_request_parts(&mut parts, &()).await;
+        read.map(|min| min.0.number()).map_err(|problem| problem.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_position_is_digits_and_given_once() {
+        assert_eq!(check(&[]).await, Ok(0));
+        assert_eq!(check(&["0"]).await, Ok(0));
+        assert_eq!(check(&["1042"]).await, Ok(1042));
+        for garbled in ["", "-1", "+1", "1.0", " ", "x", "9223372036854775808", "1, 2"] {
+            assert_eq!(check(&[garbled]).await, Err(400), "{garbled:?}");
+        }
+        assert_eq!(check(&["1", "1"]).await, Err(400));
+    }
+}

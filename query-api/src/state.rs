@@ -1,0 +1,71 @@
+//! What handlers have at hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_conventions::Problem;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use event_store::Clock;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::database::Database;
+use crate::key_directory::LoggedKeys;
+use crate::log::FOLLOWERS_MAX;
+use crate::position::Positions;
+
+/// How long a request may take in all: the longest wait for a position, for a connection and for a
+/// snapshot's statements, and something over. What hangs longer has lost its database.
+const REQUEST_MAX: Duration = Duration::from_secs(12);
+
+/// The query string of a resource that takes no parameters.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoParameters {}
+
+/// The state of the router; cheap to clone, which happens for every request.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiState {
+    pub(crate) database: Database,
+    pub(crate) positions: Arc<Positions>,
+    pub(crate) keys: Arc<LoggedKeys>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// A place for each follower of the log.
+    pub(crate) follower_places: Arc<Semaphore>,
+    /// Says that this process is stopping.
+    pub(crate) stopping: CancellationToken,
+    _ends_the_watcher: Arc<DropGuard>,
+}
+
+impl ApiState {
+    pub(crate) fn new(
+        database: Database,
+        positions: Arc<Positions>,
+        keys: Arc<LoggedKeys>,
+        clock: Arc<dyn Clock>,
+        stopping: CancellationToken,
+    ) -> Self {
+        let ends_the_watcher = Arc::new(stopping.clone().drop_guard());
+        Self {
+            database,
+            positions,
+            keys,
+            clock,
+            follower_places: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            stopping,
+            _ends_the_watcher: ends_the_watcher,
+        }
+    }
+}
+
+/// Middleware that gives up on a request that hangs. An answer that has begun, such as the events that
+/// a follower gets, goes on.
+pub(crate) async fn bound_request(request: Request, next: Next) -> Result<Response, Problem> {
+    tokio::time::timeout(REQUEST_MAX, next.run(request)).await.map_err(|_| {
+        tracing::warn!(limit_s = REQUEST_MAX.as_secs(), "a request was given up");
+        Problem::unavailable("the query took too long")
+    })
+}

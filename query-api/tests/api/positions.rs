@@ -1,0 +1,153 @@
+//! Reading one's own writes.
+
+use std::time::{Duration, Instant};
+
+use crate::platform::{Platform, TOKO, Told, account};
+
+#[tokio::test]
+async fn a_query_shows_at_least_the_position_that_it_asks_for() {
+    for told in [Told::ByCheckpoints, Told::InProcess] {
+        let platform = Platform::told(told).await;
+        let path = format!("/v1/accounts/{}", account(TOKO, "cash"));
+        for sale in 1..=20 {
+            platform.sell(TOKO, &format!("order-{sale}"), 100).await;
+            let answer = platform.merchant.seeing(platform.position()).get(&path).await;
+            assert_eq!(answer.json()["balance"], format!("{sale}.00"));
+            let shown: i64 = answer.header("runut-position").parse().expect("a position");
+            assert!(shown >= platform.position());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_query_waits_for_its_position() {
+    let mut platform = Platform::new().await;
+    platform.merchant.seeing(platform.position()).get("/v1/accounts").await.json();
+    platform.stop_projecting().await;
+    platform.sell(TOKO, "order-1", 100).await;
+    let merchant = platform.merchant.seeing(platform.position());
+    let path = format!("/v1/accounts/{}", account(TOKO, "cash"));
+    let waiting = tokio::spawn(async move { merchant.get(&path).await });
+    // Whoever does not insist is answered with what there is.
+    let stale = platform.merchant.get(&format!("/v1/accounts/{}", account(TOKO, "cash"))).await;
+    assert_eq!(stale.json()["balance"], "0.00");
+    assert!(!waiting.is_finished());
+    platform.project_again();
+    let answer = waiting.await.expect("answered");
+    assert_eq!(answer.json()["balance"], "1.00");
+}
+
+#[tokio::test]
+async fn a_position_that_does_not_come_in_time_is_worth_another_try() {
+    let mut platform = Platform::new().await;
+    platform.merchant.seeing(platform.position()).get("/v1/accounts").await.json();
+    platform.stop_projecting().await;
+    platform.sell(TOKO, "order-1", 100).await;
+    let began = Instant::now();
+    let merchant = platform.merchant.seeing(platform.position());
+    // More than there are connections: who waits holds none, so others are answered meanwhile.
+    let waiting: Vec<_> = (0..40)
+        .map(|_| {
+            let merchant = merchant.clone();
+            tokio::spawn(async move { merchant.get("/v1/accounts").await })
+        })
+        .collect();
+    platform.merchant.get("/v1/accounts").await.json();
+    assert!(began.elapsed() < Duration::from_secs(5), "those who do not wait are not held up");
+    for answer in waiting {
+        let answer = answer.await.expect("answered");
+        assert_eq!(answer.problem(), (503, "projection-behind".to_owned()));
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert!(began.elapsed() >= Duration::from_secs(5));
+    insta::assert_snapshot!(merchant.get("/v1/accounts").await);
+}
+
+#[tokio::test]
+async fn who_waits_is_told_when_the_process_stops() {
+    let mut platform = Platform::new().await;
+    platform.merchant.seeing(platform.position()).get("/v1/accounts").await.json();
+    platform.stop_projecting().await;
+    platform.sell(TOKO, "order-1", 100).await;
+    let merchant = platform.merchant.seeing(platform.position());
+    let began = Instant::now();
+    let waiting = tokio::spawn(async move { merchant.get("/v1/accounts").await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    platform.shutdown.cancel();
+    let answer = waiting.await.expect("answered");
+    assert_eq!(answer.problem(), (503, "unavailable".to_owned()));
+    assert!(began.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
+async fn a_position_beyond_the_head_is_refused_at_once_and_a_garbled_one_too() {
+    let platform = Platform::new().await;
+    let beyond = platform.operator.seeing(platform.position() + 1);
+    for path in [
+        "/v1/accounts",
+        "/v1/ledger/trial-balance",
+        "/v1/merchants",
+        "/v1/log/head",
+        "/v1/events",
+        "/v1/projections",
+    ] {
+        let refused = beyond.get(path).await;
+        assert_eq!(refused.problem(), (422, "position-beyond-head".to_owned()), "{path}");
+        for garbled in ["", "-1", "1.5", "x", "99999999999999999999"] {
+            let refused = platform.operator.seeing_text(garbled).get(path).await;
+            assert_eq!(refused.problem(), (400, "malformed-request".to_owned()), "{garbled:?}");
+        }
+    }
+    insta::assert_snapshot!(beyond.get("/v1/accounts").await);
+}
+
+#[tokio::test]
+async fn no_query_sees_a_rebuilt_read_model_half_done() {
+    let platform = Platform::new().await;
+    for sale in 1..=20 {
+        platform.sell(TOKO, &format!("order-{sale}"), 100).await;
+    }
+    let merchant = platform.merchant.seeing(platform.position());
+    let path = format!("/v1/accounts/{}", account(TOKO, "cash"));
+    merchant.get(&path).await.json();
+    let url = platform.database.url(migrations::Role::Projector);
+    let database = event_store::log::connect_options(&url).expect("a URL");
+    let rebuilding = async {
+        for _ in 0..3 {
+            let rebuilt = projections::rebuild(&database, &projections::LedgerBalance, &|_| {});
+            rebuilt.await.expect("rebuilt");
+        }
+    };
+    let statement_path = format!("{path}/statement");
+    let querying = async {
+        loop {
+            let (shown, statement) =
+                tokio::join!(merchant.get(&path), merchant.all(&statement_path, 200));
+            assert_eq!(shown.json()["balance"], "20.00");
+            assert_eq!(statement.len(), 20);
+        }
+    };
+    tokio::select! {
+        () = rebuilding => {}
+        () = querying => {}
+    }
+    assert_eq!(merchant.get(&path).await.json()["balance"], "20.00");
+}
+
+#[tokio::test]
+async fn zz_latency() {
+    for told in [Told::ByCheckpoints, Told::InProcess] {
+        let platform = Platform::told(told).await;
+        let path = format!("/v1/accounts/{}", account(TOKO, "cash"));
+        let mut times = Vec::new();
+        for sale in 1..=200 {
+            platform.sell(TOKO, &format!("order-{sale}"), 100).await;
+            let began = Instant::now();
+            platform.merchant.seeing(platform.position()).get(&path).await.json();
+            times.push(began.elapsed());
+            tokio::time::sleep(Duration::from_millis(7)).await;
+        }
+        times.sort();
+        println!("p50 {:?} p95 {:?} max {:?}", times[100], times[190], times[199]);
+    }
+}

@@ -1,0 +1,120 @@
+//! One row in Postgres' binary COPY format.
+
+use domain::{MerchantId, Timestamp};
+use uuid::Uuid;
+
+/// What [`Row`] reads, in the order in which it reads it.
+pub(crate) const COLUMNS: &str = "position, stream_id, version, event_id, event_type, \
+    schema_version, merchant_id, data, metadata, recorded_at, leaf_hash";
+const COLUMN_COUNT: i16 = 11;
+/// Postgres counts microseconds from 2000-01-01; everybody else from 1970.
+const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// A row of `events`, borrowed from the page that it came in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) position: i64,
+    pub(crate) stream_id: &'a str,
+    pub(crate) version: i64,
+    pub(crate) event_id: Uuid,
+    pub(crate) event_type: &'a str,
+    pub(crate) schema_version: i16,
+    pub(crate) merchant_id: Uuid,
+    pub(crate) data: &'a str,
+    pub(crate) metadata: &'a str,
+    pub(crate) recorded_at_micros: i64,
+    pub(crate) leaf_hash: &'a [u8],
+}
+
+impl Row<'_> {
+    /// When it was recorded.
+    pub(crate) fn recorded_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.recorded_at_micros)
+    }
+
+    /// The merchant it concerns.
+    pub(crate) fn merchant(&self) -> MerchantId {
+        MerchantId::from_uuid(self.merchant_id)
+    }
+}
+
+/// A row whose columns are not what the table's types promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    /// Its position, where that much can be read.
+    pub(crate) position: Option<i64>,
+}
+
+/// The rows of a page, one after the other.
+#[derive(Debug)]
+pub(crate) struct Rows<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// The next row; the outer `None` at the end of the page, an error where a row cannot be read.
+    fn read(&mut self) -> Option<Result<Row<'a>, Unreadable>> {
+        let columns = i16::from_be_bytes(*self.rest.first_chunk()?);
+        self.rest = &self.rest[2..];
+        let mut fields = [&[][..]; 11];
+        let mut whole = columns == COLUMN_COUNT;
+        for field in &mut fields {
+            match self.field() {
+                Some(bytes) => *field = bytes,
+                None => whole = false,
+            }
+        }
+        let position = fields[0].first_chunk().copied().map(i64::from_be_bytes);
+        let row = if whole { row(&fields) } else { None };
+        if !whole {
+            // Whatever follows cannot be told apart any more.
+            self.rest = &[];
+        }
+        Some(row.ok_or(Unreadable { position }))
+    }
+
+    fn field(&mut self) -> Option<&'a [u8]> {
+        let length = i32::from_be_bytes(*self.rest.first_chunk()?);
+        let after = self.rest.get(4..)?;
+        // −1 stands for null, which no column of the log can be.
+        let (field, rest) = after.split_at_checked(usize::try_from(length).ok()?)?;
+        self.rest = rest;
+        Some(field)
+    }
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = Result<Row<'a>, Unreadable>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read()
+    }
+}
+
+fn row<'a>(fields: &[&'a [u8]; 11]) -> Option<Row<'a>> {
+    let text = |index: usize| std::str::from_utf8(fields[index]).ok();
+    let long = |index: usize| Some(i64::from_be_bytes(fields[index].try_into().ok()?));
+    let uuid = |index: usize| Some(Uuid::from_bytes(fields[index].try_into().ok()?));
+    Some(Row {
+        position: long(0)?,
+        stream_id: text(1)?,
+        version: long(2)?,
+        event_id: uuid(3)?,
+        event_type: text(4)?,
+        schema_version: i16::from_be_bytes(fields[5].try_into().ok()?),
+        merchant_id: uuid(6)?,
+        data: text(7)?,
+        metadata: text(8)?,
+        recorded_at_micros: long(9)?.saturating_add(POSTGRES_EPOCH_MICROS),
+        leaf_hash: fields[10],
+    })
+}
+
+/// The position in the first column of a row, as it comes over the wire.
+pub(crate) fn position_of(row: &[u8]) -> Option<i64> {
+    row.get(6..14)?.try_into().ok().map(i64::from_be_bytes)
+}

@@ -1,0 +1,262 @@
+//! The rows of `account_balances` are the sums of the postings: added up in SQL, by key ranges of the log,
+//! independently of every fold in Rust.
+//!
+//! Rows move while the log grows. So a page of rows is read together with the last position of the log, in
+//! one snapshot; then the postings are added up to exactly that position, and compared. The next page is
+//! read later and compared at a later position. What is added up is kept for each account, in partitions
+//! that fit into memory, and needs no table of its own: this works on a standby too.
+
+use std::collections::HashMap;
+
+use futures::future::try_join;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::accounts::{ByAccount, Partition, partitions};
+use crate::connection::{Auditor, LOG, Purpose, data_refused, timed_out};
+use crate::verify::Scope;
+use crate::verify::error::{VerifyError, reading};
+use crate::verify::finding::{Check, Findings, account as named};
+use crate::verify::report::{Part, Report, number};
+
+/// The most positions that one statement adds up: some tenths of a second's work.
+const SUMMED_EVENTS_MAX: i64 = 20_000;
+/// The most rows of `account_balances` that are compared at one position.
+const PAGE_ROWS_MAX: i64 = 20_000;
+/// The most accounts that are asked for at once.
+const ASKED_ROWS_MAX: usize = 5_000;
+
+const SUM: &str = "
+    select posting.account_id,
+           coalesce(sum(posting.amount_minor) filter (where posting.direction = 'debit'), 0)::text,
+           coalesce(sum(posting.amount_minor) filter (where posting.direction = 'credit'), 0)::text,
+           max(events.position)
+    from events, json_to_recordset(events.data -> 'postings')
+        as posting (account_id text, direction text, amount_minor bigint)
+    where events.log_id = $1 and events.position > $2 and events.position <= $3
+        and events.event_type = 'ledger.entry_posted'
+    group by posting.account_id";
+
+/// One snapshot: where the log ends, and the rows as they are there.
+const PAGE: &str = "
+    select coalesce((select max(position) from events where log_id = $1), 0) as last,
+           b.account_id, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending,
+           b.position
+    from (select 1) as one
+    left join lateral (
+        select * from account_balances where log_id = $1 and account_id >= $2
+        order by account_id limit $3) as b on true
+    order by b.account_id";
+
+/// What the postings of an account add up to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    debits: i64,
+    credits: i64,
+    /// The last position that posted to it.
+    position: i64,
+    /// A row was compared with it.
+    compared: bool,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct BalanceRow {
+    last: i64,
+    account_id: Option<Uuid>,
+    debits_posted: Option<i64>,
+    credits_posted: Option<i64>,
+    debits_pending: Option<i64>,
+    credits_pending: Option<i64>,
+    position: Option<i64>,
+}
+
+/// Compares all rows; how many events were added up.
+pub(crate) async fn check(
+    auditor: &Auditor,
+    scope: Scope,
+    report: &Report<'_>,
+) -> Result<u64, VerifyError> {
+    let mut db = auditor.connect(Purpose::Read).await?;
+    let other = auditor.connect(Purpose::Read).await?;
+    let of = partitions(&mut db, scope.to).await?;
+    let mut comparison = Comparison {
+        db,
+        other,
+        partition: Partition { index: 0, of },
+        sums: HashMap::default(),
+        at: 0,
+        total: number(scope.to).saturating_mul(of),
+        done: 0,
+    };
+    for index in 0..of {
+        comparison.partition = Partition { index, of };
+        comparison.sums.clear();
+        comparison.at = 0;
+        comparison.partition(report).await.map_err(reading("account balances"))?;
+    }
+    Ok(comparison.done)
+}
+
+struct Comparison {
+    db: PgConnection,
+    /// The second half of each range is added up at the same time.
+    other: PgConnection,
+    partition: Partition,
+    sums: ByAccount<Sums>,
+    /// How far the postings are added up.
+    at: i64,
+    total: u64,
+    done: u64,
+}
+
+impl Comparison {
+    async fn partition(&mut self, report: &Report<'_>) -> Result<(), sqlx::Error> {
+        let end = Partition::start(self.partition.index + 1, self.partition.of);
+        let mut from = Partition::start(self.partition.index, self.partition.of);
+        loop {
+            let page: Vec<BalanceRow> = sqlx::query_as(PAGE)
+                .bind(LOG)
+                .bind(Uuid::from_u128(from))
+                .bind(PAGE_ROWS_MAX)
+                .fetch_all(&mut self.db)
+                .await?;
+            let last = page.first().map_or(0, |row| row.last);
+            self.add_up(last, report).await?;
+            let mut findings = Findings::default();
+            let inside = |id: &Uuid| self.partition.holds(*id);
+            let rows = page.iter().filter(|row| row.account_id.as_ref().is_some_and(inside));
+            let seen: Vec<Uuid> = rows.clone().filter_map(|row| row.account_id).collect();
+            for row in rows {
+                compare(&mut self.sums, row, &mut findings);
+            }
+            report.findings(findings);
+            let full = seen.len() == usize::try_from(PAGE_ROWS_MAX).unwrap_or(usize::MAX);
+            match seen.last().and_then(|id| id.as_u128().checked_add(1)) {
+                Some(next) if full && next < end => from = next,
+                _ => break,
+            }
+        }
+        self.without_row(report).await
+    }
+
+    /// Adds the postings up to `to`, two ranges at a time.
+    async fn add_up(&mut self, to: i64, report: &Report<'_>) -> Result<(), sqlx::Error> {
+        while self.at < to {
+            let middle = to.min(self.at + SUMMED_EVENTS_MAX);
+            let end = to.min(middle + SUMMED_EVENTS_MAX);
+            let (first, second) =
+                try_join(sums(&mut self.db, self.at, middle), sums(&mut self.other, middle, end))
+                    .await?;
+            for sum in first.into_iter().chain(second) {
+                if self.partition.holds(sum.0) {
+                    add(self.sums.entry(sum.0).or_default(), &sum);
+                }
+            }
+            self.done += number(end - self.at);
+            self.at = end;
+            report.progress(Part::Balances, self.done, self.total);
+        }
+        Ok(())
+    }
+
+    /// Accounts with postings that no row was compared with, unless the row was written since.
+    async fn without_row(&mut self, report: &Report<'_>) -> Result<(), sqlx::Error> {
+        let lonely: Vec<Uuid> =
+            self.sums.iter().filter(|(_, sums)| !sums.compared).map(|(id, _)| *id).collect();
+        for asked in lonely.chunks(ASKED_ROWS_MAX) {
+            let missing: Vec<Uuid> = sqlx::query_scalar(
+                "select asked.id from unnest($2::uuid[]) as asked (id) \
+                 left join account_balances b on b.log_id = $1 and b.account_id = asked.id \
+                 where b.account_id is null order by 1",
+            )
+            .bind(LOG)
+            .bind(asked)
+            .fetch_all(&mut self.db)
+            .await?;
+            let mut findings = Findings::default();
+            for id in missing {
+                let sums = self.sums.get(&id).copied().unwrap_or_default();
+                let expected = totals(sums.debits, sums.credits, 0, 0, sums.position);
+                findings.add(Check::Balances, None, named(id), expected, "no row");
+            }
+            report.findings(findings);
+        }
+        Ok(())
+    }
+}
+
+type Sum = (Uuid, i64, i64, i64);
+
+fn add(sums: &mut Sums, (_, debits, credits, position): &Sum) {
+    sums.debits = sums.debits.saturating_add(*debits);
+    sums.credits = sums.credits.saturating_add(*credits);
+    sums.position = sums.position.max(*position);
+}
+
+/// The postings of a range, added up for each account. A range that takes too long, or holds something
+/// that is no entry, is split; an event that SQL cannot read was found by the pass over the events.
+async fn sums(db: &mut PgConnection, after: i64, to: i64) -> Result<Vec<Sum>, sqlx::Error> {
+    let mut sums = Vec::new();
+    let mut ranges = vec![(after, to)];
+    while let Some((after, to)) = ranges.pop() {
+        if after >= to {
+            continue;
+        }
+        let summed: Result<Vec<(String, String, String, i64)>, _> =
+            sqlx::query_as(SUM).bind(LOG).bind(after).bind(to).fetch_all(&mut *db).await;
+        match summed {
+            Ok(rows) => sums.extend(rows.into_iter().filter_map(sum)),
+            Err(error) if to - after > 1 && (timed_out(&error) || data_refused(&error)) => {
+                let middle = after + (to - after) / 2;
+                ranges.extend([(middle, to), (after, middle)]);
+            }
+            Err(error) if data_refused(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sums)
+}
+
+/// Accounts that have no id were found by the pass over the events; a sum that does not fit into a row
+/// cannot equal one.
+fn sum((account, debits, credits, position): (String, String, String, i64)) -> Option<Sum> {
+    let number = |text: String| text.parse().unwrap_or(i64::MAX);
+    let account = crate::facts::typed_id("acc_", &account)?;
+    Some((account, number(debits), number(credits), position))
+}
+
+fn compare(sums: &mut ByAccount<Sums>, row: &BalanceRow, findings: &mut Findings) {
+    let Some(id) = row.account_id else { return };
+    let wanted = match sums.get_mut(&id) {
+        Some(sums) => {
+            sums.compared = true;
+            totals(sums.debits, sums.credits, 0, 0, sums.position)
+        }
+        None => "no row: nothing was posted to it".to_owned(),
+    };
+    let column = |value: Option<i64>| value.unwrap_or_default();
+    let found = totals(
+        column(row.debits_posted),
+        column(row.credits_posted),
+        column(row.debits_pending),
+        column(row.credits_pending),
+        column(row.position),
+    );
+    if wanted != found {
+        findings.add(Check::Balances, row.position, named(id), wanted, found);
+    }
+}
+
+/// The columns of a row, as findings show them.
+fn totals(
+    debits: i64,
+    credits: i64,
+    debits_pending: i64,
+    credits_pending: i64,
+    position: i64,
+) -> String {
+    format!(
+        "debits {debits}, credits {credits}, pending {debits_pending} and {credits_pending}, \
+         last posted at {position}"
+    )
+}

@@ -1,0 +1,58 @@
+//! Entries balance in every currency, and are what their stream begins with. That amounts are positive is
+//! part of decoding them.
+
+use std::collections::BTreeMap;
+
+use domain::Currency;
+use domain::ledger::{POSTINGS_MAX, POSTINGS_MIN};
+
+use crate::facts::{EntryFacts, Fact, PostingFacts};
+use crate::log_rows::Row;
+use crate::verify::finding::{Check, Findings, entry as named};
+
+/// The version of the one posting event of an entry's stream.
+const POSTED_VERSION: i64 = 1;
+
+pub(crate) fn check(row: &Row<'_>, fact: &Fact<'_>, findings: &mut Findings) {
+    let Fact::Entry(entry) = fact else { return };
+    let mut add = |expected: String, found: String| {
+        findings.add(Check::Entries, row.position, named(entry.entry_id), expected, found);
+    };
+    if entry.entry_id != row.event_id {
+        add(named(row.event_id), named(entry.entry_id));
+    }
+    if row.version != POSTED_VERSION {
+        add("the first event of its stream".to_owned(), format!("version {}", row.version));
+    }
+    let count = entry.postings.len();
+    if !(POSTINGS_MIN..=POSTINGS_MAX).contains(&count) {
+        add(format!("{POSTINGS_MIN} to {POSTINGS_MAX} postings"), count.to_string());
+    }
+    if !balances(entry) {
+        for (currency, sum) in sums(&entry.postings).into_iter().filter(|(_, sum)| *sum != 0) {
+            let found = format!("debits − credits = {sum} minor units of {currency}");
+            add(format!("debits and credits of {currency} to be equal"), found);
+        }
+    }
+}
+
+/// The usual case without a table: every posting is of one currency.
+fn balances(entry: &EntryFacts<'_>) -> bool {
+    let Some(first) = entry.postings.first() else { return true };
+    if entry.postings.iter().any(|posting| posting.currency != first.currency) {
+        return sums(&entry.postings).values().all(|sum| *sum == 0);
+    }
+    entry.postings.iter().map(signed).sum::<i128>() == 0
+}
+
+fn sums(postings: &[PostingFacts]) -> BTreeMap<Currency, i128> {
+    let mut sums = BTreeMap::new();
+    for posting in postings {
+        *sums.entry(posting.currency).or_default() += signed(posting);
+    }
+    sums
+}
+
+fn signed(posting: &PostingFacts) -> i128 {
+    i128::from(posting.direction.signed(posting.minor))
+}

@@ -1,0 +1,216 @@
+//! The messages of the mirror are the events of the log, as far back as the stream reaches. It is a
+//! window: messages that are missing inside it are told, and are no violation.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::{State, Stream};
+use event_store::log::{LeafHash, RecordedEvent};
+use event_store::mirror::decode;
+use futures::StreamExt;
+use sqlx::PgConnection;
+
+use crate::connection::LOG;
+use crate::verify::MirrorSource;
+use crate::verify::error::{VerifyError, reading};
+use crate::verify::finding::{Check, Findings};
+use crate::verify::report::{Part, Report, number};
+
+/// How many messages are compared with one statement.
+const BATCH_MESSAGES: usize = 2_000;
+/// How many bytes of messages, unless a single one has more.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// How long NATS may take to send the next message.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Compares every message that the stream holds; how many there are.
+pub(crate) async fn check(
+    db: &mut PgConnection,
+    source: &MirrorSource,
+    report: &Report<'_>,
+) -> Result<u64, VerifyError> {
+    let Some(stream) = find(source).await? else {
+        report.not_checked(format!("the mirror: there is no stream {}", source.stream.name()));
+        return Ok(0);
+    };
+    let state = stream.cached_info().state.clone();
+    let mut findings = Findings::default();
+    // The head is read after the stream: it can only have grown since.
+    let head: Option<i64> = sqlx::query_scalar("select position from log_head where log_id = $1")
+        .bind(LOG)
+        .fetch_optional(&mut *db)
+        .await
+        .map_err(reading("the head"))?;
+    let head = number(head.unwrap_or(0));
+    if state.last_sequence > head {
+        let expected = format!("a stream that ends at the head, {head}, or before");
+        let found = format!("it ends at {}", state.last_sequence);
+        findings.add(Check::Mirror, position(head + 1), "stream", expected, found);
+    }
+    report.findings(findings);
+    if state.messages == 0 {
+        return Ok(0);
+    }
+    compare_all(db, &stream, source, &state, report).await
+}
+
+async fn find(source: &MirrorSource) -> Result<Option<Stream>, VerifyError> {
+    let options = async_nats::ConnectOptions::new().connection_timeout(CONNECT_TIMEOUT);
+    let client = options.connect(&source.nats_url).await.map_err(nats)?;
+    match async_nats::jetstream::new(client).get_stream(source.stream.name()).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(refused) if refused.code() == 404 => Ok(None),
+            _ => Err(nats(error)),
+        },
+    }
+}
+
+async fn compare_all(
+    db: &mut PgConnection,
+    stream: &Stream,
+    source: &MirrorSource,
+    state: &State,
+    report: &Report<'_>,
+) -> Result<u64, VerifyError> {
+    let mut messages = messages(stream).await?;
+    let mut window = Window { next: state.first_sequence, count: 0, batch: Vec::new(), bytes: 0 };
+    loop {
+        let next = tokio::time::timeout(MESSAGE_TIMEOUT, messages.next()).await;
+        let Ok(Some(message)) = next else {
+            return Err(nats("no message came in time"));
+        };
+        let message = message.map_err(nats)?;
+        let info = message.info().map_err(nats)?;
+        let (sequence, pending) = (info.stream_sequence, info.pending);
+        // What was published since verify began is left to the next time.
+        let beyond = sequence > state.last_sequence;
+        if !beyond {
+            window.take(sequence, &message, source, report);
+        }
+        let last = beyond || sequence == state.last_sequence || pending == 0;
+        if last || window.full() {
+            let findings = window.compare(db).await?;
+            report.findings(findings);
+            report.progress(Part::Mirror, window.count, state.messages);
+        }
+        if last {
+            return Ok(window.count);
+        }
+    }
+}
+
+async fn messages(stream: &Stream) -> Result<Ordered, VerifyError> {
+    let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..OrderedConfig::default() };
+    let consumer = stream.create_consumer(config).await.map_err(nats)?;
+    consumer.messages().await.map_err(nats)
+}
+
+/// The messages that are to be compared next.
+struct Window {
+    next: u64,
+    count: u64,
+    batch: Vec<(i64, LeafHash)>,
+    bytes: usize,
+}
+
+impl Window {
+    fn full(&self) -> bool {
+        self.batch.len() >= BATCH_MESSAGES || self.bytes >= BATCH_BYTES
+    }
+
+    /// Checks what a message says of itself; what Postgres says is asked for a batch at a time.
+    fn take(
+        &mut self,
+        sequence: u64,
+        message: &Message,
+        source: &MirrorSource,
+        report: &Report<'_>,
+    ) {
+        let mut findings = Findings::default();
+        if sequence > self.next {
+            let found = format!("none up to {}", sequence - 1);
+            findings.add(Check::MirrorHoles, position(self.next), "stream", "a message", found);
+        }
+        self.next = sequence + 1;
+        self.count += 1;
+        self.bytes += message.payload.len();
+        let headers = message.headers.clone().unwrap_or_default();
+        match decode(&headers, &message.payload) {
+            Ok(event) => {
+                judge(sequence, &event, message.subject.as_str(), source, &mut findings);
+                self.batch.extend(position(sequence).map(|at| (at, event.computed_hash())));
+            }
+            Err(error) => {
+                let found = error.to_string();
+                findings.add(Check::Mirror, position(sequence), "message", "an event", found);
+            }
+        }
+        report.findings(findings);
+    }
+
+    async fn compare(&mut self, db: &mut PgConnection) -> Result<Findings, VerifyError> {
+        let mut findings = Findings::default();
+        let batch = std::mem::take(&mut self.batch);
+        self.bytes = 0;
+        let positions: Vec<i64> = batch.iter().map(|(position, _)| *position).collect();
+        let hashes: Vec<&[u8]> = batch.iter().map(|(_, hash)| &hash.as_bytes()[..]).collect();
+        let wrong: Vec<(i64, Option<Vec<u8>>)> = sqlx::query_as(
+            "select m.position, e.leaf_hash \
+             from unnest($2::bigint[], $3::bytea[]) as m (position, leaf_hash) \
+             left join events e on e.log_id = $1 and e.position = m.position \
+             where e.leaf_hash is distinct from m.leaf_hash order by 1",
+        )
+        .bind(LOG)
+        .bind(&positions)
+        .bind(&hashes)
+        .fetch_all(db)
+        .await
+        .map_err(reading("the events that are mirrored"))?;
+        for (position, ours) in wrong {
+            let theirs = batch.iter().find(|(at, _)| *at == position).map(|(_, hash)| *hash);
+            let hash = |hash: LeafHash| format!("leaf hash {hash}");
+            let expected = ours.as_deref().and_then(LeafHash::from_bytes).map(hash);
+            let expected = expected.unwrap_or_else(|| "no message: no such event".to_owned());
+            let found = theirs.map_or_else(String::new, hash);
+            findings.add(Check::Mirror, position, "message", expected, found);
+        }
+        Ok(findings)
+    }
+}
+
+fn judge(
+    sequence: u64,
+    event: &RecordedEvent,
+    subject: &str,
+    source: &MirrorSource,
+    findings: &mut Findings,
+) {
+    let mut add = |expected: String, found: String| {
+        findings.add(Check::Mirror, position(sequence), "message", expected, found);
+    };
+    if event.position.sequence() != sequence {
+        add(format!("the event at {sequence}"), format!("the event at {}", event.position));
+    }
+    let computed = event.computed_hash();
+    if event.leaf_hash != computed {
+        add(format!("leaf hash {computed} of its content"), format!("{}", event.leaf_hash));
+    }
+    let wanted = source.stream.subject(event);
+    if subject != wanted {
+        add(format!("subject {wanted}"), format!("subject {subject}"));
+    }
+}
+
+fn position(sequence: u64) -> Option<i64> {
+    i64::try_from(sequence).ok()
+}
+
+fn nats(error: impl ToString) -> VerifyError {
+    VerifyError::Nats { reason: error.to_string() }
+}

@@ -1,0 +1,19 @@
+//! The checks, one a file.
+
+pub(super) mod accounts;
+pub(super) mod balances;
+mod entries;
+pub(super) mod event_ids;
+pub(super) mod guards;
+pub(super) mod head;
+pub(super) mod idempotency;
+pub(super) mod mirror;
+pub(super) mod missing_keys;
+mod positions;
+pub(super) mod read_models;
+mod recorded_at;
+pub(super) mod reversals;
+pub(super) mod rows;
+mod stream_name;
+pub(super) mod stream_order;
+pub(super) mod stream_versions;

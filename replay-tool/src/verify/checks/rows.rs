@@ -1,0 +1,152 @@
+//! All that is checked of each row as it goes by, in the order of the log.
+
+use super::accounts::{AccountStates, Partition};
+use super::missing_keys::{Keys, YoungKeys};
+use super::positions::Positions;
+use super::recorded_at::RecordedAt;
+use super::reversals::{Reversed, Reversing};
+use super::stream_order::{Predecessors, StreamOrder};
+use super::{entries, stream_name};
+use crate::facts::{Fact, MetadataFacts};
+use crate::log_rows::{Chunk, Row, Rows, leaf_hash};
+use crate::verify::Scope;
+use crate::verify::finding::{Check, Findings};
+use crate::verify::report::number_of_bytes;
+
+/// What a chunk leaves open: it takes other rows to tell.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    pub(crate) predecessors: Predecessors,
+    pub(crate) reversing: Vec<Reversing>,
+    pub(crate) reversed: Vec<Reversed>,
+    pub(crate) keys: Keys,
+}
+
+/// What came of a chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    pub(crate) findings: Findings,
+    pub(crate) open: Open,
+}
+
+/// What the checks remember from row to row.
+#[derive(Debug)]
+pub(crate) struct RowChecks {
+    /// Everything; else only the accounts of a further partition.
+    all: bool,
+    positions: Positions,
+    recorded_at: RecordedAt,
+    order: StreamOrder,
+    young: YoungKeys,
+    accounts: Option<AccountStates>,
+    hashed: Vec<u8>,
+}
+
+impl RowChecks {
+    pub(crate) fn new(scope: Scope, partition: Option<Partition>, all: bool) -> Self {
+        Self {
+            all,
+            positions: Positions::from(scope.from),
+            recorded_at: RecordedAt::default(),
+            order: StreamOrder::default(),
+            young: YoungKeys::at(scope.now),
+            accounts: partition.map(AccountStates::of),
+            hashed: Vec::new(),
+        }
+    }
+
+    /// Checks a chunk.
+    pub(crate) fn check(&mut self, chunk: &Chunk) -> Checked {
+        let mut checked =
+            Checked { bytes: number_of_bytes(&chunk.bytes), ..Checked::default() };
+        for row in Rows::of(&chunk.bytes) {
+            checked.events += 1;
+            match row {
+                Ok(row) if self.all => self.row(&row, &mut checked),
+                Ok(row) => self.accounts_only(&row, &mut checked),
+                Err(unreadable) => {
+                    if let Some(position) = unreadable.position {
+                        self.positions.check(position, &mut checked.findings);
+                    }
+                    let found = "bytes that are not what the columns' types promise";
+                    let findings = &mut checked.findings;
+                    findings.add(Check::Decoding, unreadable.position, "", "a row", found);
+                }
+            }
+        }
+        checked
+    }
+
+    fn row(&mut self, row: &Row<'_>, checked: &mut Checked) {
+        let Checked { findings, open, .. } = checked;
+        self.positions.check(row.position, findings);
+        self.recorded_at.check(row, findings);
+        self.hash(row, findings);
+        self.order.check(row, &mut open.predecessors);
+        match MetadataFacts::read(row.metadata) {
+            Ok(metadata) => self.young.collect(row, &metadata, &mut open.keys),
+            Err(error) => {
+                let expected = "actor, correlation id, and key and fingerprint together";
+                findings.add(Check::Metadata, row.position, row.stream_id, expected, error);
+            }
+        }
+        match Fact::read(row.event_type, row.schema_version, row.data) {
+            Ok(fact) => {
+                stream_name::check(row, &fact, findings);
+                entries::check(row, &fact, findings);
+                if let Some(accounts) = &mut self.accounts {
+                    accounts.apply(row, &fact, findings);
+                }
+                open.collect(row, fact, findings);
+            }
+            Err(error) => {
+                let found = with_sources(&error);
+                findings.add(Check::Decoding, row.position, row.stream_id, "an event", found);
+            }
+        }
+    }
+
+    /// A row of a further pass: everything else about it was said in the first one.
+    fn accounts_only(&mut self, row: &Row<'_>, checked: &mut Checked) {
+        if let (Some(accounts), Ok(fact)) =
+            (&mut self.accounts, Fact::read(row.event_type, row.schema_version, row.data))
+        {
+            accounts.apply(row, &fact, &mut checked.findings);
+        }
+    }
+
+    fn hash(&mut self, row: &Row<'_>, findings: &mut Findings) {
+        let computed = leaf_hash(row, &mut self.hashed);
+        if row.leaf_hash != computed {
+            let (expected, found) = (hex(&computed), hex(row.leaf_hash));
+            findings.add(Check::LeafHash, row.position, row.stream_id, expected, found);
+        }
+    }
+}
+
+impl Open {
+    fn collect(&mut self, row: &Row<'_>, fact: Fact<'_>, findings: &mut Findings) {
+        match fact {
+            Fact::Entry(entry) => self.reversing.extend(Reversing::of(row, entry)),
+            Fact::Other(event) => self.reversed.extend(Reversed::of(row, &event, findings)),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An error and all that led to it, as one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}

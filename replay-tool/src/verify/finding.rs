@@ -1,0 +1,198 @@
+//! What verify finds.
+
+use domain::EntryId;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// What a finding is about. Each is one file under `checks`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The unique indexes, triggers and privileges that guard the log are there.
+    Guards,
+    /// The head stands at the last event.
+    Head,
+    /// Positions are gapless from 1.
+    Positions,
+    /// Times never fall with position.
+    RecordedAt,
+    /// Each row hashes to its stored hash.
+    LeafHash,
+    /// Data is an event that this program knows.
+    Decoding,
+    /// Metadata says where the event came from.
+    Metadata,
+    /// The stream's name and the data name the same thing.
+    StreamName,
+    /// The row's merchant is the one that the data concerns; a stream is one merchant's.
+    Merchant,
+    /// Versions are contiguous from 1 in every stream, none twice.
+    StreamVersions,
+    /// Versions rise with position.
+    StreamOrder,
+    /// No two events have one id.
+    EventIds,
+    /// Entries balance in every currency.
+    Entries,
+    /// Postings go to open accounts of their ledger and currency; account events are in an order that can be.
+    Accounts,
+    /// No entry takes an account below its minimum.
+    MinimumBalance,
+    /// A reversal and what it reverses are opposite, marked and unique.
+    Reversals,
+    /// The rows of `account_balances` are the sums of the postings.
+    Balances,
+    /// The rows of `idempotency_keys` agree with the events.
+    IdempotencyKeys,
+    /// Young events with a key have its row.
+    MissingKeys,
+    /// The messages of the mirror are the events of the log.
+    Mirror,
+    /// The mirror lacks messages inside its window.
+    MirrorHoles,
+    /// Read models are what the log folds into.
+    ReadModels,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Nothing of the log itself is wrong, yet somebody should look.
+    Warning,
+    /// What is there cannot be true.
+    Violation,
+}
+
+impl Check {
+    /// Its name, for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Guards => "guards",
+            Self::Head => "head",
+            Self::Positions => "positions",
+            Self::RecordedAt => "recorded-at",
+            Self::LeafHash => "leaf-hash",
+            Self::Decoding => "decoding",
+            Self::Metadata => "metadata",
+            Self::StreamName => "stream-name",
+            Self::Merchant => "merchant",
+            Self::StreamVersions => "stream-versions",
+            Self::StreamOrder => "stream-order",
+            Self::EventIds => "event-ids",
+            Self::Entries => "entries",
+            Self::Accounts => "accounts",
+            Self::MinimumBalance => "minimum-balance",
+            Self::Reversals => "reversals",
+            Self::Balances => "balances",
+            Self::IdempotencyKeys => "idempotency-keys",
+            Self::MissingKeys => "missing-keys",
+            Self::Mirror => "mirror",
+            Self::MirrorHoles => "mirror-holes",
+            Self::ReadModels => "read-models",
+        }
+    }
+
+    /// How bad its findings are.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::MirrorHoles => Severity::Info,
+            // Keys are kept for 72 hours only; the log is whole without them.
+            Self::MissingKeys => Severity::Warning,
+            Self::Guards
+            | Self::Head
+            | Self::Positions
+            | Self::RecordedAt
+            | Self::LeafHash
+            | Self::Decoding
+            | Self::Metadata
+            | Self::StreamName
+            | Self::Merchant
+            | Self::StreamVersions
+            | Self::StreamOrder
+            | Self::EventIds
+            | Self::Entries
+            | Self::Accounts
+            | Self::MinimumBalance
+            | Self::Reversals
+            | Self::Balances
+            | Self::IdempotencyKeys
+            | Self::Mirror
+            | Self::ReadModels => Severity::Violation,
+        }
+    }
+}
+
+impl Severity {
+    /// Its name, for people and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Violation => "violation",
+        }
+    }
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which check says so.
+    pub check: Check,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The event that it is about, where it is about one.
+    pub position: Option<i64>,
+    /// What it is about: a stream, an account, a key, a row.
+    pub subject: String,
+    /// What was expected.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+}
+
+/// The findings of one step, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// One more.
+    pub(crate) fn add(
+        &mut self,
+        check: Check,
+        position: impl Into<Option<i64>>,
+        subject: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) {
+        self.0.push(Finding {
+            check,
+            severity: check.severity(),
+            position: position.into(),
+            subject: subject.into(),
+            expected: expected.into(),
+            found: found.into(),
+        });
+    }
+}
+
+impl IntoIterator for Findings {
+    type Item = Finding;
+    type IntoIter = std::vec::IntoIter<Finding>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// An account, as findings name it.
+pub(crate) fn account(id: Uuid) -> String {
+    format!("account {}", domain::AccountId::from_uuid(id))
+}
+
+/// An entry, as findings name it.
+pub(crate) fn entry(id: Uuid) -> String {
+    format!("entry {}", EntryId::from_uuid(id))
+}

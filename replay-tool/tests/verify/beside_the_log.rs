@@ -1,0 +1,101 @@
+//! Balances and idempotency keys that do not agree with the log.
+
+use replay_tool::verify::{Check, Severity};
+
+use crate::given::{World, account, post};
+
+#[tokio::test]
+async fn a_balance_that_is_off_by_one_is_found() {
+    let world = World::with_history().await;
+    let cash = account("cash");
+    let change = "update account_balances set debits_posted = debits_posted + 1";
+    world.tamper(&format!("{change} where account_id = '{}'", cash.uuid())).await;
+    let verified = world.verified().await;
+    verified.assert_finds([(Check::Balances, Some(11))]);
+    let finding = verified.only();
+    assert_eq!(finding.subject, format!("account {cash}"));
+    insta::assert_snapshot!(format!("{}\n{}", finding.expected, finding.found));
+}
+
+#[tokio::test]
+async fn a_balance_of_another_position_is_found() {
+    let world = World::with_history().await;
+    let cash = account("cash").uuid();
+    world
+        .tamper(&format!("update account_balances set position = 5 where account_id = '{cash}'"))
+        .await;
+    world.verified().await.assert_finds([(Check::Balances, Some(5))]);
+}
+
+#[tokio::test]
+async fn a_missing_balance_is_found() {
+    let world = World::with_history().await;
+    let sales = account("sales");
+    world
+        .tamper(&format!("delete from account_balances where account_id = '{}'", sales.uuid()))
+        .await;
+    let verified = world.verified().await;
+    verified.assert_finds([(Check::Balances, None)]);
+    assert_eq!(verified.only().subject, format!("account {sales}"));
+}
+
+#[tokio::test]
+async fn a_balance_without_postings_is_found() {
+    let world = World::with_history().await;
+    world
+        .tamper(&format!(
+            "insert into account_balances select 1, '{}', 1, 0, 0, 0, 14",
+            account("old").uuid()
+        ))
+        .await;
+    world.verified().await.assert_finds([(Check::Balances, Some(14))]);
+}
+
+#[tokio::test]
+async fn a_key_with_another_fingerprint_is_found() {
+    let world = World::with_history().await;
+    world.tamper("update idempotency_keys set fingerprint = sha256('x') where key = 'k2'").await;
+    let verified = world.verified().await;
+    // Once by the row and once by the event, which asks for its row.
+    verified
+        .assert_finds([(Check::IdempotencyKeys, Some(4)), (Check::MissingKeys, Some(4))]);
+}
+
+#[tokio::test]
+async fn a_key_that_points_to_nothing_is_found() {
+    let world = World::with_history().await;
+    world.tamper("update idempotency_keys set position = 99 where key = 'k2'").await;
+    world.verified().await.assert_finds([(Check::IdempotencyKeys, Some(99))]);
+    world.tamper("update idempotency_keys set position = 12 where key = 'k2'").await;
+    world.verified().await.assert_finds([(Check::IdempotencyKeys, Some(12))]);
+}
+
+#[tokio::test]
+async fn a_refusal_that_made_something_is_found() {
+    let world = World::with_history().await;
+    world.tamper("update idempotency_keys set status = 409 where key = 'k2'").await;
+    world.verified().await.assert_finds([(Check::IdempotencyKeys, Some(4))]);
+}
+
+#[tokio::test]
+async fn a_missing_key_of_a_young_event_is_a_warning() {
+    let world = World::with_history().await;
+    world.tamper("delete from idempotency_keys where key = 'k3'").await;
+    let verified = world.verified().await;
+    verified.assert_finds([(Check::MissingKeys, Some(11))]);
+    assert_eq!(verified.only().severity, Severity::Warning);
+    assert!(verified.summary.clean(), "the log itself is in order");
+}
+
+#[tokio::test]
+async fn a_key_that_was_pruned_in_its_time_is_not_missed() {
+    let world = World::new().await;
+    world.submit_with_key(post("r1", "cash", "sales", 5), "k").await;
+    world
+        .tamper_and_rehash(
+            "update events set recorded_at = recorded_at - interval '72 hours'; \
+             delete from idempotency_keys",
+        )
+        .await;
+    world.verified().await.assert_clean();
+}

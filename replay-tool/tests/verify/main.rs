@@ -1,0 +1,9 @@
+//! Verify against a real Postgres: a sound log is clean, and whatever is broken is named.
+
+mod beside_the_log;
+mod clean;
+mod events;
+mod given;
+mod mirror;
+mod output;
+mod read_models;

@@ -1,0 +1,73 @@
+//! Commands that this program itself gives, through the log's own path, as an operator would over
+//! HTTP.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+use domain::{Command, Rejection};
+use event_store::{
+    EventStore, NewAnswer, Origin, RandomIds, Request, StoreOptions, SubmitError, SystemClock,
+};
+
+use crate::database;
+use crate::tasks::{Stage, Tasks};
+
+/// Opens the log for writing; its sequencer is one of `tasks`. Waits for the database.
+pub(crate) async fn open_log(tasks: &mut Tasks, database_url: &str) -> anyhow::Result<EventStore> {
+    database::await_schema(database_url).await?;
+    let options = StoreOptions {
+        database_url: database_url.to_owned(),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+    };
+    let (store, sequencer) = EventStore::open(options).await.context("the log cannot be opened")?;
+    tasks.spawn(Stage::Decide, "the sequencer", |stop| sequencer.run(stop));
+    Ok(store)
+}
+
+/// Opens the log, gives the commands of `work`, and closes it.
+pub(crate) async fn with_log<T>(
+    database_url: &str,
+    work: impl AsyncFnOnce(&EventStore) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut tasks = Tasks::default();
+    let store = open_log(&mut tasks, database_url).await?;
+    let outcome = work(&store).await;
+    tasks.stop().await?;
+    outcome
+}
+
+/// Gives a command; what it does is durable when this returns.
+pub(crate) async fn give(
+    store: &EventStore,
+    actor: &str,
+    command: Command,
+) -> Result<Result<(), Rejection>, SubmitError> {
+    let correlation_id = store.ids().next().to_string();
+    let rejected: Arc<Mutex<Option<Rejection>>> = Arc::default();
+    let noted = Arc::clone(&rejected);
+    store
+        .submit(Request {
+            command,
+            // Without a key: each of these commands has an id of its own that makes a repetition
+            // known.
+            key: None,
+            origin: Origin { actor: actor.to_owned(), correlation_id, traceparent: None },
+            // Called again if the batch is decided again; the last decision is the one that counts.
+            answer: Arc::new(move |outcome, _| {
+                *lock(&noted) = outcome.as_ref().err().cloned();
+                NewAnswer {
+                    status: 0,
+                    resource_id: String::new(),
+                    body: String::new(),
+                    replay_body: None,
+                }
+            }),
+        })
+        .await?;
+    Ok(lock(&rejected).take().map_or(Ok(()), Err))
+}
+
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,111 @@
+//! Runut in one binary: everything on one machine, or one role of a larger deployment.
+//!
+//! One module a subcommand; what several of them need is in the modules of this folder, and how a
+//! part of the platform is put to work is in [`roles`], the same for `up` and `serve`.
+
+mod administration;
+mod database;
+mod env_file;
+mod keys;
+mod logging;
+mod merchants;
+mod migrate;
+mod mirror;
+mod output;
+mod prometheus;
+mod random;
+mod readiness;
+mod roles;
+mod serve;
+mod servers;
+mod services;
+mod signals;
+mod tasks;
+mod up;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::logging::LogFormat;
+use crate::signals::Quit;
+
+/// How long what is left on the runtime may take at the end of the process.
+const RUNTIME_END_MAX: Duration = Duration::from_secs(1);
+/// What a process that was interrupted exits with, by convention: 128 and SIGINT's number.
+const INTERRUPTED: u8 = 130;
+
+/// A payments core on one append-only log.
+#[derive(Parser)]
+#[command(name = "runut", version, max_term_width = 100)]
+struct Cli {
+    /// How log lines are written to standard error; RUST_LOG says which.
+    #[arg(long, global = true, value_enum, default_value_t, env = "RUNUT_LOG_FORMAT")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Up(up::Up),
+    Serve(serve::Serve),
+    Migrate(migrate::Migrate),
+    Keys(keys::Keys),
+    Merchants(merchants::Merchants),
+    Mirror(mirror::Mirror),
+    Services(services::Services),
+    Demo(demo::Demo),
+    /// Measures, on this machine, and prints each figure beside its baseline.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+impl Command {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Up(command) => command.run().await,
+            Self::Serve(command) => command.run().await,
+            Self::Migrate(command) => command.run().await,
+            Self::Keys(command) => command.run().await,
+            Self::Merchants(command) => command.run().await,
+            Self::Mirror(command) => command.run().await,
+            Self::Services(command) => command.run().await,
+            Self::Demo(command) => {
+                let held = command.run().await?;
+                Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+            Self::Bench(command) => command.run().await.map(|()| ExitCode::SUCCESS),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let Cli { log_format, command } = Cli::parse();
+    let outcome = logging::start(log_format).and_then(|()| {
+        let runtime = tokio::runtime::Runtime::new()?;
+        let outcome = runtime.block_on(command.run());
+        // Servers that are still up, after a second signal, are asked to stop when this drops them.
+        runtime.shutdown_timeout(RUNTIME_END_MAX);
+        outcome
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            output::failure(log_format, &error);
+            if error.is::<Quit>() { ExitCode::from(INTERRUPTED) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

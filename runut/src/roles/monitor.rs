@@ -1,0 +1,25 @@
+//! Health and metrics over HTTP, for processes that have no API of their own.
+
+use api_conventions::{CorrelationIds, ReadinessCheck, ServiceRoutes, assemble};
+use axum::Router;
+use event_store::{IdSource, RandomIds};
+use tokio::net::TcpListener;
+use utoipa::openapi::{Info, OpenApi, Paths};
+
+use crate::prometheus::Metrics;
+use crate::tasks::Tasks;
+
+/// Serves `/health/live`, `/health/ready`, which answers what `checks` finds, and `/metrics`.
+pub(crate) fn monitor(
+    tasks: &mut Tasks,
+    name: &'static str,
+    listener: TcpListener,
+    metrics: Metrics,
+    checks: impl Fn() -> Vec<ReadinessCheck> + Send + Sync + 'static,
+) {
+    let document = OpenApi::new(Info::new(name, env!("CARGO_PKG_VERSION")), Paths::new());
+    let readiness = move || std::future::ready(checks());
+    let service = ServiceRoutes::new(document, readiness, move || metrics.render());
+    let ids = CorrelationIds::new(|| RandomIds.next().to_string());
+    super::serve(tasks, name, listener, assemble(Router::new(), service, ids));
+}

@@ -1,0 +1,34 @@
+//! The API for queries.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use event_store::{RandomIds, SystemClock};
+use query_api::{Error, QueryApi};
+use tokio::net::TcpListener;
+
+use crate::prometheus::Metrics;
+use crate::tasks::{Stage, Tasks};
+
+/// Serves queries on `listener`, as the query role; `progress` is that of projections in this
+/// process.
+pub(crate) async fn start(
+    tasks: &mut Tasks,
+    listener: TcpListener,
+    database_url: &str,
+    progress: Option<projections::Handle>,
+    metrics: Metrics,
+    requests_per_second: NonZeroU32,
+) -> Result<(), Error> {
+    let router = query_api::router(QueryApi {
+        database_url: database_url.to_owned(),
+        progress,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+        metrics: Arc::new(move || metrics.render()),
+        rate_limit: super::rate_limit(requests_per_second),
+        shutdown: tasks.end_of(Stage::Accept),
+    });
+    super::serve(tasks, "the query API", listener, router.await?);
+    Ok(())
+}

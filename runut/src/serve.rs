@@ -1,0 +1,215 @@
+//! `runut serve`: one role in a process of its own.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use api_conventions::{REQUESTS_PER_SECOND_DEFAULT, ReadinessCheck};
+use clap::{Args, Subcommand};
+use projections::{Handle, ProjectionState};
+use tokio::net::TcpListener;
+
+use crate::env_file::{self, EnvFile};
+use crate::prometheus::Metrics;
+use crate::signals::Signals;
+use crate::tasks::Tasks;
+use crate::{administration, database, output, readiness, roles};
+
+/// Run one role of a larger deployment; the database has to be migrated.
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(subcommand)]
+    role: Role,
+    /// Where to listen; port 0 picks a free one, which is printed.
+    #[arg(long, global = true, default_value = "127.0.0.1:0", env = "RUNUT_LISTEN")]
+    listen: SocketAddr,
+    /// A file to write `URL=…` to when ready; removed at the end, and at the start if it is there.
+    #[arg(long, global = true, value_name = "PATH")]
+    endpoints_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Commands over HTTP, the sequencer behind them and, unless told otherwise, the mirror.
+    CommandApi(CommandApi),
+    /// Queries over HTTP.
+    QueryApi {
+        /// The database, as the role `runut_query`.
+        #[arg(long, env = "DATABASE_QUERY_URL", hide_env_values = true)]
+        database_url: String,
+        /// The most requests a second with one API key.
+        #[arg(long, default_value_t = REQUESTS_PER_SECOND_DEFAULT)]
+        rate_limit: NonZeroU32,
+    },
+    /// The read models.
+    Projections {
+        /// The database, as the role `runut_projector`.
+        #[arg(long, env = "DATABASE_PROJECTOR_URL", hide_env_values = true)]
+        database_url: String,
+        /// NATS; without it events are found by looking for them, within 250 ms.
+        #[arg(long, env = "NATS_URL", hide_env_values = true)]
+        nats_url: Option<String>,
+    },
+    /// What acts by itself: removes old idempotency keys.
+    Workers {
+        /// The database, as the role `runut_pruner`.
+        #[arg(long, env = "DATABASE_PRUNER_URL", hide_env_values = true)]
+        database_url: String,
+    },
+    /// The mirror of the log in JetStream, alone.
+    Mirror {
+        /// The database, as the role `runut_app`.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database_url: String,
+        /// NATS; it may come and go.
+        #[arg(long, env = "NATS_URL", hide_env_values = true)]
+        nats_url: String,
+    },
+}
+
+#[derive(Args)]
+struct CommandApi {
+    /// The database, as the role `runut_app`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// NATS; it may come and go.
+    #[arg(long, env = "NATS_URL", hide_env_values = true, required_unless_present = "no_mirror")]
+    nats_url: Option<String>,
+    /// Leave the mirror to another process.
+    #[arg(long)]
+    no_mirror: bool,
+    /// The most requests a second with one API key.
+    #[arg(long, default_value_t = REQUESTS_PER_SECOND_DEFAULT)]
+    rate_limit: NonZeroU32,
+}
+
+impl Serve {
+    /// Serves until the first signal.
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let signals = Signals::listen()?;
+        signals.unless_quit(self.until_stopped(&signals)).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn until_stopped(self, signals: &Signals) -> anyhow::Result<()> {
+        let endpoints_file = self.endpoints_file.clone();
+        let forget = || match &endpoints_file {
+            Some(path) => {
+                env_file::remove(path).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            None => Ok(()),
+        };
+        // A stale one says that nobody is there yet.
+        forget()?;
+        let mut tasks = Tasks::default();
+        let outcome = tokio::select! {
+            error = self.work(&mut tasks) => error,
+            () = signals.stop() => Ok(()),
+        };
+        let forgotten = forget();
+        let stopped = tasks.stop().await;
+        outcome.and(stopped).and(forgotten)
+    }
+
+    /// Returns only with what went wrong.
+    async fn work(self, tasks: &mut Tasks) -> anyhow::Result<()> {
+        let name = self.role.name();
+        let listener = roles::listen(self.listen).await?;
+        let url = roles::url_of(&listener)?;
+        let metrics = Metrics::start(tasks)?;
+        self.role.start(tasks, listener, metrics).await?;
+        tokio::select! {
+            error = tasks.unexpected_end() => return Err(error),
+            ready = readiness::await_ready(name, &url) => ready?,
+        }
+        if let Some(path) = &self.endpoints_file {
+            let mut file = EnvFile::default();
+            file.set("URL", url.as_str());
+            file.write(path, &format!("Where {name} of this deployment is, as long as it runs."))?;
+        }
+        output::line(format_args!("{name} {url}"));
+        Err(tasks.unexpected_end().await)
+    }
+}
+
+impl Role {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::CommandApi(_) => "command-api",
+            Self::QueryApi { .. } => "query-api",
+            Self::Projections { .. } => "projections",
+            Self::Workers { .. } => "workers",
+            Self::Mirror { .. } => "mirror",
+        }
+    }
+
+    async fn start(
+        self,
+        tasks: &mut Tasks,
+        listener: TcpListener,
+        metrics: Metrics,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::CommandApi(role) => role.start(tasks, listener, metrics).await?,
+            Self::QueryApi { database_url, rate_limit } => {
+                database::await_schema(&database_url).await?;
+                let url = &database_url;
+                roles::query_api::start(tasks, listener, url, None, metrics, rate_limit).await?;
+            }
+            Self::Projections { database_url, nats_url } => {
+                database::await_schema(&database_url).await?;
+                let handle = roles::projections::start(tasks, &database_url, nats_url, None)?;
+                let checks = move || projection_checks(&handle);
+                roles::monitor(tasks, "projections", listener, metrics, checks);
+            }
+            Self::Workers { database_url } => {
+                database::await_schema(&database_url).await?;
+                roles::workers::start(tasks, &database_url)?;
+                roles::monitor(tasks, "workers", listener, metrics, Vec::new);
+            }
+            Self::Mirror { database_url, nats_url } => {
+                database::await_schema(&database_url).await?;
+                let status = roles::mirror::start(tasks, &database_url, &nats_url, None)?;
+                roles::monitor(tasks, "mirror", listener, metrics, move || {
+                    let status = status.borrow();
+                    let (ok, detail) = (status.alarm().is_none(), status.to_string());
+                    vec![ReadinessCheck { name: "mirror", ok, detail }]
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CommandApi {
+    async fn start(
+        self,
+        tasks: &mut Tasks,
+        listener: TcpListener,
+        metrics: Metrics,
+    ) -> anyhow::Result<()> {
+        let store = administration::open_log(tasks, &self.database_url).await?;
+        let nats_url = self.nats_url.filter(|_| !self.no_mirror);
+        let mirror = nats_url
+            .map(|nats| roles::mirror::start(tasks, &self.database_url, &nats, Some(store.head())))
+            .transpose()?;
+        roles::command_api::start(tasks, listener, store, mirror, metrics, self.rate_limit);
+        Ok(())
+    }
+}
+
+/// A projection that stands still is for a person to look at; one that is behind is not.
+fn projection_checks(handle: &Handle) -> Vec<ReadinessCheck> {
+    let check = |health: projections::ProjectionHealth| {
+        let moves = matches!(health.state, ProjectionState::Running | ProjectionState::Rebuilding);
+        let trouble = health.interruption.or(health.detail);
+        ReadinessCheck {
+            name: health.projection,
+            ok: moves && health.connected,
+            detail: trouble.unwrap_or_else(|| format!("applied {}", health.position)),
+        }
+    };
+    handle.health().into_iter().map(check).collect()
+}

@@ -1,0 +1,110 @@
+//! `DIR/secrets.env`: everything secret of an installation, drawn once and kept.
+//!
+//! It is written before anything is made with it, so that a start that was interrupted at whatever
+//! point is taken up by the next one with the same secrets.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, anyhow, bail};
+use api_conventions::ApiKeyToken;
+use domain::{ApiKeyId, MerchantId};
+use event_store::{IdSource, RandomIds};
+use migrations::Role;
+
+use crate::env_file::EnvFile;
+use crate::migrate::password_variable;
+use crate::random;
+
+const FILE_NAME: &str = "secrets.env";
+const COMMENT: &str =
+    "Drawn once by `runut up`. Keep it: without it the database in this folder cannot be opened.";
+const OWNER_PASSWORD: &str = "OWNER_PASSWORD";
+
+/// The secrets of an installation. Deliberately not `Debug`.
+pub(super) struct Secrets {
+    path: PathBuf,
+    file: EnvFile,
+}
+
+impl Secrets {
+    /// Those in `dir`; draws what is missing.
+    pub(super) fn load_or_draw(dir: &Path) -> anyhow::Result<Self> {
+        let path = dir.join(FILE_NAME);
+        let file = match EnvFile::read(&path)? {
+            Some(file) => file,
+            None if dir.join("postgres/data").exists() => bail!(
+                "{} is gone, and with it the password of the database beside it: put it back, or \
+                 begin anew in another folder",
+                path.display()
+            ),
+            None => EnvFile::default(),
+        };
+        let mut secrets = Self { path, file };
+        secrets.draw_missing()?;
+        Ok(secrets)
+    }
+
+    fn draw_missing(&mut self) -> anyhow::Result<()> {
+        let before = self.file.clone();
+        let roles = Role::ALL.map(password_variable);
+        for name in [OWNER_PASSWORD].into_iter().chain(roles) {
+            if self.file.get(name).is_none() {
+                self.file.set(name, random::password()?);
+            }
+        }
+        if self.file == before { Ok(()) } else { self.save() }
+    }
+
+    fn save(&self) -> anyhow::Result<()> {
+        self.file.write(&self.path, COMMENT)
+    }
+
+    fn required(&self, name: &str) -> anyhow::Result<&str> {
+        self.file.get(name).ok_or_else(|| anyhow!("{} lacks {name}", self.path.display()))
+    }
+
+    fn parsed<T: FromStr>(&self, name: &str) -> anyhow::Result<Option<T>> {
+        let unreadable = || anyhow!("{name} in {} cannot be read", self.path.display());
+        self.file.get(name).map(|text| text.parse().map_err(|_| unreadable())).transpose()
+    }
+
+    /// The password of Postgres' superuser.
+    pub(super) fn owner_password(&self) -> anyhow::Result<&str> {
+        self.required(OWNER_PASSWORD)
+    }
+
+    /// The password of a role.
+    pub(super) fn role_password(&self, role: Role) -> anyhow::Result<&str> {
+        self.required(password_variable(role))
+    }
+
+    /// The id of a merchant, drawn at the first call.
+    pub(super) fn merchant(&mut self, name: &str) -> anyhow::Result<MerchantId> {
+        if let Some(id) = self.parsed(name)? {
+            return Ok(id);
+        }
+        let id = MerchantId::from_uuid(RandomIds.next());
+        self.file.set(name, id.to_string());
+        self.save()?;
+        Ok(id)
+    }
+
+    /// The token of an API key, drawn at the first call.
+    pub(super) fn token(&mut self, name: &str) -> anyhow::Result<ApiKeyToken> {
+        match self.file.get(name) {
+            Some(text) => ApiKeyToken::parse(text)
+                .with_context(|| format!("{name} in {} is no API key", self.path.display())),
+            None => self.draw_token(name),
+        }
+    }
+
+    /// Another token, of another key.
+    pub(super) fn draw_token(&mut self, name: &str) -> anyhow::Result<ApiKeyToken> {
+        let id = ApiKeyId::from_uuid(RandomIds.next());
+        let token = ApiKeyToken::generate(id, random::secret_bytes()?);
+        self.file.set(name, token.expose());
+        self.save()?;
+        Ok(token)
+    }
+}

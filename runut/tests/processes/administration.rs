@@ -1,0 +1,98 @@
+//! `runut keys`, `merchants`, `migrate` and `mirror`.
+
+use std::process::Output;
+
+use crate::ground::{Ground, PATIENCE, get, outcome, poll, status_with_key};
+
+const UNAUTHORIZED: u16 = 401;
+
+/// The one line that a command printed.
+#[track_caller]
+fn printed(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[track_caller]
+fn refused(output: &Output, because: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(because), "{said}");
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test]
+async fn keys_are_issued_used_and_revoked() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    let endpoints = up.endpoints();
+    let (database, command_url) = (endpoints["DATABASE_URL"].as_str(), &endpoints["COMMAND_URL"]);
+    let issue = |role: &str, merchant: &[&str]| {
+        let begin =
+            ["keys", "issue", "--role", role, "--label", "of a test", "--database-url", database];
+        outcome(&[&begin, merchant].concat())
+    };
+    let merchant = printed(&outcome(&[
+        "merchants",
+        "register",
+        "--name",
+        "A Shop",
+        "--database-url",
+        database,
+    ]));
+    let token = printed(&issue("merchant", &["--merchant", &merchant]));
+    assert!(token.starts_with("runut_"), "the token alone is printed");
+    assert_ne!(status_with_key(command_url, &token).await, UNAUTHORIZED);
+
+    let key_id = format!("key_{}", token.split('_').nth(1).expect("an id"));
+    let revoke = || outcome(&["keys", "revoke", &key_id, "--database-url", database]);
+    assert_eq!(printed(&revoke()), format!("{key_id} is revoked"));
+    let revoked = async || status_with_key(command_url, &token).await == UNAUTHORIZED;
+    let obeyed = async {
+        while !revoked().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, obeyed).await.expect("a running service obeys");
+    assert_eq!(printed(&revoke()), format!("{key_id} is revoked"), "twice is as good as once");
+
+    refused(&issue("merchant", &[]), "the role `merchant` needs a merchant");
+    let unknown = merchant.replace(&merchant[merchant.len() - 2..], "00");
+    refused(&issue("merchant", &["--merchant", &unknown]), "there is no merchant");
+    let unknown = format!("key_{}", &unknown["mer_".len()..]);
+    refused(
+        &outcome(&["keys", "revoke", &unknown, "--database-url", database]),
+        "there is no API key",
+    );
+    up.process.stop();
+}
+
+#[tokio::test]
+async fn the_schema_is_migrated_again_and_the_mirror_reset() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    let endpoints = up.endpoints();
+    let secrets = ground.data().join("secrets.env");
+    let admin_url = endpoints["DATABASE_ADMIN_URL"].as_str();
+    let from_file = ["--role-passwords-from", &secrets.to_string_lossy()];
+    let migrated = outcome(&[&["migrate", "--database-url", admin_url], &from_file[..]].concat());
+    assert!(printed(&migrated).starts_with("the schema is up to date"));
+    let as_service = outcome(&["migrate", "--database-url", &endpoints["DATABASE_URL"]]);
+    refused(&as_service, "is that of the role `runut_app`, not of the owner");
+
+    let reset = ["mirror", "reset", "--nats-url", &endpoints["NATS_URL"]];
+    refused(&outcome(&reset), "say --yes");
+    printed(&outcome(&[&reset[..], &["--yes"]].concat()));
+    // The running mirror makes the stream anew and publishes the whole log to it again.
+    let metrics = async || get(&endpoints["COMMAND_URL"], "/metrics").await.1;
+    assert!(metrics().await.contains("runut_mirror_alarm 0"));
+    let mirrored = async || get(&endpoints["COMMAND_URL"], "/health/ready").await.1;
+    let again = async {
+        while !mirrored().await.contains("mirrored up to") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("the mirror goes on");
+    poll("nothing else ended", PATIENCE, || up.process.ended().is_none().then_some(()));
+    up.process.stop();
+}

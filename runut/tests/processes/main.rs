@@ -1,0 +1,9 @@
+//! The binary as people run it: real processes, each on a folder and ports of its own.
+//!
+//! Whatever a test needs (PostgreSQL, NATS) it starts through the binary itself.
+
+mod administration;
+mod ground;
+mod serve;
+mod services;
+mod up;

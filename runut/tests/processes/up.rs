@@ -1,0 +1,195 @@
+//! `runut up`.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::Signal;
+use sqlx::{Connection, PgConnection};
+
+use crate::ground::{Ground, get, outcome, poll, read_env, runs, runut, status_with_key};
+use crate::ground::{PATIENCE, STOP_PATIENCE};
+
+const UNAUTHORIZED: u16 = 401;
+/// What a process that was interrupted exits with.
+const QUIT: i32 = 130;
+/// Everything that `endpoints.env` promises.
+const ENDPOINTS: [&str; 17] = [
+    "DATABASE_URL",
+    "DATABASE_PROJECTOR_URL",
+    "DATABASE_QUERY_URL",
+    "DATABASE_AUDITOR_URL",
+    "DATABASE_PRUNER_URL",
+    "DATABASE_ADMIN_URL",
+    "NATS_URL",
+    "COMMAND_URL",
+    "QUERY_URL",
+    "MERCHANT_ID",
+    "OTHER_MERCHANT_ID",
+    "MERCHANT_KEY",
+    "MERCHANT_READ_KEY",
+    "OTHER_MERCHANT_KEY",
+    "OPERATOR_KEY",
+    "AUDITOR_KEY",
+    "ANALYST_KEY",
+];
+
+#[tokio::test]
+async fn an_installation_comes_up_and_stops_without_a_trace() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    let endpoints = up.endpoints();
+    for name in ENDPOINTS {
+        assert!(endpoints.get(name).is_some_and(|value| !value.is_empty()), "{name} is missing");
+    }
+    for file in ["endpoints.env", "secrets.env"] {
+        let mode = fs::metadata(ground.data().join(file)).expect(file).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    for url in [&endpoints["COMMAND_URL"], &endpoints["QUERY_URL"]] {
+        let (status, report) = get(url, "/health/ready").await;
+        assert_eq!(status, 200, "{report}");
+        assert!(get(url, "/metrics").await.1.contains("runut_"));
+    }
+    for name in ENDPOINTS.into_iter().filter(|name| name.ends_with("_KEY")) {
+        let status = status_with_key(&endpoints["COMMAND_URL"], &endpoints[name]).await;
+        assert_ne!(status, UNAUTHORIZED, "{name}");
+    }
+    let secrets = read_env(&ground.data().join("secrets.env")).expect("secrets");
+    let said = up.process.output();
+    assert!(said.contains(&endpoints["COMMAND_URL"]) && said.contains("endpoints.env"), "{said}");
+    for (name, secret) in secrets.iter().filter(|(name, _)| !name.ends_with("_ID")) {
+        assert!(!said.contains(secret.as_str()), "{name} was printed or logged");
+    }
+
+    let servers = up.servers();
+    assert!(servers.into_iter().all(runs));
+    up.process.stop();
+    assert!(!servers.into_iter().any(runs), "a server runs on");
+    assert!(!ground.data().join("endpoints.env").exists());
+}
+
+#[test]
+fn a_second_up_on_the_same_folder_is_refused() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    up.process.wait_for("secrets.env", || read_env(&ground.data().join("secrets.env")));
+    let data = ground.data();
+    let arguments = ["up", "--data", &data.to_string_lossy(), "--command-port=0", "--query-port=0"];
+    let second = outcome(&arguments);
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("is in use by another runut (pid "), "{said}");
+    // It was still starting: a signal then must stop it in order, too.
+    up.process.stop();
+}
+
+#[tokio::test]
+async fn after_a_kill_the_next_up_recovers_with_the_same_keys() {
+    let ground = Ground::new(0o711);
+    let mut first = ground.up();
+    let before = first.endpoints();
+    let orphans = first.servers();
+    let analyst = before["ANALYST_KEY"].split('_').nth(1).expect("a token").to_owned();
+    let revoked = outcome(&[
+        "keys",
+        "revoke",
+        &format!("key_{analyst}"),
+        "--database-url",
+        &before["DATABASE_URL"],
+    ]);
+    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    let events = count_events(&before["DATABASE_ADMIN_URL"]).await;
+    first.process.signal(Signal::SIGKILL);
+    first.process.end();
+
+    let mut second = ground.up();
+    // The stale file goes before anything else, so this one is the second's.
+    poll("the stale endpoints.env is removed", PATIENCE, || {
+        let current = read_env(&ground.data().join("endpoints.env"));
+        (current.as_ref() != Some(&before)).then_some(())
+    });
+    let after = second.endpoints();
+    assert!(!orphans.into_iter().any(runs), "an orphan runs on");
+    for name in ENDPOINTS.into_iter().filter(|name| name.ends_with("_KEY")) {
+        assert_eq!(before[name] == after[name], name != "ANALYST_KEY", "{name}");
+        let status = status_with_key(&after["COMMAND_URL"], &after[name]).await;
+        assert_ne!(status, UNAUTHORIZED, "{name}");
+    }
+    let issued_again = count_events(&after["DATABASE_ADMIN_URL"]).await - events;
+    assert_eq!(issued_again, 1, "only the revoked key is replaced");
+    second.process.stop();
+}
+
+async fn count_events(owner_url: &str) -> i64 {
+    let mut owner = PgConnection::connect(owner_url).await.expect("the owner connects");
+    sqlx::query_scalar("select count(*) from events").fetch_one(&mut owner).await.expect("a count")
+}
+
+#[test]
+fn root_may_keep_an_installation_where_nobody_else_can_go() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let ground = Ground::new(0o700);
+    let mut up = ground.up();
+    up.endpoints();
+    up.process.stop();
+}
+
+#[tokio::test]
+async fn given_servers_are_used_and_a_replaced_database_gets_the_same_keys() {
+    let ground = Ground::new(0o711);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let script = "exec \"$0\" up --data \"$1\" --command-port 0 --query-port 0 \
+                      --database-url \"$RUNUT_TEST_POSTGRES\" --nats-url \"$RUNUT_TEST_NATS\"";
+        let data = ground.data();
+        let binary = env!("CARGO_BIN_EXE_runut");
+        let arguments =
+            ["services", "run", "--", "sh", "-c", script, binary, &data.to_string_lossy()];
+        let mut process = ground.spawn(runut(&arguments));
+        let path = data.join("endpoints.env");
+        let endpoints = process.wait_for("endpoints.env", || read_env(&path));
+        let status = status_with_key(&endpoints["COMMAND_URL"], &endpoints["MERCHANT_KEY"]).await;
+        assert_ne!(status, UNAUTHORIZED);
+        assert!(!data.join("postgres").exists() && !data.join("nats").exists());
+        process.stop();
+        seen.push(endpoints);
+    }
+    assert_ne!(seen[0]["DATABASE_ADMIN_URL"], seen[1]["DATABASE_ADMIN_URL"]);
+    assert_eq!(seen[0]["MERCHANT_KEY"], seen[1]["MERCHANT_KEY"]);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_and_the_servers_soon() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    let endpoints = up.endpoints();
+    let servers = up.servers();
+    let address = endpoints["COMMAND_URL"].trim_start_matches("http://");
+    let mut hanging = TcpStream::connect(address).expect("a connection");
+    // A body that never comes holds up the orderly end.
+    let key = &endpoints["MERCHANT_KEY"];
+    let head = format!(
+        "POST /v1/accounts HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n\
+         Idempotency-Key: hanging\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+    );
+    hanging.write_all(head.as_bytes()).expect("half a request");
+    up.process.signal(Signal::SIGTERM);
+    poll("it stops", STOP_PATIENCE, || up.process.output().contains("stopping").then_some(()));
+    up.process.signal(Signal::SIGINT);
+    assert_eq!(up.process.end().code(), Some(QUIT), "{}", up.process.output());
+    poll("the servers end", STOP_PATIENCE, || (!servers.into_iter().any(runs)).then_some(()));
+}
+
+#[test]
+fn without_its_secrets_a_database_is_not_begun_anew() {
+    let ground = Ground::new(0o711);
+    fs::create_dir_all(ground.data().join("postgres/data")).expect("a cluster of old");
+    let mut up = ground.up();
+    let status = poll("its end", STOP_PATIENCE, || up.process.ended());
+    assert_eq!(status.code(), Some(1));
+    assert!(up.process.output().contains("secrets.env is gone"), "{}", up.process.output());
+}
