@@ -18,7 +18,8 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 /// The only ledger of the log.
-const LEDGER: MerchantId = MerchantId::from_uuid(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0007));
+const LEDGER: MerchantId =
+    MerchantId::from_uuid(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0007));
 /// Events are a thousandth of a second apart.
 const STEP_MICROS: i64 = 1_000;
 /// Rows that are sent at once.

@@ -13,8 +13,9 @@ pub const STATEMENT_SECONDS_MAX: u64 = 4;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// `query_canceled`: what the server says when a statement takes too long.
-const CANCELED: &str = "57014";
+/// What the server says when it ends a statement: it took too long; or, on a standby, it was in the way of
+/// what the primary sent.
+const INTERRUPTED: [&str; 2] = ["57014", "40001"];
 
 /// Why a database cannot be audited.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +101,10 @@ impl Auditor {
     }
 }
 
-/// Whether the server ended the statement because it took too long.
-pub(crate) fn timed_out(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some(CANCELED))
+/// Whether the server ended the statement, and may well carry out a smaller one.
+pub(crate) fn interrupted(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(refusal)
+        if refusal.code().is_some_and(|code| INTERRUPTED.contains(&code.as_ref())))
 }
 
 /// Whether the statement met data that it cannot work with (SQLSTATE class 22): a document that is no

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::connection::timed_out;
+use crate::connection::interrupted;
 
 /// What a statement should take: long enough that its round trip does not count, short enough that no
 /// snapshot is held for long.
@@ -37,7 +37,7 @@ impl Pace {
 
     /// A statement failed: whether it is worth trying again with fewer rows.
     pub(crate) fn retry(&mut self, error: &sqlx::Error) -> bool {
-        let worth = timed_out(error) && self.rows > 1;
+        let worth = interrupted(error) && self.rows > 1;
         self.rows = (self.rows / 4).max(1);
         worth
     }

@@ -116,7 +116,6 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) async fn new() -> Self {
-        let _ = tracing_subscriber::fmt().with_env_filter("warn,event_store=debug,sqlx=info").with_writer(std::io::stderr).try_init();
         let database = TestDatabase::create().await;
         let service = Service::on(&database).await;
         let operator = service.first_operator().await;

@@ -90,8 +90,9 @@ pub(super) struct Database {
 impl Database {
     pub(super) fn url(&self) -> Result<String, String> {
         let given = self.database_url.clone();
-        given.or_else(|| var(AUDITOR_VARIABLE).ok()).or_else(|| var(DATABASE_VARIABLE).ok()).ok_or(
-            format!("give --database-url, or set {AUDITOR_VARIABLE} or {DATABASE_VARIABLE}"),
-        )
+        given
+            .or_else(|| var(AUDITOR_VARIABLE).ok())
+            .or_else(|| var(DATABASE_VARIABLE).ok())
+            .ok_or(format!("give --database-url, or set {AUDITOR_VARIABLE} or {DATABASE_VARIABLE}"))
     }
 }

@@ -76,11 +76,11 @@ impl Observer for Printer {
 async fn run_verify(arguments: Verify) -> Outcome {
     let json = arguments.json;
     let options = VerifyOptions {
-        database_url: arguments.database.url()?,
         from: arguments.from,
         to: arguments.to,
         mirror: arguments.mirror(),
         read_models: arguments.read_models,
+        ..VerifyOptions::of(arguments.database.url()?)
     };
     let mut printer = Printer { json, bars: Bars::default() };
     let verified = verify(&options, &mut printer).await;

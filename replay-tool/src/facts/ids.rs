@@ -48,7 +48,8 @@ mod tests {
             let id = AccountId::from_uuid(Uuid::from_u128(bits));
             assert_eq!(typed_id("acc_", &id.to_string()), Some(id.uuid()));
         }
-        for text in ["", "acc_", "mer_01h455vb4pex5vsknk084sn02q", "acc_81h455vb4pex5vsknk084sn02q"] {
+        for text in ["", "acc_", "mer_01h455vb4pex5vsknk084sn02q", "acc_81h455vb4pex5vsknk084sn02q"]
+        {
             assert_eq!(typed_id("acc_", text), None, "{text}");
             assert!(text.parse::<AccountId>().is_err(), "{text}");
         }

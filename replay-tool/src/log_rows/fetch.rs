@@ -55,7 +55,10 @@ impl Wanted {
 
 /// Reads on a task of its own, as far ahead as [`CHUNKS_AHEAD`]. The channel ends after the last row, or
 /// after an error.
-pub(crate) fn fetch(db: PgConnection, wanted: Wanted) -> mpsc::Receiver<Result<Chunk, sqlx::Error>> {
+pub(crate) fn fetch(
+    db: PgConnection,
+    wanted: Wanted,
+) -> mpsc::Receiver<Result<Chunk, sqlx::Error>> {
     let (chunks, received) = mpsc::channel(CHUNKS_AHEAD);
     tokio::spawn(async move {
         let mut fetcher = Fetcher { db, wanted, at: wanted.after, chunk: Chunk::default(), chunks };

@@ -5,7 +5,6 @@ use event_store::log::{Position, RecordedEvent};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-
 #[derive(Serialize)]
 struct EventLine<'a> {
     position: Position,

@@ -65,7 +65,8 @@ pub fn summary_text(summary: &Summary) -> String {
         rate(summary.events_per_second),
     );
     for part in &summary.parts {
-        let _ = writeln!(text, "  {:>14} {} ({:.1} s)", grouped(part.count), part.name, part.seconds);
+        let _ =
+            writeln!(text, "  {:>14} {} ({:.1} s)", grouped(part.count), part.name, part.seconds);
     }
     for left_out in &summary.not_checked {
         let _ = writeln!(text, "not checked: {left_out}");

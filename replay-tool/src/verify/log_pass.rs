@@ -32,7 +32,7 @@ impl LogPass {
     ) -> Result<Self, VerifyError> {
         let mut lookups = auditor.connect(Purpose::Read).await?;
         let partitions = if scope.from_start {
-            accounts::partitions(&mut lookups, scope.to).await?
+            accounts::partitions(&mut lookups, scope).await?
         } else {
             report.not_checked("states of accounts: they need the log from its beginning");
             0

@@ -18,12 +18,15 @@ use domain::Timestamp;
 use event_store::mirror::LogStream;
 
 use crate::connection::{Auditor, Purpose};
-use checks::{balances, event_ids, guards, head, idempotency, mirror, read_models, stream_versions};
+pub use checks::accounts::ACCOUNTS_PER_PASS;
+use checks::{
+    balances, event_ids, guards, head, idempotency, mirror, read_models, stream_versions,
+};
 pub use error::VerifyError;
 pub use finding::{Check, Finding, Severity};
 use log_pass::LogPass;
-pub use report::{FINDINGS_TOLD_MAX, Observer, Part, Silent};
 use report::Report;
+pub use report::{FINDINGS_TOLD_MAX, Observer, Part, Silent};
 use summary::rate;
 pub use summary::{PartSummary, Summary};
 
@@ -49,13 +52,22 @@ pub struct VerifyOptions {
     pub mirror: Option<MirrorSource>,
     /// Whether read models are folded anew and compared.
     pub read_models: bool,
+    /// How many accounts are kept in memory at a time, [`ACCOUNTS_PER_PASS`] if nobody says otherwise.
+    pub accounts_per_pass: u64,
 }
 
 impl VerifyOptions {
     /// The whole log and what is kept beside it in the database.
     pub fn of(database_url: impl Into<String>) -> Self {
         let database_url = database_url.into();
-        Self { database_url, from: None, to: None, mirror: None, read_models: false }
+        Self {
+            database_url,
+            from: None,
+            to: None,
+            mirror: None,
+            read_models: false,
+            accounts_per_pass: ACCOUNTS_PER_PASS,
+        }
     }
 }
 
@@ -72,6 +84,8 @@ pub(crate) struct Scope {
     pub(crate) whole: bool,
     /// The database's time when verify started.
     pub(crate) now: Timestamp,
+    /// How many accounts fit into memory.
+    pub(crate) accounts_per_pass: u64,
 }
 
 /// Verifies. Findings are told to `observer` as they are found and counted in the summary.
@@ -130,7 +144,14 @@ fn scope(options: &VerifyOptions, end: &head::End) -> Result<Scope, VerifyError>
         return Err(VerifyError::EmptyRange { from, to });
     }
     let from_start = from == 1;
-    Ok(Scope { from, to, from_start, whole: from_start && to == end.last, now: end.now })
+    Ok(Scope {
+        from,
+        to,
+        from_start,
+        whole: from_start && to == end.last,
+        now: end.now,
+        accounts_per_pass: options.accounts_per_pass.max(1),
+    })
 }
 
 /// What is checked beside the events themselves, at the same time on connections of their own.

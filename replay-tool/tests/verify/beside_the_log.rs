@@ -1,8 +1,8 @@
 //! Balances and idempotency keys that do not agree with the log.
 
-use replay_tool::verify::{Check, Severity};
+use replay_tool::verify::{Check, Severity, VerifyOptions};
 
-use crate::given::{World, account, post};
+use crate::given::{World, account, post, verified};
 
 #[tokio::test]
 async fn a_balance_that_is_off_by_one_is_found() {
@@ -57,8 +57,7 @@ async fn a_key_with_another_fingerprint_is_found() {
     world.tamper("update idempotency_keys set fingerprint = sha256('x') where key = 'k2'").await;
     let verified = world.verified().await;
     // Once by the row and once by the event, which asks for its row.
-    verified
-        .assert_finds([(Check::IdempotencyKeys, Some(4)), (Check::MissingKeys, Some(4))]);
+    verified.assert_finds([(Check::IdempotencyKeys, Some(4)), (Check::MissingKeys, Some(4))]);
 }
 
 #[tokio::test]
@@ -98,4 +97,26 @@ async fn a_key_that_was_pruned_in_its_time_is_not_missed() {
         )
         .await;
     world.verified().await.assert_clean();
+}
+
+/// With room for one account there are as many passes over the events as accounts, and what they say
+/// together is the same.
+#[tokio::test]
+async fn accounts_are_compared_in_as_many_parts_as_memory_takes() {
+    let world = World::with_history().await;
+    let options = VerifyOptions { accounts_per_pass: 1, ..world.options() };
+    let sound = verified(&options).await;
+    sound.assert_clean();
+    let names: Vec<&str> = sound.summary.parts.iter().map(|part| part.name).collect();
+    assert_eq!(names.iter().filter(|name| name.ends_with("further accounts")).count(), 2);
+    let (cash, old) = (account("cash").uuid(), account("old").uuid());
+    world
+        .tamper(&format!(
+            "update account_balances set credits_posted = 1 where account_id = '{cash}'; \
+             insert into account_balances select 1, '{old}', 1, 0, 0, 0, 14"
+        ))
+        .await;
+    verified(&options)
+        .await
+        .assert_finds([(Check::Balances, Some(11)), (Check::Balances, Some(14))]);
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use domain::accounts::{AccountType, CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount};
 use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings, ReverseEntry};
 use domain::merchants::{FeeTerms, RegisterMerchant};
-use domain::{
-    AccountId, Amount, Command, Decision, EntryId, Event, MerchantId, Metadata, Name,
-};
+use domain::{AccountId, Amount, Command, Decision, EntryId, Event, MerchantId, Metadata, Name};
 use event_store::log::{Position, RecordedEvent, events_after};
 use event_store::{
     EventStore, IdSource, NewAnswer, Origin, RandomIds, Request, RequestKey, RequestPart,
@@ -57,9 +55,27 @@ impl World {
         world.reverse(3).await;
         world.submit(open("old", Some(0))).await;
         let (ledger, account_id) = (LEDGER, account("old"));
-        world.submit(Command::FreezeAccount(FreezeAccount { ledger, account_id, expected_versions: None })).await;
-        world.submit(Command::UnfreezeAccount(UnfreezeAccount { ledger, account_id, expected_versions: None })).await;
-        world.submit(Command::CloseAccount(CloseAccount { ledger, account_id, expected_versions: None })).await;
+        world
+            .submit(Command::FreezeAccount(FreezeAccount {
+                ledger,
+                account_id,
+                expected_versions: None,
+            }))
+            .await;
+        world
+            .submit(Command::UnfreezeAccount(UnfreezeAccount {
+                ledger,
+                account_id,
+                expected_versions: None,
+            }))
+            .await;
+        world
+            .submit(Command::CloseAccount(CloseAccount {
+                ledger,
+                account_id,
+                expected_versions: None,
+            }))
+            .await;
         world.submit_with_key(post("r3", "cash", "sales", 9), "k3").await;
         for _ in 0..3 {
             world.submit(merchant()).await;
@@ -87,8 +103,7 @@ impl World {
         let event = self.events().await.swap_remove(position - 1);
         let Ok(Event::EntryPosted(posted)) = event.decode() else { panic!("an entry") };
         let id: EntryId = posted.entry_id;
-        let command =
-            ReverseEntry::new(LEDGER, id, None, None, Metadata::default(), Some(&posted));
+        let command = ReverseEntry::new(LEDGER, id, None, None, Metadata::default(), Some(&posted));
         assert_eq!(self.submit_with_key(Command::ReverseEntry(command), "k1").await, 201);
     }
 

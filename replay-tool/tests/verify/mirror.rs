@@ -71,10 +71,7 @@ async fn a_message_with_another_body_is_found() {
     };
     let mirrored = Mirrored::of(World::with_history().await, 1, change).await;
     // It contradicts its own header and the log.
-    mirrored
-        .verified()
-        .await
-        .assert_finds([(Check::Mirror, Some(12)), (Check::Mirror, Some(12))]);
+    mirrored.verified().await.assert_finds([(Check::Mirror, Some(12)), (Check::Mirror, Some(12))]);
 }
 
 #[tokio::test]
@@ -105,10 +102,7 @@ async fn a_mirror_ahead_of_the_log_is_found() {
         .world
         .tamper("delete from events where position = 14; update log_head set position = 13")
         .await;
-    mirrored
-        .verified()
-        .await
-        .assert_finds([(Check::Mirror, Some(14)), (Check::Mirror, Some(14))]);
+    mirrored.verified().await.assert_finds([(Check::Mirror, Some(14)), (Check::Mirror, Some(14))]);
 }
 
 #[tokio::test]

@@ -58,10 +58,8 @@ async fn json_is_an_object_a_line() {
     world.tamper("delete from events where position = 13").await;
     let output = run(&world, &["verify", "--json"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let mut lines: Vec<Value> = stdout(&output)
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let mut lines: Vec<Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     for line in &mut lines {
         let Some(object) = line.as_object_mut() else { panic!("{line}") };
         for (key, value) in object {

@@ -96,8 +96,7 @@ async fn read_models_that_move_meanwhile_are_compared_where_they_are_by_then() {
     // The live tables move between the first look at their checkpoint and the comparison.
     let mut observer = MovesOn { world: &world, moved: false };
     let options = VerifyOptions { read_models: true, ..world.options() };
-    let summary =
-        replay_tool::verify::verify(&options, &mut observer).await.expect("verified");
+    let summary = replay_tool::verify::verify(&options, &mut observer).await.expect("verified");
     assert!(observer.moved && summary.clean(), "{summary:?}");
 }
 

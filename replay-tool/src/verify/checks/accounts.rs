@@ -18,11 +18,14 @@ use crate::connection::LOG;
 use crate::facts::{EntryFacts, Fact, PostingFacts};
 use crate::log_rows::Row;
 use crate::pace::Pace;
+use crate::verify::Scope;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings, account as named};
+use crate::verify::report::number;
 
-/// The most accounts of a pass: with the table's free places about 70 MiB.
-pub(crate) const ACCOUNTS_PER_PASS: u64 = 900_000;
+/// The most accounts whose states are kept in memory at a time: with the free places of their table about
+/// 70 MiB.
+pub const ACCOUNTS_PER_PASS: u64 = 900_000;
 /// The most streams that one statement counts.
 const COUNTED_ROWS_MAX: i64 = 200_000;
 
@@ -52,11 +55,11 @@ impl Partition {
     }
 }
 
-/// How many partitions the accounts that were opened up to `to` take: counted in the index of streams.
-pub(crate) async fn partitions(db: &mut PgConnection, to: i64) -> Result<u64, VerifyError> {
+/// How many partitions the accounts take: counted in the index of streams.
+pub(crate) async fn partitions(db: &mut PgConnection, scope: Scope) -> Result<u64, VerifyError> {
     let accounts = count(db).await.map_err(reading("the number of accounts"))?;
-    let at_most = u64::try_from(to).unwrap_or(0).min(accounts);
-    Ok(at_most.div_ceil(ACCOUNTS_PER_PASS).max(1))
+    let at_most = number(scope.to).min(accounts);
+    Ok(at_most.div_ceil(scope.accounts_per_pass).max(1))
 }
 
 /// Counts the first events of the streams named `account-…`.
@@ -79,7 +82,7 @@ async fn count(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
         .await;
         match counted {
             Ok((rows, opened, last)) => {
-                accounts += u64::try_from(opened).unwrap_or(0);
+                accounts += number(opened);
                 let Some(last) = last.filter(|_| rows == pace.rows()) else { return Ok(accounts) };
                 after = last;
                 pace.took(started.elapsed());
@@ -223,7 +226,8 @@ impl AccountStates {
 
     fn entry(&mut self, row: &Row<'_>, entry: &EntryFacts<'_>, findings: &mut Findings) {
         for (index, posting) in entry.postings.iter().enumerate() {
-            let first = entry.postings[..index].iter().all(|other| other.account != posting.account);
+            let first =
+                entry.postings[..index].iter().all(|other| other.account != posting.account);
             if !first || !self.partition.holds(posting.account) {
                 continue;
             }

@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::accounts::{ByAccount, Partition, partitions};
-use crate::connection::{Auditor, LOG, Purpose, data_refused, timed_out};
+use crate::connection::{Auditor, LOG, Purpose, data_refused, interrupted};
 use crate::verify::Scope;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings, account as named};
@@ -78,7 +78,7 @@ pub(crate) async fn check(
 ) -> Result<u64, VerifyError> {
     let mut db = auditor.connect(Purpose::Read).await?;
     let other = auditor.connect(Purpose::Read).await?;
-    let of = partitions(&mut db, scope.to).await?;
+    let of = partitions(&mut db, scope).await?;
     let mut comparison = Comparison {
         db,
         other,
@@ -206,7 +206,7 @@ async fn sums(db: &mut PgConnection, after: i64, to: i64) -> Result<Vec<Sum>, sq
             sqlx::query_as(SUM).bind(LOG).bind(after).bind(to).fetch_all(&mut *db).await;
         match summed {
             Ok(rows) => sums.extend(rows.into_iter().filter_map(sum)),
-            Err(error) if to - after > 1 && (timed_out(&error) || data_refused(&error)) => {
+            Err(error) if to - after > 1 && (interrupted(&error) || data_refused(&error)) => {
                 let middle = after + (to - after) / 2;
                 ranges.extend([(middle, to), (after, middle)]);
             }

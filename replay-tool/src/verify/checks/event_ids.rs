@@ -64,21 +64,13 @@ pub(crate) async fn check(
     Ok(count)
 }
 
-async fn scan(
-    db: &mut PgConnection,
-    events: u64,
-    report: &Report<'_>,
-) -> Result<u64, sqlx::Error> {
+async fn scan(db: &mut PgConnection, events: u64, report: &Report<'_>) -> Result<u64, sqlx::Error> {
     let (mut after, mut count) = (Uuid::nil(), 0);
     let mut pace = Pace::up_to(PAGE_ROWS_MAX);
     loop {
         let started = Instant::now();
-        let page: Result<Vec<Judged>, _> = sqlx::query_as(PAGE)
-            .bind(LOG)
-            .bind(after)
-            .bind(pace.rows())
-            .fetch_all(&mut *db)
-            .await;
+        let page: Result<Vec<Judged>, _> =
+            sqlx::query_as(PAGE).bind(LOG).bind(after).bind(pace.rows()).fetch_all(&mut *db).await;
         let page = match page {
             Ok(page) => page,
             Err(error) if pace.retry(&error) => continue,
@@ -92,7 +84,13 @@ async fn scan(
         let mut findings = Findings::default();
         for row in page.into_iter().filter(|row| row.again) {
             let subject = format!("event {}", row.event_id);
-            findings.add(Check::EventIds, row.position, subject, "an id of its own", "an id used before");
+            findings.add(
+                Check::EventIds,
+                row.position,
+                subject,
+                "an id of its own",
+                "an id used before",
+            );
         }
         report.findings(findings);
     }

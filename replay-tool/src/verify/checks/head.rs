@@ -20,19 +20,11 @@ pub(crate) struct End {
     pub(crate) now: Timestamp,
 }
 
-type EndRow = (
-    OffsetDateTime,
-    Option<i64>,
-    Option<OffsetDateTime>,
-    Option<i64>,
-    Option<OffsetDateTime>,
-);
+type EndRow =
+    (OffsetDateTime, Option<i64>, Option<OffsetDateTime>, Option<i64>, Option<OffsetDateTime>);
 
 /// Reads head and last event in one snapshot, and compares them.
-pub(crate) async fn check(
-    db: &mut PgConnection,
-    report: &Report<'_>,
-) -> Result<End, VerifyError> {
+pub(crate) async fn check(db: &mut PgConnection, report: &Report<'_>) -> Result<End, VerifyError> {
     let (now, head, head_at, last, last_at): EndRow = sqlx::query_as(
         "select clock_timestamp(), head.position, head.recorded_at, last.position, last.recorded_at \
          from (select 1) as one \

@@ -45,7 +45,8 @@ impl Reversed {
     pub(crate) fn of(row: &Row<'_>, event: &Event, findings: &mut Findings) -> Option<Self> {
         let Event::EntryReversed(event) = event else { return None };
         if row.version != MARK_VERSION {
-            let (subject, found) = (named(event.entry_id.uuid()), format!("version {}", row.version));
+            let (subject, found) =
+                (named(event.entry_id.uuid()), format!("version {}", row.version));
             let expected = "the second event of the entry's stream";
             findings.add(Check::Reversals, row.position, subject, expected, found);
         }
@@ -68,6 +69,7 @@ struct Referred {
     schema_version: Option<i16>,
     data: Option<String>,
     marked_type: Option<String>,
+    marked_version: Option<i16>,
     marked_data: Option<String>,
 }
 
@@ -81,11 +83,10 @@ impl Referred {
     }
 
     fn marked_by(&self) -> Option<EntryId> {
-        let data = self.marked_data.as_deref()?;
-        match Event::decode(self.marked_type.as_deref()?, 1, data).ok()? {
-            Event::EntryReversed(mark) => Some(mark.reversed_by),
-            _ => None,
-        }
+        let (kind, version) = (self.marked_type.as_deref()?, self.marked_version?);
+        let mark = Event::decode(kind, version, self.marked_data.as_deref()?).ok()?;
+        let Event::EntryReversed(mark) = mark else { return None };
+        Some(mark.reversed_by)
     }
 }
 
@@ -97,7 +98,8 @@ async fn referred(
 ) -> Result<Vec<Referred>, VerifyError> {
     sqlx::query_as(
         "select w.position as asked_at, e.position, e.stream_id, e.event_type, e.schema_version, \
-             e.data::text as data, m.event_type as marked_type, m.data::text as marked_data \
+             e.data::text as data, m.event_type as marked_type, \
+             m.schema_version as marked_version, m.data::text as marked_data \
          from unnest($2::bigint[], $3::uuid[]) as w (position, event_id) \
          left join events e on e.log_id = $1 and e.event_id = w.event_id \
          left join events m on m.log_id = $1 and m.stream_id = e.stream_id and m.version = $4 \

@@ -59,8 +59,7 @@ impl RowChecks {
 
     /// Checks a chunk.
     pub(crate) fn check(&mut self, chunk: &Chunk) -> Checked {
-        let mut checked =
-            Checked { bytes: number_of_bytes(&chunk.bytes), ..Checked::default() };
+        let mut checked = Checked { bytes: number_of_bytes(&chunk.bytes), ..Checked::default() };
         for row in Rows::of(&chunk.bytes) {
             checked.events += 1;
             match row {

@@ -65,16 +65,19 @@ pub(crate) async fn check(
     let count = scan(&mut db, events, report).await.map_err(reading("the index of streams"))?;
     let grown = grown_since(&mut db, scope).await?;
     let mut findings = Findings::default();
-    compare_counts(Check::StreamVersions, "index events_stream_version", count, events, grown, &mut findings);
+    compare_counts(
+        Check::StreamVersions,
+        "index events_stream_version",
+        count,
+        events,
+        grown,
+        &mut findings,
+    );
     report.findings(findings);
     Ok(count)
 }
 
-async fn scan(
-    db: &mut PgConnection,
-    events: u64,
-    report: &Report<'_>,
-) -> Result<u64, sqlx::Error> {
+async fn scan(db: &mut PgConnection, events: u64, report: &Report<'_>) -> Result<u64, sqlx::Error> {
     let (mut stream, mut version, mut count) = (String::new(), 0, 0);
     let mut pace = Pace::up_to(PAGE_ROWS_MAX);
     loop {
@@ -108,11 +111,12 @@ async fn scan(
 
 /// How many events were appended since verify started.
 pub(crate) async fn grown_since(db: &mut PgConnection, scope: Scope) -> Result<u64, VerifyError> {
-    let last: Option<i64> = sqlx::query_scalar("select max(position) from events where log_id = $1")
-        .bind(LOG)
-        .fetch_one(db)
-        .await
-        .map_err(reading("the last position"))?;
+    let last: Option<i64> =
+        sqlx::query_scalar("select max(position) from events where log_id = $1")
+            .bind(LOG)
+            .fetch_one(db)
+            .await
+            .map_err(reading("the last position"))?;
     Ok(number(last.unwrap_or(0) - scope.to))
 }
 

@@ -103,7 +103,8 @@ async fn compare(
         Ok(folded) => Ok(folded),
         Err(ScratchError::Event { position, reason }) => {
             let mut findings = Findings::default();
-            let (subject, expected) = (format!("read model {name}"), "an event that can be applied");
+            let (subject, expected) =
+                (format!("read model {name}"), "an event that can be applied");
             findings.add(Check::ReadModels, position.number(), subject, expected, reason);
             report.findings(findings);
             Ok(number(position.number()))
@@ -139,12 +140,7 @@ async fn compare_table(
 }
 
 /// Rows of the same keys that differ, and those that only one side has.
-fn differences(
-    projection: &str,
-    table: &Table,
-    live: Vec<Keyed>,
-    copy: Vec<Keyed>,
-) -> Findings {
+fn differences(projection: &str, table: &Table, live: Vec<Keyed>, copy: Vec<Keyed>) -> Findings {
     let mut findings = Findings::default();
     let mut copy: BTreeMap<_, _> = copy.into_iter().map(|row| (row.key, row.content)).collect();
     let mut add = |key: &[String], expected: String, found: String| {

@@ -68,10 +68,9 @@ impl<'p> Scratch<'p> {
             let mut events = Vec::new();
             for recorded in events_after(&mut self.db, self.at, limit).await? {
                 let position = recorded.position;
-                let event = recorded.decode().map_err(|error| ScratchError::Event {
-                    position,
-                    reason: error.to_string(),
-                })?;
+                let event = recorded
+                    .decode()
+                    .map_err(|error| ScratchError::Event { position, reason: error.to_string() })?;
                 events.push(AppliedEvent::new(recorded, event));
             }
             let Some(last) = events.last().map(|event| event.position) else { return Ok(()) };
