@@ -1,5 +1,7 @@
 //! The stored format of every event, for ever: a change of one of these is a change of history's meaning.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::accounts::{AccountClosed, AccountFrozen, AccountOpened, AccountType, AccountUnfrozen};

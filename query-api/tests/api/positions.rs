@@ -133,28 +133,3 @@ async fn no_query_sees_a_rebuilt_read_model_half_done() {
     }
     assert_eq!(merchant.get(&path).await.json()["balance"], "20.00");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn zz_latency() {
-    for told in [Told::ByCheckpoints, Told::InProcess] {
-        let platform = Platform::told(told).await;
-        let path = format!("/v1/accounts/{}", account(TOKO, "cash"));
-        let mut times = [Vec::new(), Vec::new(), Vec::new()];
-        for sale in 1..=200 {
-            let began = Instant::now();
-            platform.sell(TOKO, &format!("order-{sale}"), 100).await;
-            times[0].push(began.elapsed());
-            let began = Instant::now();
-            platform.merchant.seeing(platform.position()).get(&path).await.json();
-            times[1].push(began.elapsed());
-            let began = Instant::now();
-            platform.merchant.get(&path).await.json();
-            times[2].push(began.elapsed());
-            tokio::time::sleep(Duration::from_millis(7)).await;
-        }
-        for (name, times) in ["append", "visible", "get"].iter().zip(&mut times) {
-            times.sort();
-            println!("{name} p50 {:?} p95 {:?} max {:?}", times[100], times[190], times[199]);
-        }
-    }
-}
