@@ -2,7 +2,7 @@
 //! either shows what the caller wrote.
 //!
 //! One file a use case; each holds the query's parameters, its SQL and its answer. What all of them
-//! share: a [`Snapshot`](snapshot) is of one read model at one position, which every answer says in
+//! share is in `snapshot`: an answer is of one read model at one position, which it says in
 //! `Runut-Position`; a request with `Runut-Min-Position` waits for it without holding a connection.
 //!
 //! **Architecture Invariant:** nothing is written here, and no rule of the business is here. Whatever

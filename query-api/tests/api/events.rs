@@ -82,3 +82,55 @@ async fn the_head_is_where_the_log_ends() {
     let platform = Platform::new().await;
     insta::assert_snapshot!(platform.reader.get("/v1/log/head").await);
 }
+
+#[tokio::test]
+async fn what_is_rare_in_a_long_log_takes_several_pages() {
+    let platform = Platform::without_projections().await;
+    let there = platform.position();
+    // As the log has them, but for their hashes.
+    platform
+        .repair(
+            "insert into events (log_id, position, stream_id, version, event_id, event_type, \
+                 schema_version, merchant_id, data, metadata, recorded_at, leaf_hash) \
+             select 1, head.position + number, 'filler-' || number, 1, gen_random_uuid(), \
+                 'merchant.registered', 1, gen_random_uuid(), '{}', '{}', head.recorded_at, \
+                 sha256('') \
+             from log_head as head, generate_series(1, 60000) as number",
+        )
+        .await;
+    platform.repair("update log_head set position = position + 60000").await;
+    let rare = "/v1/events?type=ledger.account_opened";
+    let first = platform.auditor.get(rare).await.json();
+    assert_eq!(first["data"].as_array().expect("events").len(), 4);
+    assert!(first["next_cursor"].is_string(), "it has not looked at all of the log");
+    assert_eq!(platform.auditor.all(rare, 50).await.len(), 4);
+    let head = platform.auditor.get("/v1/log/head").await.json();
+    assert_eq!(head["position"], there + 60_000);
+    let late = platform.auditor.get("/v1/events?stream=filler-60000").await.json();
+    assert_eq!(late["data"].as_array().expect("events").len(), 1, "streams have an index");
+    assert_eq!(late["next_cursor"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn a_page_of_large_events_is_cut_by_its_bytes() {
+    let platform = Platform::without_projections().await;
+    let there = platform.position();
+    platform
+        .repair(
+            "insert into events (log_id, position, stream_id, version, event_id, event_type, \
+                 schema_version, merchant_id, data, metadata, recorded_at, leaf_hash) \
+             select 1, head.position + number, 'large-' || number, 1, gen_random_uuid(), \
+                 'merchant.registered', 1, gen_random_uuid(), \
+                 json_build_object('text', repeat('x', 200000)), '{}', head.recorded_at, sha256('') \
+             from log_head as head, generate_series(1, 12) as number",
+        )
+        .await;
+    platform.repair("update log_head set position = position + 12").await;
+    let large = format!("/v1/events?after={there}");
+    let first = platform.auditor.get(&large).await;
+    assert!(first.body.len() <= 1_200_000, "{} bytes", first.body.len());
+    assert_eq!(first.json()["data"].as_array().expect("events").len(), 5);
+    assert!(first.json()["next_cursor"].is_string());
+    let auditor = &platform.auditor;
+    assert_eq!(auditor.all("/v1/events?type=merchant.registered", 200).await.len(), 14);
+}

@@ -202,7 +202,8 @@ impl Platform {
         let answer = move |outcome: &Result<Decision, domain::Rejection>, _| {
             let decision = outcome.as_ref().expect("the command is carried out");
             if let Decision::Append(events) = decision {
-                *seen.lock().unwrap() = events.iter().map(|event| event.event.clone()).collect();
+                *seen.lock().expect("no panic") =
+                    events.iter().map(|event| event.event.clone()).collect();
             }
             NewAnswer {
                 status: 200,
@@ -215,7 +216,7 @@ impl Platform {
         let request = Request { command, key: None, origin, answer: Arc::new(answer) };
         let answer = self.store.submit(request).await.expect("it is durable");
         self.position.store(answer.position.number(), Ordering::Relaxed);
-        decided.lock().unwrap().clone()
+        decided.lock().expect("no panic").clone()
     }
 
     /// Gives a key out: its id, and whoever has it.
