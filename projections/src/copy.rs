@@ -11,10 +11,6 @@ pub(crate) struct CopyRows {
 }
 
 impl CopyRows {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.text.is_empty()
-    }
-
     /// A field that has no backslash, tab or line end: a number, an id, a time, a name of the program's.
     pub(crate) fn plain(&mut self, value: impl Display) -> &mut Self {
         // Writing to a string cannot fail.

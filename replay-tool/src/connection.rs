@@ -92,6 +92,7 @@ impl Auditor {
             ("enable_bitmapscan", "off"),
             ("max_parallel_workers_per_gather", "0"),
             ("jit", "off"),
+            ("standard_conforming_strings", "on"),
         ];
         let options = self.options.clone().options(settings);
         tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))

@@ -13,15 +13,22 @@ enum Mode {
     Forward,
     /// Requests go through, answers are swallowed: the server acts, the client never hears of it.
     SwallowAnswers,
-    /// Existing connections are reset and new ones refused.
+    /// New connections are refused.
     Cut,
+}
+
+/// The mode, and how often connections were cut: those of before a cut end, even if it was a short one.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    mode: Mode,
+    cuts: u64,
 }
 
 /// A proxy on a free loopback port.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    mode: Arc<watch::Sender<Mode>>,
+    state: Arc<watch::Sender<State>>,
 }
 
 impl Proxy {
@@ -32,17 +39,17 @@ impl Proxy {
     pub async fn to(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let mode = Arc::new(watch::channel(Mode::Forward).0);
-        let modes = Arc::clone(&mode);
+        let state = Arc::new(watch::channel(State { mode: Mode::Forward, cuts: 0 }).0);
+        let states = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let refused = *modes.borrow() == Mode::Cut;
-                if !refused {
-                    tokio::spawn(forward(client, target.clone(), modes.subscribe()));
+                let now = *states.borrow();
+                if now.mode != Mode::Cut {
+                    tokio::spawn(forward(client, target.clone(), states.subscribe(), now.cuts));
                 }
             }
         });
-        Self { address, mode }
+        Self { address, state }
     }
 
     /// Where clients connect to.
@@ -52,41 +59,42 @@ impl Proxy {
 
     /// Passes everything on again.
     pub fn forward(&self) {
-        self.mode.send_replace(Mode::Forward);
+        self.state.send_modify(|state| state.mode = Mode::Forward);
     }
 
     /// Lets requests through and loses the answers.
     pub fn swallow_answers(&self) {
-        self.mode.send_replace(Mode::SwallowAnswers);
+        self.state.send_modify(|state| state.mode = Mode::SwallowAnswers);
     }
 
     /// Drops all connections and refuses new ones.
     pub fn cut(&self) {
-        self.mode.send_replace(Mode::Cut);
+        self.state.send_modify(|state| *state = State { mode: Mode::Cut, cuts: state.cuts + 1 });
     }
 }
 
-async fn forward(client: TcpStream, target: String, mode: watch::Receiver<Mode>) {
+async fn forward(client: TcpStream, target: String, state: watch::Receiver<State>, cuts: u64) {
     let Ok(server) = TcpStream::connect(&target).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let mut ended = mode.clone();
+    let mut ended = state.clone();
     tokio::select! {
         () = pump(from_client, to_server, None) => {}
-        () = pump(from_server, to_client, Some(mode)) => {}
-        _ = ended.wait_for(|mode| *mode == Mode::Cut) => {}
+        () = pump(from_server, to_client, Some(state)) => {}
+        _ = ended.wait_for(|state| state.cuts != cuts) => {}
     }
 }
 
 async fn pump(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    swallow: Option<watch::Receiver<Mode>>,
+    swallow: Option<watch::Receiver<State>>,
 ) {
     let mut buffer = vec![0_u8; 64 * 1024];
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
-        let lost = swallow.as_ref().is_some_and(|mode| *mode.borrow() == Mode::SwallowAnswers);
+        let lost =
+            swallow.as_ref().is_some_and(|state| state.borrow().mode == Mode::SwallowAnswers);
         if !lost && to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

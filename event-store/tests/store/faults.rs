@@ -110,11 +110,14 @@ async fn a_process_that_finds_an_older_database_restored_forgets_what_it_knew() 
     let deadline = Instant::now() + Duration::from_secs(20);
     let answer = loop {
         match process.submit_with_key(post("lost", "cash", "sales", 70), "k").await {
-            Ok(answer) => break answer,
+            Ok(answer) if !answer.replayed => break answer,
+            // From memory, until it has looked at the database again: 100 ms at the most.
+            Ok(_) => assert!(Instant::now() < deadline, "it never notices"),
             Err(error) => assert!(error.retryable() && Instant::now() < deadline, "{error}"),
         }
+        tokio::task::yield_now().await;
     };
-    assert_eq!((answer.status, answer.replayed), (201, false), "it is new to this history");
+    assert_eq!(answer.status, 201, "it is new to this history");
     assert_eq!(answer.position.number(), 2 + 9 + 1);
     check_log(&database).await;
 }

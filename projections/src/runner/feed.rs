@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull};
 use event_store::log::{Position, RecordedEvent};
-use event_store::mirror::decode;
+use event_store::mirror::{connect_nats, decode};
 use futures::StreamExt;
 use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -108,10 +108,8 @@ impl Feed {
         let client = match &self.connected {
             Some(client) => client.clone(),
             None => {
-                let client = async_nats::ConnectOptions::new()
-                    .name(format!("runut projection {}", self.projection))
-                    .connect(self.nats.url.as_str())
-                    .await?;
+                let name = format!("runut projection {}", self.projection);
+                let client = connect_nats(&self.nats.url, &name).await?;
                 // From now on the client reconnects by itself.
                 self.connected.insert(client).clone()
             }

@@ -6,6 +6,7 @@ use futures::TryStreamExt;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
+use super::copy::row_in;
 use super::row::{COLUMNS, position_of};
 use crate::connection::LOG;
 use crate::pace::Pace;
@@ -17,12 +18,6 @@ const STATEMENT_ROWS_MAX: i64 = 50_000;
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 /// How many chunks wait for the checks: one is being checked, one is ready, one is being filled.
 const CHUNKS_AHEAD: usize = 2;
-/// What binary COPY starts with: signature, flags and the length of an empty extension.
-const HEADER_BYTES: usize = 19;
-const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
-/// What it ends with, in the place of a row's number of columns.
-const TRAILER: &[u8] = &[0xff, 0xff];
-
 /// Rows of the log, ascending by position, in the binary COPY format without its frame.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
@@ -100,12 +95,7 @@ impl Fetcher {
         let mut messages = self.db.copy_out_raw(&statement).await?;
         let mut count = 0;
         while let Some(message) = messages.try_next().await? {
-            // The server sends a row a message; the header comes before or with the first.
-            let framed = message.starts_with(SIGNATURE);
-            let row = if framed { &message[HEADER_BYTES..] } else { &message[..] };
-            if row.is_empty() || row == TRAILER {
-                continue;
-            }
+            let Some(row) = row_in(&message) else { continue };
             self.chunk.bytes.extend_from_slice(row);
             self.at = position_of(row).unwrap_or(self.at);
             count += 1;

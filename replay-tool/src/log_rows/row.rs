@@ -3,10 +3,12 @@
 use domain::{MerchantId, Timestamp};
 use uuid::Uuid;
 
+use super::copy::Tuples;
+
 /// What [`Row`] reads, in the order in which it reads it.
 pub(crate) const COLUMNS: &str = "position, stream_id, version, event_id, event_type, \
     schema_version, merchant_id, data, metadata, recorded_at, leaf_hash";
-const COLUMN_COUNT: i16 = 11;
+const COLUMN_COUNT: usize = 11;
 /// Postgres counts microseconds from 2000-01-01; everybody else from 1970.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
@@ -48,42 +50,12 @@ pub(crate) struct Unreadable {
 /// The rows of a page, one after the other.
 #[derive(Debug)]
 pub(crate) struct Rows<'a> {
-    rest: &'a [u8],
+    tuples: Tuples<'a, COLUMN_COUNT>,
 }
 
 impl<'a> Rows<'a> {
-    pub(crate) fn of(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
-    }
-
-    /// The next row; the outer `None` at the end of the page, an error where a row cannot be read.
-    fn read(&mut self) -> Option<Result<Row<'a>, Unreadable>> {
-        let columns = i16::from_be_bytes(*self.rest.first_chunk()?);
-        self.rest = &self.rest[2..];
-        let mut fields = [&[][..]; 11];
-        let mut whole = columns == COLUMN_COUNT;
-        for field in &mut fields {
-            match self.field() {
-                Some(bytes) => *field = bytes,
-                None => whole = false,
-            }
-        }
-        let position = fields[0].first_chunk().copied().map(i64::from_be_bytes);
-        let row = if whole { row(&fields) } else { None };
-        if !whole {
-            // Whatever follows cannot be told apart any more.
-            self.rest = &[];
-        }
-        Some(row.ok_or(Unreadable { position }))
-    }
-
-    fn field(&mut self) -> Option<&'a [u8]> {
-        let length = i32::from_be_bytes(*self.rest.first_chunk()?);
-        let after = self.rest.get(4..)?;
-        // −1 stands for null, which no column of the log can be.
-        let (field, rest) = after.split_at_checked(usize::try_from(length).ok()?)?;
-        self.rest = rest;
-        Some(field)
+    pub(crate) fn of(page: &'a [u8]) -> Self {
+        Self { tuples: Tuples::of(page) }
     }
 }
 
@@ -91,11 +63,14 @@ impl<'a> Iterator for Rows<'a> {
     type Item = Result<Row<'a>, Unreadable>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.read()
+        let (fields, whole) = self.tuples.next_fields()?;
+        let position = fields[0].first_chunk().copied().map(i64::from_be_bytes);
+        let row = if whole { row(&fields) } else { None };
+        Some(row.ok_or(Unreadable { position }))
     }
 }
 
-fn row<'a>(fields: &[&'a [u8]; 11]) -> Option<Row<'a>> {
+fn row<'a>(fields: &[&'a [u8]; COLUMN_COUNT]) -> Option<Row<'a>> {
     let text = |index: usize| std::str::from_utf8(fields[index]).ok();
     let long = |index: usize| Some(i64::from_be_bytes(fields[index].try_into().ok()?));
     let uuid = |index: usize| Some(Uuid::from_bytes(fields[index].try_into().ok()?));

@@ -56,7 +56,7 @@ pub fn summary_json(summary: &Summary) -> String {
 /// The summary as text.
 pub fn summary_text(summary: &Summary) -> String {
     let mut text = format!(
-        "checked {} events, positions {} to {}, {}, in {:.1} s: {} events/s\n",
+        "checked {} events, positions {} to {}, {}, in {:.1} s; the log itself at {} events/s\n",
         grouped(summary.events),
         summary.from,
         summary.to,

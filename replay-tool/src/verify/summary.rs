@@ -34,7 +34,7 @@ pub struct Summary {
     pub bytes: u64,
     /// How long everything took.
     pub seconds: f64,
-    /// Events checked a second, over the parts that are about the log itself.
+    /// Events checked a second, over what is about the log itself: events, streams and event ids.
     pub events_per_second: f64,
     /// The parts.
     pub parts: Vec<PartSummary>,

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::accounts::{ByAccount, Partition, partitions};
 use crate::connection::{Auditor, LOG, Purpose, data_refused, interrupted};
+use crate::facts::typed_id;
 use crate::verify::Scope;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings, account as named};
@@ -27,15 +28,16 @@ const PAGE_ROWS_MAX: i64 = 20_000;
 const ASKED_ROWS_MAX: usize = 5_000;
 
 const SUM: &str = "
-    select posting.account_id,
-           coalesce(sum(posting.amount_minor) filter (where posting.direction = 'debit'), 0)::text,
-           coalesce(sum(posting.amount_minor) filter (where posting.direction = 'credit'), 0)::text,
+    select posting ->> 'account_id',
+           coalesce(sum((posting ->> 'amount_minor')::bigint)
+               filter (where posting ->> 'direction' = 'debit'), 0)::text,
+           coalesce(sum((posting ->> 'amount_minor')::bigint)
+               filter (where posting ->> 'direction' = 'credit'), 0)::text,
            max(events.position)
-    from events, json_to_recordset(events.data -> 'postings')
-        as posting (account_id text, direction text, amount_minor bigint)
+    from events, json_array_elements(events.data -> 'postings') as posting
     where events.log_id = $1 and events.position > $2 and events.position <= $3
         and events.event_type = 'ledger.entry_posted'
-    group by posting.account_id";
+    group by 1";
 
 /// One snapshot: where the log ends, and the rows as they are there.
 const PAGE: &str = "
@@ -186,6 +188,8 @@ impl Comparison {
 }
 
 type Sum = (Uuid, i64, i64, i64);
+/// Account, debits and credits as SQL has them, and the last position.
+type SumRow = (Option<String>, String, String, i64);
 
 fn add(sums: &mut Sums, (_, debits, credits, position): &Sum) {
     sums.debits = sums.debits.saturating_add(*debits);
@@ -202,7 +206,7 @@ async fn sums(db: &mut PgConnection, after: i64, to: i64) -> Result<Vec<Sum>, sq
         if after >= to {
             continue;
         }
-        let summed: Result<Vec<(String, String, String, i64)>, _> =
+        let summed: Result<Vec<SumRow>, _> =
             sqlx::query_as(SUM).bind(LOG).bind(after).bind(to).fetch_all(&mut *db).await;
         match summed {
             Ok(rows) => sums.extend(rows.into_iter().filter_map(sum)),
@@ -219,9 +223,9 @@ async fn sums(db: &mut PgConnection, after: i64, to: i64) -> Result<Vec<Sum>, sq
 
 /// Accounts that have no id were found by the pass over the events; a sum that does not fit into a row
 /// cannot equal one.
-fn sum((account, debits, credits, position): (String, String, String, i64)) -> Option<Sum> {
+fn sum((account, debits, credits, position): SumRow) -> Option<Sum> {
     let number = |text: String| text.parse().unwrap_or(i64::MAX);
-    let account = crate::facts::typed_id("acc_", &account)?;
+    let account = typed_id("acc_", &account?)?;
     Some((account, number(debits), number(credits), position))
 }
 

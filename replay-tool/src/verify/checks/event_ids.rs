@@ -9,39 +9,17 @@ use uuid::Uuid;
 use super::guards::Guards;
 use super::stream_versions::{compare_counts, grown_since};
 use crate::connection::{Auditor, LOG, Purpose};
+use crate::log_rows::{Tuples, copy_page};
 use crate::pace::Pace;
 use crate::verify::Scope;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings};
 use crate::verify::report::{Part, Report, number};
 
-/// The most index entries that one statement looks at.
-const PAGE_ROWS_MAX: i64 = 200_000;
-
-/// Ids that are there twice, and the last row of the page.
-const PAGE: &str = "
-    with page as (
-        select event_id from events where log_id = $1 and event_id > $2
-        order by event_id limit $3
-    ), judged as (
-        select event_id, coalesce(event_id = lag(event_id) over scan, false) as again,
-               row_number() over scan as number, count(*) over () as total
-        from page window scan as (order by event_id)
-    )
-    select event_id, again, number = total as last, total,
-           case when again then (
-               select max(position) from events where log_id = $1 and event_id = judged.event_id)
-           end as position
-    from judged where again or number = total order by number";
-
-#[derive(Debug, sqlx::FromRow)]
-struct Judged {
-    event_id: Uuid,
-    again: bool,
-    last: bool,
-    total: i64,
-    position: Option<i64>,
-}
+/// The most index entries that one statement reads: about 1 MB.
+const PAGE_ROWS_MAX: i64 = 50_000;
+/// The last position that an id has.
+const POSITION: &str = "select max(position) from events where log_id = $1 and event_id = $2";
 
 /// Scans the index; how many entries it has.
 pub(crate) async fn check(
@@ -65,33 +43,42 @@ pub(crate) async fn check(
 }
 
 async fn scan(db: &mut PgConnection, events: u64, report: &Report<'_>) -> Result<u64, sqlx::Error> {
-    let (mut after, mut count) = (Uuid::nil(), 0);
+    let (mut last, mut count, mut page) = (Uuid::nil(), 0, Vec::new());
     let mut pace = Pace::up_to(PAGE_ROWS_MAX);
     loop {
-        let started = Instant::now();
-        let page: Result<Vec<Judged>, _> =
-            sqlx::query_as(PAGE).bind(LOG).bind(after).bind(pace.rows()).fetch_all(&mut *db).await;
-        let page = match page {
-            Ok(page) => page,
+        let (started, rows) = (Instant::now(), pace.rows());
+        let statement = format!(
+            "copy (select event_id from events where log_id = {LOG} and event_id > '{last}' \
+                 order by event_id limit {rows}) to stdout (format binary)"
+        );
+        match copy_page(&mut *db, &statement, &mut page).await {
+            Ok(0) => return Ok(count),
+            Ok(rows) => count += number(rows),
             Err(error) if pace.retry(&error) => continue,
             Err(error) => return Err(error),
-        };
+        }
         pace.took(started.elapsed());
-        let Some(last) = page.iter().find(|row| row.last) else { return Ok(count) };
-        after = last.event_id;
-        count += number(last.total);
         report.progress(Part::EventIds, count, events);
         let mut findings = Findings::default();
-        for row in page.into_iter().filter(|row| row.again) {
-            let subject = format!("event {}", row.event_id);
-            findings.add(
-                Check::EventIds,
-                row.position,
-                subject,
-                "an id of its own",
-                "an id used before",
-            );
+        for again in repeated(&mut last, &page) {
+            let position: Option<i64> =
+                sqlx::query_scalar(POSITION).bind(LOG).bind(again).fetch_one(&mut *db).await?;
+            let (subject, found) = (format!("event {again}"), "an id used before");
+            findings.add(Check::EventIds, position, subject, "an id of its own", found);
         }
         report.findings(findings);
     }
+}
+
+/// The ids of a page that equal the one before them.
+fn repeated(last: &mut Uuid, page: &[u8]) -> Vec<Uuid> {
+    let mut repeated = Vec::new();
+    for [bytes] in Tuples::of(page) {
+        let id = Uuid::from_slice(bytes).unwrap_or_default();
+        if id == *last {
+            repeated.push(id);
+        }
+        *last = id;
+    }
+    repeated
 }

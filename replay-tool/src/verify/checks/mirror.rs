@@ -9,7 +9,7 @@ use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{State, Stream};
 use event_store::log::{LeafHash, RecordedEvent};
-use event_store::mirror::decode;
+use event_store::mirror::{connect_nats, decode};
 use futures::StreamExt;
 use sqlx::PgConnection;
 
@@ -25,8 +25,6 @@ const BATCH_MESSAGES: usize = 2_000;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long NATS may take to send the next message.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Compares every message that the stream holds; how many there are.
 pub(crate) async fn check(
@@ -60,8 +58,7 @@ pub(crate) async fn check(
 }
 
 async fn find(source: &MirrorSource) -> Result<Option<Stream>, VerifyError> {
-    let options = async_nats::ConnectOptions::new().connection_timeout(CONNECT_TIMEOUT);
-    let client = options.connect(&source.nats_url).await.map_err(nats)?;
+    let client = connect_nats(&source.nats_url, "runut replay-tool").await.map_err(nats)?;
     match async_nats::jetstream::new(client).get_stream(source.stream.name()).await {
         Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {

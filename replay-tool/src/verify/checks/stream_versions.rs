@@ -4,50 +4,25 @@
 //! The scan never visits the table, so it cannot tell positions; where something is wrong they are looked
 //! up. That the index holds as many events as the table shows that it is of this table.
 
+use std::str::Utf8Error;
 use std::time::Instant;
 
 use sqlx::PgConnection;
 
 use super::guards::Guards;
 use crate::connection::{Auditor, LOG, Purpose};
+use crate::log_rows::{Tuples, copy_page, quoted};
 use crate::pace::Pace;
 use crate::verify::Scope;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings};
 use crate::verify::report::{Part, Report, number};
 
-/// The most index entries that one statement looks at.
-const PAGE_ROWS_MAX: i64 = 200_000;
-
-/// Rows out of order, and the last row of the page.
-const PAGE: &str = "
-    with page as (
-        select stream_id, version from events
-        where log_id = $1 and (stream_id, version) > ($2, $3)
-        order by stream_id, version limit $4
-    ), judged as (
-        select stream_id, version,
-               case when stream_id = lag(stream_id, 1, $2) over scan
-                    then lag(version, 1, $3) over scan + 1 else 1 end as expected,
-               row_number() over scan as number, count(*) over () as total
-        from page window scan as (order by stream_id, version)
-    )
-    select stream_id, version, expected, number = total as last, total,
-           case when version <> expected then (
-               select min(position) from events
-               where log_id = $1 and stream_id = judged.stream_id and version = judged.version)
-           end as position
-    from judged where version <> expected or number = total order by number";
-
-#[derive(Debug, sqlx::FromRow)]
-struct Judged {
-    stream_id: String,
-    version: i64,
-    expected: i64,
-    last: bool,
-    total: i64,
-    position: Option<i64>,
-}
+/// The most index entries that one statement reads: about 6 MB.
+const PAGE_ROWS_MAX: i64 = 50_000;
+/// The position that an event has; of several, the first.
+const POSITION: &str =
+    "select min(position) from events where log_id = $1 and stream_id = $2 and version = $3";
 
 /// Scans the index; how many entries it has.
 pub(crate) async fn check(
@@ -78,34 +53,75 @@ pub(crate) async fn check(
 }
 
 async fn scan(db: &mut PgConnection, events: u64, report: &Report<'_>) -> Result<u64, sqlx::Error> {
-    let (mut stream, mut version, mut count) = (String::new(), 0, 0);
+    let mut last = Last { stream: String::new(), version: 0 };
+    let (mut count, mut page) = (0, Vec::new());
     let mut pace = Pace::up_to(PAGE_ROWS_MAX);
     loop {
         let started = Instant::now();
-        let page: Result<Vec<Judged>, _> = sqlx::query_as(PAGE)
-            .bind(LOG)
-            .bind(&stream)
-            .bind(version)
-            .bind(pace.rows())
-            .fetch_all(&mut *db)
-            .await;
-        let page = match page {
-            Ok(page) => page,
+        let (after, version, rows) = (quoted(&last.stream), last.version, pace.rows());
+        let statement = format!(
+            "copy (select stream_id, version from events \
+                 where log_id = {LOG} and (stream_id, version) > ({after}, {version}) \
+                 order by stream_id, version limit {rows}) to stdout (format binary)"
+        );
+        match copy_page(&mut *db, &statement, &mut page).await {
+            Ok(0) => return Ok(count),
+            Ok(rows) => count += number(rows),
             Err(error) if pace.retry(&error) => continue,
             Err(error) => return Err(error),
-        };
+        }
         pace.took(started.elapsed());
-        let Some(last) = page.iter().find(|row| row.last) else { return Ok(count) };
-        (stream, version) = (last.stream_id.clone(), last.version);
-        count += number(last.total);
         report.progress(Part::Streams, count, events);
         let mut findings = Findings::default();
-        for row in page.into_iter().filter(|row| row.version != row.expected) {
-            let expected = format!("version {}", row.expected);
-            let found = format!("version {}", row.version);
-            findings.add(Check::StreamVersions, row.position, row.stream_id, expected, found);
+        for wrong in last.follow(&page).map_err(|error| sqlx::Error::Decode(error.into()))? {
+            let position: Option<i64> = sqlx::query_scalar(POSITION)
+                .bind(LOG)
+                .bind(&wrong.stream)
+                .bind(wrong.version)
+                .fetch_one(&mut *db)
+                .await?;
+            let expected = format!("version {}", wrong.expected);
+            let found = format!("version {}", wrong.version);
+            findings.add(Check::StreamVersions, position, wrong.stream, expected, found);
         }
         report.findings(findings);
+    }
+}
+
+/// The index entry that was read last.
+#[derive(Debug)]
+struct Last {
+    stream: String,
+    version: i64,
+}
+
+/// An index entry that does not follow the one before it.
+#[derive(Debug)]
+struct Wrong {
+    stream: String,
+    version: i64,
+    expected: i64,
+}
+
+impl Last {
+    /// Goes over a page, in the order of the index. Fails where a name is no text, after which the
+    /// scan could not be taken up again.
+    fn follow(&mut self, page: &[u8]) -> Result<Vec<Wrong>, Utf8Error> {
+        let mut wrong = Vec::new();
+        for [stream, version] in Tuples::of(page) {
+            let version = version.try_into().map_or(0, i64::from_be_bytes);
+            let same = stream == self.stream.as_bytes();
+            let expected = if same { self.version + 1 } else { 1 };
+            if !same {
+                self.stream.clear();
+                self.stream.push_str(str::from_utf8(stream)?);
+            }
+            if version != expected {
+                wrong.push(Wrong { stream: self.stream.clone(), version, expected });
+            }
+            self.version = version;
+        }
+        Ok(wrong)
     }
 }
 
