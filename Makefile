@@ -5,6 +5,9 @@
 
 DATA ?= .runut
 
+# A database that the shell has set for another program is not this one's to migrate.
+unexport DATABASE_URL NATS_URL
+
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
