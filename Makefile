@@ -4,6 +4,7 @@
 .PHONY: help services build test demo up bench lint docs
 
 DATA ?= .runut
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 # A database that the shell has set for another program is not this one's to migrate.
 unexport DATABASE_URL NATS_URL
@@ -18,19 +19,20 @@ build: ## Both programs: runut and replay-tool
 	cargo build --locked --bins
 
 test: services build ## The whole suite, on a Postgres and a NATS of its own
-	cargo run --locked --quiet --bin runut -- services run -- cargo test --locked --workspace
+# Not by `cargo run`: the variables that it sets would make the cargo inside build dependencies again.
+	$(TARGET)/debug/runut services run -- cargo test --locked --workspace
 
 demo: services build ## Two marketplaces trade on a fresh deployment; ends with the proof
-	cargo run --locked --quiet --bin runut -- demo
+	$(TARGET)/debug/runut demo
 
 up: services build ## A deployment in the foreground; its URLs and keys are in $(DATA)/endpoints.env
-	cargo run --locked --quiet --bin runut -- up --data $(DATA)
+	$(TARGET)/debug/runut up --data $(DATA)
 
 bench: services ## What the README's table says: append, replay and lag, in release mode
 	cargo build --locked --release --bins
-	cargo run --locked --release --quiet --bin runut -- bench append
-	cargo run --locked --release --quiet --bin runut -- bench replay
-	cargo run --locked --release --quiet --bin runut -- bench lag
+	$(TARGET)/release/runut bench append
+	$(TARGET)/release/runut bench replay
+	$(TARGET)/release/runut bench lag
 
 lint: ## Formatting, clippy and docs as CI checks them
 	cargo fmt --all --check
