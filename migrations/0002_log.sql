@@ -26,9 +26,7 @@ create table events (
     recorded_at timestamptz not null,
     leaf_hash bytea not null check (octet_length(leaf_hash) = 32),
     constraint events_pkey primary key (log_id, position),
-    constraint events_stream_version unique (log_id, stream_id, version),
-    -- An entry is found by its id, which is the id of the event that posted it.
-    constraint events_event_id unique (log_id, event_id)
+    constraint events_stream_version unique (log_id, stream_id, version)
 );
 
 -- 72 hours of requests and their answers. `response` is null while the request is under way.

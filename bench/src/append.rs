@@ -25,6 +25,8 @@ const LIMIT_BATCHES: usize = 250;
 /// How many single-row statements are timed for the comparison with one caller alone.
 const SINGLE_STATEMENTS: usize = 2_000;
 
+/// The callers that post before the measurements.
+const WARM_UP_CALLERS: usize = 200;
 /// The callers that post while the log is verified.
 const VERIFY_CALLERS: usize = 200;
 
@@ -43,6 +45,11 @@ pub struct Options {
     /// Over how many accounts.
     #[arg(long, value_delimiter = ',', default_value = "1000,2")]
     accounts: Vec<usize>,
+    /// How many seconds 200 callers post before the measurements, on a database that has just written a
+    /// checkpoint: the first change of a page after one writes the whole page to the write-ahead log, and
+    /// the next checkpoint is 8 GB of it away. Printed as `append after checkpoint`.
+    #[arg(long, default_value_t = 20)]
+    warm_up: u64,
     /// How long each measurement takes.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -80,6 +87,9 @@ async fn measure(
     Output::remark(&format!("a log of {log_events} events"));
     seed::fill(database, &all, log_events).await?;
     database.settle().await?;
+    let warm_up = Duration::from_secs(options.warm_up);
+    let first = sequencer(database, &all, WARM_UP_CALLERS, warm_up).await?;
+    output.figure(&Figure { bench: "append after checkpoint", ..first })?;
     let duration = Duration::from_secs(options.seconds);
     for &count in &options.accounts {
         let accounts = Accounts::numbered(count)?;

@@ -6,7 +6,8 @@ use domain::accounts::{AccountCode, AccountType, OpenAccount};
 use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings};
 use domain::{AccountId, Amount, Command, Currency, Decision, MerchantId, Metadata};
 use event_store::{NewAnswer, Origin, Request, RequestKey, RequestPart};
-use uuid::Uuid;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
 
 /// The ledger that benchmarks post to.
 pub(crate) const LEDGER: MerchantId = MerchantId::from_uuid(Uuid::from_u128(0xbe));
@@ -64,7 +65,7 @@ impl Accounts {
         ));
         let key = RequestKey {
             owner: LEDGER,
-            key: format!("key-{reference}"),
+            key: idempotency_key(&reference),
             fingerprint: fingerprint(n),
             part: RequestPart::Whole,
         };
@@ -74,6 +75,14 @@ impl Accounts {
 
 fn code(n: usize) -> Result<AccountCode, domain::InvalidText> {
     format!("a{n}").parse()
+}
+
+/// A key as merchants are told to draw them, a random UUID: those of one moment are nowhere near each other
+/// in the index. The same for the same reference.
+pub(crate) fn idempotency_key(reference: &str) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&Sha256::digest(reference.as_bytes())[..16]);
+    Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 fn fingerprint(n: usize) -> [u8; 32] {

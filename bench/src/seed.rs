@@ -11,7 +11,7 @@ use event_store::log::{EventMetadata, LOG_ID, LeafHash, Position, RecordedEvent,
 use event_store::{Clock, IdSource, RandomIds, SystemClock};
 use sqlx::postgres::PgConnection;
 
-use crate::entries::{Accounts, LEDGER};
+use crate::entries::{Accounts, LEDGER, idempotency_key};
 use crate::figures::Output;
 use crate::log_database::LogDatabase;
 
@@ -74,13 +74,18 @@ async fn copy(db: &mut PgConnection, statement: &str, rows: String) -> anyhow::R
     Ok(())
 }
 
+fn external_ref(position: i64) -> String {
+    format!("seed-{position}")
+}
+
 fn entry(
     accounts: &Accounts,
     position: i64,
     totals: &mut HashMap<AccountId, (Totals, i64)>,
 ) -> anyhow::Result<RecordedEvent> {
     let event_id = RandomIds.next();
-    let external_ref = ExternalRef::parse(&format!("seed-{position}"))?;
+    let external_ref = ExternalRef::parse(&self::external_ref(position))?;
+    let entry_id = EntryId::of(LEDGER, &external_ref);
     let postings = accounts.postings(usize::try_from(position)?)?;
     for posting in &postings {
         let (sum, last) = totals.entry(posting.account_id).or_default();
@@ -88,7 +93,7 @@ fn entry(
         *last = position;
     }
     let event = Event::EntryPosted(EntryPosted {
-        entry_id: EntryId::from_uuid(event_id),
+        entry_id,
         ledger: LEDGER,
         external_ref: external_ref.clone(),
         description: None,
@@ -100,13 +105,13 @@ fn entry(
         actor: "key_01jd0000000000000000000000".to_owned(),
         correlation_id: "01jd0000000000000000000000".to_owned(),
         traceparent: None,
-        idempotency_key: Some(format!("key-seed-{position}")),
+        idempotency_key: Some(idempotency_key(external_ref.as_str())),
         idempotency_owner: None,
         fingerprint: Some("5a".repeat(32)),
     };
     let mut recorded = RecordedEvent {
         position: Position::from_number(position),
-        stream_id: StreamId::entry(LEDGER, &external_ref),
+        stream_id: StreamId::entry(entry_id),
         version: StreamVersion::FIRST,
         event_id,
         event_type: event.event_type().to_owned(),
@@ -149,9 +154,9 @@ fn key_row(rows: &mut String, event: &RecordedEvent) -> anyhow::Result<()> {
     let at: Timestamp = event.recorded_at;
     writeln!(
         rows,
-        "{LOG_ID}\t{}\tkey-seed-{}\t\\\\x{}\tent_{}\t201\t{{\"id\":\"{}\",\"recorded_at\":\"{at}\"}}\t{}\t{at}",
+        "{LOG_ID}\t{}\t{}\t\\\\x{}\tent_{}\t201\t{{\"id\":\"{}\",\"recorded_at\":\"{at}\"}}\t{}\t{at}",
         event.merchant_id.uuid(),
-        event.position,
+        idempotency_key(&external_ref(event.position.number())),
         "5a".repeat(32),
         event.event_id.simple(),
         event.event_id,

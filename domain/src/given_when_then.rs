@@ -55,7 +55,7 @@ impl Given {
 
     fn stream_of(&self, event: &Event) -> StreamId {
         match event {
-            Event::EntryPosted(event) => StreamId::entry(event.ledger, &event.external_ref),
+            Event::EntryPosted(event) => StreamId::entry(event.entry_id),
             Event::EntryReversed(event) => self
                 .states
                 .0
@@ -217,10 +217,8 @@ pub(crate) fn post(reference: &str, debit: &str, credit: &str, minor: i64) -> Co
     ))
 }
 
-/// The id that `posted` gives the entry of a reference in a history.
 pub(crate) fn entry_id(reference: &str) -> EntryId {
-    let seed = reference.bytes().fold(7_u128, |sum, byte| sum * 31 + u128::from(byte));
-    EntryId::from_uuid(Uuid::from_u128(seed))
+    EntryId::of(LEDGER, &ExternalRef::parse(reference).unwrap())
 }
 
 pub(crate) fn posted_event(reference: &str, debit: &str, credit: &str, minor: i64) -> EntryPosted {
@@ -241,6 +239,5 @@ pub(crate) fn posted(reference: &str, debit: &str, credit: &str, minor: i64) -> 
 
 /// What posting the command of [`post`] leads to.
 pub(crate) fn then_posted(reference: &str, debit: &str, credit: &str, minor: i64) -> Event {
-    let entry_id = EntryId::from_uuid(CONTEXT_EVENT);
-    Event::EntryPosted(EntryPosted { entry_id, ..posted_event(reference, debit, credit, minor) })
+    posted(reference, debit, credit, minor)
 }

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
 use crate::accounts::AccountCode;
+use crate::ledger::ExternalRef;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 26 characters of 5 bits hold 130 bits; the first holds only the top 3 of the 128.
@@ -124,7 +125,7 @@ typed_id!(
     "acc"
 );
 typed_id!(
-    /// A ledger entry; the UUID is that of the event that posted it.
+    /// A ledger entry. Derived from ledger and reference, see [`EntryId::of`].
     EntryId,
     "ent"
 );
@@ -145,15 +146,36 @@ impl AccountId {
     /// Derived, not drawn, so that the unique index on streams makes codes unique without a look-up,
     /// and a system account is found by its name alone.
     pub fn of(ledger: MerchantId, code: &AccountCode) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(b"runut account\0");
-        hasher.update(ledger.uuid().as_bytes());
-        hasher.update(code.as_str().as_bytes());
-        let digest: [u8; 32] = hasher.finalize().into();
-        let mut bytes = [0_u8; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        Self(Builder::from_custom_bytes(bytes).into_uuid())
+        Self(derived(b"runut account\0", ledger, code.as_str()))
     }
+}
+
+impl EntryId {
+    /// The one id that `external_ref` has in `ledger`, for ever: a UUIDv8 of SHA-256 over both.
+    ///
+    /// Derived, not drawn, so that the unique index on streams makes references unique and finds an entry
+    /// by its id, both without an index of their own.
+    pub fn of(ledger: MerchantId, external_ref: &ExternalRef) -> Self {
+        Self::of_recorded(ledger, external_ref.as_str())
+    }
+
+    /// The same for a reference as it stands in a log, whether or not it keeps today's rules.
+    pub fn of_recorded(ledger: MerchantId, external_ref: &str) -> Self {
+        Self(derived(b"runut entry\0", ledger, external_ref))
+    }
+}
+
+/// A UUIDv8 (RFC 9562, section 5.8) of SHA-256 over a name in a ledger: 122 bits, so that two names that
+/// lead to one are out of reach even for who looks for them.
+fn derived(kind: &'static [u8], ledger: MerchantId, name: &str) -> Uuid {
+    let mut hasher = Sha256::new();
+    hasher.update(kind);
+    hasher.update(ledger.uuid().as_bytes());
+    hasher.update(name.as_bytes());
+    let digest: [u8; 32] = hasher.finalize().into();
+    let mut bytes = [0_u8; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 #[cfg(test)]

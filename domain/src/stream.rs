@@ -3,10 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::ids::{AccountId, ApiKeyId, MerchantId};
-use crate::ledger::ExternalRef;
+use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId};
 
 /// The number of an event in its stream, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,20 +62,10 @@ impl StreamId {
         Self(format!("account-{id}"))
     }
 
-    /// An entry's stream, `entry-<ledger>-<sha256(external_ref)>` in hex: as there is one first version
-    /// of a stream, there is one entry for a reference in a ledger, for ever.
-    pub fn entry(ledger: MerchantId, external_ref: &ExternalRef) -> Self {
-        let digest: [u8; 32] = Sha256::digest(external_ref.as_str().as_bytes()).into();
-        let mut text = String::with_capacity(102);
-        text.push_str(Self::ENTRY_PREFIX);
-        text.push_str(&ledger.to_string());
-        text.push('-');
-        for byte in digest {
-            for nibble in [byte >> 4, byte & 0b1111] {
-                text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-            }
-        }
-        Self(text)
+    /// An entry's stream. Its id comes of its reference: as there is one first version of a stream, there
+    /// is one entry for a reference in a ledger, for ever.
+    pub fn entry(id: EntryId) -> Self {
+        Self(format!("{}{id}", Self::ENTRY_PREFIX))
     }
 
     /// A name read from the log.

@@ -150,7 +150,7 @@ fn stream_names_are_stored_too() {
         StreamId::merchant(MERCHANT),
         StreamId::api_key(KEY),
         StreamId::account(account("cash")),
-        StreamId::entry(MERCHANT, &order),
+        StreamId::entry(EntryId::of(MERCHANT, &order)),
     ];
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(names.join("\n"));

@@ -1,17 +1,18 @@
 //! The handle by which everything else writes to the log and reads states from it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::accounts::Account;
 use domain::api_keys::ApiKey;
 use domain::ledger::EntryPosted;
-use domain::{AccountId, ApiKeyId, Context, EntryId, Event, State, StateKey};
+use domain::{
+    AccountId, ApiKeyId, Context, EntryId, Event, State, StateKey, StreamId, StreamVersion,
+};
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use time::OffsetDateTime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, IdSource};
@@ -19,12 +20,15 @@ use crate::health::Health;
 use crate::log::{self, ConnectError, Position};
 use crate::request::{Answer, Request, SubmitError};
 use crate::sequencer::{
-    LoadError, Pending, Reply, Sequencer, StateCache, Work, Writer, load, look_up,
+    Fate, LoadError, Pending, Reply, Sequencer, StateCache, Work, Writer, load, look_up,
 };
 use crate::{QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
 
 /// The most connections for loading states and looking up keys; the sequencer has one of its own.
 const LOAD_CONNECTIONS_MAX: u32 = 6;
+/// How many API keys that are not in memory are looked up at once. Anybody can send ids that do not exist;
+/// they must leave connections for the commands of those whose keys do.
+const KEY_LOOK_UPS_MAX: usize = 2;
 /// How long a load waits for a connection.
 const LOAD_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a replay of a claimed key waits for its answer.
@@ -56,6 +60,7 @@ struct Shared {
     queue: mpsc::Sender<Work>,
     cache: Arc<StateCache>,
     pool: PgPool,
+    key_look_ups: Semaphore,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     head: watch::Receiver<Position>,
@@ -93,6 +98,7 @@ impl EventStore {
             queue,
             cache,
             pool,
+            key_look_ups: Semaphore::new(KEY_LOOK_UPS_MAX),
             clock: options.clock,
             ids: options.ids,
             head: head_receiver,
@@ -106,36 +112,35 @@ impl EventStore {
     ///
     /// # Errors
     /// [`SubmitError`]; each says whether something may have been written.
-    pub async fn submit(&self, request: Request) -> Result<Answer, SubmitError> {
+    pub async fn submit(&self, mut request: Request) -> Result<Answer, SubmitError> {
         let context = Context { now: self.shared.clock.now(), event_id: self.shared.ids.next() };
         let deadline = Instant::now() + SUBMIT_TIMEOUT;
-        let reads = request.command.reads();
         let mut failed_admissions = 0;
         loop {
+            let reads = request.command.reads();
             let loaded = self.load_missing(&reads, deadline).await?;
-            let sent = Arc::new(AtomicBool::new(false));
+            let fate = Arc::<Fate>::default();
             let (reply, answered) = oneshot::channel();
             let pending = Pending {
-                request: request.clone(),
+                request,
                 context,
-                reads: reads.clone(),
+                reads,
                 loaded,
                 failed_admissions,
-                sent: Arc::clone(&sent),
+                fate: Arc::clone(&fate),
                 reply,
             };
             self.enqueue(Work::Command(Box::new(pending)))?;
             let given_up = || {
-                if sent.load(Ordering::Acquire) {
-                    SubmitError::OutcomeUnknown
-                } else {
-                    SubmitError::Unavailable
-                }
+                if fate.give_up() { SubmitError::Unavailable } else { SubmitError::OutcomeUnknown }
             };
             match tokio::time::timeout_at(deadline, answered).await {
                 Ok(Ok(Reply::Done(result))) => return result,
-                Ok(Ok(Reply::Reload)) => failed_admissions += 1,
-                Ok(Ok(Reply::InProgress)) => return self.await_claimed(&request).await,
+                Ok(Ok(Reply::Reload(unchanged))) => {
+                    request = *unchanged;
+                    failed_admissions += 1;
+                }
+                Ok(Ok(Reply::InProgress(request))) => return self.await_claimed(&request).await,
                 Ok(Err(_)) | Err(_) => return Err(given_up()),
             }
         }
@@ -200,7 +205,17 @@ impl EventStore {
     /// # Errors
     /// [`SubmitError::Unavailable`] when it is not in memory and the log cannot be read.
     pub async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, SubmitError> {
-        match self.state(StateKey::ApiKey(id)).await? {
+        let state = StateKey::ApiKey(id);
+        let state = match self.shared.cache.get(&state) {
+            Some(versioned) => versioned.state,
+            None => {
+                let turn = self.shared.key_look_ups.acquire();
+                let turn = tokio::time::timeout(SUBMIT_TIMEOUT, turn).await;
+                let _turn = turn.map_err(|_| SubmitError::Unavailable)?;
+                self.state(state).await?
+            }
+        };
+        match state {
             Some(State::ApiKey(key)) => Ok(Some(key)),
             Some(State::Merchant(_) | State::Account(_) | State::Entry(_)) | None => Ok(None),
         }
@@ -223,13 +238,16 @@ impl EventStore {
         }
         let deadline = Instant::now() + SUBMIT_TIMEOUT;
         let loaded = self.load_missing(std::slice::from_ref(&key), deadline).await?;
-        let state = loaded.first().and_then(|one| one.versioned.state.clone());
+        // What does not exist is not kept: nobody who asks for it may take a place in the cache.
+        let Some(state) = loaded.first().and_then(|one| one.versioned.state.clone()) else {
+            return Ok(None);
+        };
         let (done, kept) = oneshot::channel();
         // Only the sequencer inserts; if its queue is full the state is simply not kept.
         if self.enqueue(Work::Keep(loaded, done)).is_ok() {
             drop(tokio::time::timeout_at(deadline, kept).await);
         }
-        Ok(state)
+        Ok(Some(state))
     }
 
     /// The posting event of an entry, by its id.
@@ -237,14 +255,16 @@ impl EventStore {
     /// # Errors
     /// [`SubmitError::Unavailable`] when the log cannot be read.
     pub async fn entry_posted(&self, id: EntryId) -> Result<Option<EntryPosted>, SubmitError> {
-        let found = log::event_by_id(&self.shared.pool, id.uuid()).await.map_err(|error| {
+        let stream = StreamId::entry(id);
+        let found = log::stream_page(&self.shared.pool, &stream, StreamVersion::from_number(0), 1);
+        let page = found.await.map_err(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "an entry cannot be looked up"
             );
             SubmitError::Unavailable
         })?;
-        let Some(recorded) = found else { return Ok(None) };
+        let Some(recorded) = page.events.first() else { return Ok(None) };
         match recorded.decode() {
             Ok(Event::EntryPosted(posted)) => Ok(Some(posted)),
             Ok(_) => Ok(None),

@@ -22,7 +22,7 @@ pub mod runner;
 
 pub use access::Access;
 pub use checkpoint::{
-    BEGIN_READ, ProjectionState, ProjectionStatus, UnknownState, applied, statuses,
+    BEGIN_READ, HOLD_GENERATION, ProjectionState, ProjectionStatus, UnknownState, applied, statuses,
 };
 pub use fold::{FoldError, Folded, fold_into};
 pub use ledger_balance::LedgerBalance;

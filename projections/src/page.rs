@@ -1,17 +1,12 @@
 //! Pages of the log, decoded: what a projection is given, cut so that memory and transactions stay small.
 
-use event_store::log::{LOG_ID, LeafHash, Position, RecordedEvent, events_after};
+use event_store::log::{LOG_ID, LeafHash, Position, RecordedEvent, page_after};
 use sqlx::{PgConnection, PgExecutor, Row};
 
 use crate::projection::AppliedEvent;
 
 /// The most events of a page: some tenths of a second of work in one transaction.
 pub(crate) const PAGE_EVENTS_MAX: i64 = 5_000;
-/// The most bytes of data and metadata in a page, unless a single event has more.
-pub(crate) const PAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
-/// So many events fit into [`PAGE_BYTES_MAX`] whatever they hold (data is at most 256 KiB an event),
-/// so they are read without being measured first.
-pub(crate) const UNMEASURED_EVENTS_MAX: i64 = 16;
 
 /// Why a page could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -75,18 +70,14 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Reads the events after `after`: at most `limit`, at most [`PAGE_EVENTS_MAX`], at most
-/// [`PAGE_BYTES_MAX`].
+/// Reads the events after `after`: at most `limit`, at most [`PAGE_EVENTS_MAX`], in at most the bytes of
+/// [`page_after`].
 pub(crate) async fn read_page(
     log: &mut PgConnection,
     after: Position,
     limit: i64,
 ) -> Result<Page, PageError> {
-    let mut limit = limit.clamp(1, PAGE_EVENTS_MAX);
-    if limit > UNMEASURED_EVENTS_MAX {
-        limit = events_that_fit(&mut *log, after, limit).await?.max(1);
-    }
-    let rows = events_after(log, after, limit).await?;
+    let rows = page_after(log, after, limit.clamp(1, PAGE_EVENTS_MAX)).await?;
     let mut expected = after.next();
     for row in &rows {
         if row.position != expected {
@@ -95,31 +86,6 @@ pub(crate) async fn read_page(
         expected = expected.next();
     }
     Ok(Page::decode(rows))
-}
-
-/// How many of the next `limit` events stay within [`PAGE_BYTES_MAX`] together. What is not compressed
-/// is measured without being read.
-async fn events_that_fit(
-    log: impl PgExecutor<'_>,
-    after: Position,
-    limit: i64,
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(
-        "select count(*) from ( \
-             select sum(case when pg_column_compression(data) is null \
-                     then pg_column_size(data) else octet_length(data::text) end \
-                 + case when pg_column_compression(metadata) is null \
-                     then pg_column_size(metadata) else octet_length(metadata::text) end) \
-                 over (order by position) as bytes \
-             from events where log_id = $1 and position > $2 order by position limit $3 \
-         ) as measured where bytes <= $4",
-    )
-    .bind(LOG_ID)
-    .bind(after.number())
-    .bind(limit)
-    .bind(PAGE_BYTES_MAX)
-    .fetch_one(log)
-    .await
 }
 
 /// The hashes that Postgres has after `after`, up to `last`, ascending from `after + 1` without a gap.

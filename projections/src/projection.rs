@@ -138,6 +138,9 @@ pub trait Projection: Debug + Send + Sync + 'static {
     /// The tables, in the order of their creation.
     fn tables(&self) -> &'static [Table];
 
+    /// Whether `apply` writes anything for this event. Batches of others move the checkpoint alone.
+    fn concerns(&self, event: &Event) -> bool;
+
     /// Writes what `events`, which follow what was applied before without a gap, change. Folds the batch
     /// in memory and sends one statement or two a table, however many events there are. Runs in a
     /// transaction that also moves the checkpoint.

@@ -112,5 +112,5 @@ pub(crate) async fn list_api_keys(
         .await
         .map_err(refused)?;
     let page = Page::of(rows, query.limit, |row| row.issued_position, ApiKey::from);
-    snapshot.answer(Json(page)).await
+    Ok(snapshot.answer(Json(page)))
 }

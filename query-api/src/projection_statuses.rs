@@ -109,5 +109,5 @@ pub(crate) async fn list_projections(
     };
     let now = api.clock.now();
     let data = found.into_iter().map(|status| ProjectionStanding::of(status, now)).collect();
-    snapshot.answer(Json(Projections { data })).await
+    Ok(snapshot.answer(Json(Projections { data })))
 }

@@ -4,7 +4,9 @@ use api_conventions::{Problem, problem_kinds as kinds};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use event_store::log::{Position, head};
-use projections::{Access, LedgerBalance, Projection, ProjectionState};
+use projections::{
+    Access, BEGIN_READ, HOLD_GENERATION, LedgerBalance, Projection, ProjectionState,
+};
 use sqlx::postgres::PgConnection;
 use sqlx::{Postgres, Row, Transaction};
 use tokio::time::Instant;
@@ -52,12 +54,6 @@ pub(crate) struct Snapshot {
     state: ProjectionState,
 }
 
-const BEGIN: &str = "begin isolation level repeatable read, read only";
-/// Holds off the switch to a rebuilt generation. A command of its own, because the snapshot is taken by
-/// the first statement after it: a statement that had to wait for the lock itself would see the new
-/// tables through a snapshot from before the switch.
-const HOLD_GENERATION: &str = "lock table read.checkpoint in access share mode";
-
 impl Snapshot {
     /// Of a read model that shows at least `min`; waits for that as long as is reasonable.
     pub(crate) async fn of(
@@ -68,7 +64,7 @@ impl Snapshot {
         if min.0 > Position::START {
             wait(model, api, min.0).await?;
         }
-        let mut transaction = api.database.queries.begin_with(BEGIN).await.map_err(refused)?;
+        let mut transaction = api.database.queries.begin_with(BEGIN_READ).await.map_err(refused)?;
         sqlx::raw_sql(HOLD_GENERATION).execute(&mut *transaction).await.map_err(refused)?;
         let (position, state) = checkpoint(model, &mut transaction).await?;
         if position < min.0 {
@@ -79,7 +75,7 @@ impl Snapshot {
 
     /// Of the log, which shows whatever was appended.
     pub(crate) async fn of_log(api: &ApiState, min: MinPosition) -> Result<Self, Problem> {
-        let mut transaction = api.database.queries.begin_with(BEGIN).await.map_err(refused)?;
+        let mut transaction = api.database.queries.begin_with(BEGIN_READ).await.map_err(refused)?;
         let position = head(&mut *transaction).await.map_err(refused)?.position;
         if min.0 > position {
             return Err(beyond_head(min.0, position));
@@ -97,8 +93,9 @@ impl Snapshot {
 
     /// Ends the snapshot, and says in the answer what it was of. A resource that is not there is such
     /// an answer too.
-    pub(crate) async fn answer(self, answer: impl IntoResponse) -> Result<Response, Problem> {
-        self.transaction.rollback().await.map_err(refused)?;
+    pub(crate) fn answer(self, answer: impl IntoResponse) -> Response {
+        // Ended on its way back to the pool, which nobody has to wait for.
+        drop(self.transaction);
         let mut response = answer.into_response();
         let headers = response.headers_mut();
         headers.insert(POSITION_HEADER, self.position.number().into());
@@ -106,7 +103,7 @@ impl Snapshot {
             let state = HeaderValue::from_static(self.state.name());
             headers.insert(PROJECTION_STATE_HEADER, state);
         }
-        Ok(response)
+        response
     }
 }
 

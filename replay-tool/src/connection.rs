@@ -115,5 +115,13 @@ pub(crate) fn data_refused(error: &sqlx::Error) -> bool {
         if refusal.code().is_some_and(|code| code.starts_with("22")))
 }
 
+/// The position of the head; `None` where there is none.
+pub(crate) async fn head_position(db: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("select position from log_head where log_id = $1")
+        .bind(LOG)
+        .fetch_optional(db)
+        .await
+}
+
 /// The log that statements are about, for messages and binds.
 pub(crate) const LOG: i16 = LOG_ID;

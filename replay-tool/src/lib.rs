@@ -12,6 +12,7 @@
 //! to fold read models into.
 
 pub mod connection;
+mod courtesy;
 mod facts;
 mod log_rows;
 mod pace;

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::connection::{Auditor, ConnectError, LOG, Purpose};
-use crate::pace::Pace;
+use crate::pace::{Pace, STATEMENT_TARGET};
 
 /// The most positions that one statement counts.
 const PAGE_EVENTS_MAX: i64 = 100_000;
@@ -94,7 +94,7 @@ pub async fn stats(
             Err(error) if pace.retry(&error) => continue,
             Err(error) => return Err(error.into()),
         }
-        pace.took(started.elapsed());
+        pace.took(started.elapsed(), STATEMENT_TARGET);
         at = to;
         progress(number(at), number(head));
     }

@@ -63,9 +63,10 @@ async fn post(
 ) -> anyhow::Result<()> {
     let external_ref = ExternalRef::parse(reference)?;
     let event_id = RandomIds.next();
-    let stream = StreamId::entry(LEDGER, &external_ref);
+    let entry_id = EntryId::of(LEDGER, &external_ref);
+    let stream = StreamId::entry(entry_id);
     let entry = Event::EntryPosted(EntryPosted {
-        entry_id: EntryId::from_uuid(event_id),
+        entry_id,
         ledger: LEDGER,
         external_ref,
         description: None,

@@ -47,7 +47,7 @@ pub struct Entry {
 impl Entry {
     /// The name of its stream.
     pub fn stream(&self) -> StreamId {
-        StreamId::entry(self.ledger, &self.external_ref)
+        StreamId::entry(self.id)
     }
 
     /// The state right after it was posted.

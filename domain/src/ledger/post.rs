@@ -20,7 +20,8 @@ pub struct PostEntry {
     pub ledger: MerchantId,
     /// What the caller calls it.
     pub external_ref: ExternalRef,
-    /// The name of the stream that the reference leads to; see [`PostEntry::new`].
+    /// The id and the stream that the reference leads to; see [`PostEntry::new`].
+    entry_id: EntryId,
     stream: StreamId,
     /// What statements say of it.
     pub description: Option<Name>,
@@ -30,7 +31,7 @@ pub struct PostEntry {
     pub postings: Postings,
 }
 
-/// An entry was posted. Its id is the event's own UUID.
+/// An entry was posted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryPosted {
     /// The entry.
@@ -53,7 +54,7 @@ pub struct EntryPosted {
 }
 
 impl PostEntry {
-    /// The command; works out the stream's name, so that the hashing is done by the caller's thread.
+    /// The command; works out the entry's id, so that the hashing is done by the caller's thread.
     pub fn new(
         ledger: MerchantId,
         external_ref: ExternalRef,
@@ -61,8 +62,9 @@ impl PostEntry {
         metadata: Metadata,
         postings: Postings,
     ) -> Self {
-        let stream = StreamId::entry(ledger, &external_ref);
-        Self { ledger, external_ref, stream, description, metadata, postings }
+        let entry_id = EntryId::of(ledger, &external_ref);
+        let stream = StreamId::entry(entry_id);
+        Self { ledger, external_ref, entry_id, stream, description, metadata, postings }
     }
 
     /// The stream that the entry will be in.
@@ -97,7 +99,7 @@ impl PostEntry {
             version: StreamVersion::FIRST,
             merchant_id: self.ledger,
             event: Event::EntryPosted(EntryPosted {
-                entry_id: EntryId::from_uuid(context.event_id),
+                entry_id: self.entry_id,
                 ledger: self.ledger,
                 external_ref: self.external_ref.clone(),
                 description: self.description.clone(),

@@ -14,14 +14,6 @@ use crate::state::{StateKey, States};
 use crate::stream::{StreamId, StreamVersion};
 use crate::text::{Metadata, Name};
 
-/// Where the entry to be reversed is, as read from the log before the command is decided.
-/// An entry's stream and postings never change, so they cannot be out of date.
-#[derive(Debug, Clone)]
-struct Original {
-    stream: StreamId,
-    postings: Vec<Posting>,
-}
-
 /// Posts the opposite of an entry, once.
 #[derive(Debug, Clone)]
 pub struct ReverseEntry {
@@ -35,8 +27,11 @@ pub struct ReverseEntry {
     pub description: Option<Name>,
     /// What the caller wants to find with the reversal.
     pub metadata: Metadata,
+    reversed_by: EntryId,
     stream: StreamId,
-    original: Option<Original>,
+    /// What the entry moved, as read from the log before the command is decided: an entry's postings
+    /// never change, so they cannot be out of date.
+    original: Option<Vec<Posting>>,
 }
 
 /// An entry was reversed by another.
@@ -60,12 +55,19 @@ impl ReverseEntry {
         original: Option<&EntryPosted>,
     ) -> Self {
         let external_ref = external_ref.unwrap_or_else(|| ExternalRef::reversal_of(entry_id));
-        let stream = StreamId::entry(ledger, &external_ref);
-        let original = original.map(|posted| Original {
-            stream: StreamId::entry(posted.ledger, &posted.external_ref),
-            postings: posted.postings.clone(),
-        });
-        Self { ledger, entry_id, external_ref, description, metadata, stream, original }
+        let reversed_by = EntryId::of(ledger, &external_ref);
+        let stream = StreamId::entry(reversed_by);
+        let original = original.map(|posted| posted.postings.clone());
+        Self {
+            ledger,
+            entry_id,
+            external_ref,
+            description,
+            metadata,
+            reversed_by,
+            stream,
+            original,
+        }
     }
 
     /// The stream that the reversing entry will be in.
@@ -76,8 +78,8 @@ impl ReverseEntry {
     pub(crate) fn reads(&self) -> Vec<StateKey> {
         let mut keys = Vec::new();
         if let Some(original) = &self.original {
-            keys.push(StateKey::Entry(original.stream.clone()));
-            keys.extend(account_keys(&original.postings));
+            keys.push(StateKey::Entry(StreamId::entry(self.entry_id)));
+            keys.extend(account_keys(original));
         }
         keys
     }
@@ -88,12 +90,14 @@ impl ReverseEntry {
         context: &Context,
     ) -> Result<Decision, Rejection> {
         let not_found = Rejection::EntryNotFound { entry_id: self.entry_id };
-        let original = self
-            .original
-            .as_ref()
-            .and_then(|original| states.entry(&original.stream))
-            .filter(|entry| entry.id == self.entry_id && entry.ledger == self.ledger)
-            .ok_or(not_found)?;
+        let (Some(postings), Some(original)) =
+            (&self.original, states.entry(&StreamId::entry(self.entry_id)))
+        else {
+            return Err(not_found);
+        };
+        if original.ledger != self.ledger {
+            return Err(not_found);
+        }
         if let Some(reversed_by) = original.reversed_by {
             return Err(Rejection::EntryAlreadyReversed { entry_id: self.entry_id, reversed_by });
         }
@@ -106,9 +110,9 @@ impl ReverseEntry {
                 entry_id: existing.id,
             });
         }
-        let postings = Postings::opposite(&original.postings);
+        let postings = Postings::opposite(postings);
         check_postings(states, self.ledger, &postings)?;
-        let reversed_by = EntryId::from_uuid(context.event_id);
+        let reversed_by = self.reversed_by;
         Ok(Decision::Append(vec![
             NewEvent {
                 event_id: context.event_id,
@@ -148,7 +152,7 @@ mod tests {
     use super::*;
     use crate::Command;
     use crate::given_when_then::{
-        CONTEXT_EVENT, LEDGER, account_id, account_opened, entry_id, given, posted, posted_event,
+        LEDGER, account_id, account_opened, entry_id, given, posted, posted_event,
     };
 
     fn reverse(reference: &str, of: Option<&str>) -> Command {
@@ -172,7 +176,7 @@ mod tests {
     }
 
     fn reversed_by() -> EntryId {
-        EntryId::from_uuid(CONTEXT_EVENT)
+        EntryId::of(LEDGER, &ExternalRef::reversal_of(entry_id("r1")))
     }
 
     fn reversal() -> [Event; 2] {

@@ -11,7 +11,7 @@ pub(crate) use leaf_hash::Leaf;
 pub use leaf_hash::LeafHash;
 pub use position::{LOG_ID, Position};
 pub use read::{
-    EVENTS_PAGE_MAX, Head, LOG_PAGE_BYTES_MAX, LogFilter, LogPage, StreamPage, event_by_id,
-    events_after, head, log_page, stream_page,
+    EVENTS_PAGE_MAX, Head, LOG_PAGE_BYTES_MAX, LogFilter, LogPage, PAGE_BYTES_MAX, StreamPage,
+    UNMEASURED_EVENTS_MAX, events_after, head, log_page, page_after, stream_page,
 };
 pub use recorded_event::{EventMetadata, RecordedEvent};

@@ -1,10 +1,9 @@
 //! Reading the log. Every read is one statement, by key range, so that no snapshot stays open.
 
 use domain::{MerchantId, StreamId, StreamVersion, Timestamp};
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, PgExecutor, Row};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::position::{LOG_ID, Position};
 use super::recorded_event::RecordedEvent;
@@ -14,6 +13,14 @@ pub const EVENTS_PAGE_MAX: i64 = 10_000;
 
 /// The most bytes of data and metadata in a page of [`log_page`]: many readers may each hold one.
 pub const LOG_PAGE_BYTES_MAX: i64 = 1024 * 1024;
+
+/// The most bytes of data and metadata in a page of [`page_after`], unless a single event has more: what a
+/// transaction of a projection or a burst of the mirror holds in memory.
+pub const PAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
+
+/// So many events fit into [`PAGE_BYTES_MAX`] whatever they hold (data is at most 256 KiB an event), so
+/// they are read without being measured first.
+pub const UNMEASURED_EVENTS_MAX: i64 = 16;
 
 /// The end of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +65,8 @@ pub async fn head(db: impl PgExecutor<'_>) -> Result<Head, sqlx::Error> {
     })
 }
 
-/// The events after `after`, ascending, at most `limit` (and at most [`EVENTS_PAGE_MAX`]) of them.
+/// The events after `after`, ascending, at most `limit` (and at most [`EVENTS_PAGE_MAX`]) of them, however
+/// large they are: for a few, or where it is known what is in them. See [`page_after`].
 ///
 /// # Errors
 /// Whatever the database says.
@@ -74,6 +82,51 @@ pub async fn events_after(
         .fetch_all(db)
         .await?;
     rows(found)
+}
+
+/// The events after `after`, ascending, at most `limit` (and at most [`EVENTS_PAGE_MAX`]) of them, and at
+/// most [`PAGE_BYTES_MAX`] of data and metadata unless the first alone has more. Empty at the end only.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn page_after(
+    db: &mut PgConnection,
+    after: Position,
+    limit: i64,
+) -> Result<Vec<RecordedEvent>, sqlx::Error> {
+    let mut limit = limit.clamp(1, EVENTS_PAGE_MAX);
+    if limit > UNMEASURED_EVENTS_MAX {
+        limit = match events_that_fit(&mut *db, after, limit).await? {
+            (0, _) => return Ok(Vec::new()),
+            (_, fit) => fit.max(1),
+        };
+    }
+    events_after(db, after, limit).await
+}
+
+/// How many of the next `limit` events there are, and how many of those stay within [`PAGE_BYTES_MAX`]
+/// together. What is not compressed is measured without being read.
+async fn events_that_fit(
+    db: &mut PgConnection,
+    after: Position,
+    limit: i64,
+) -> Result<(i64, i64), sqlx::Error> {
+    sqlx::query_as(
+        "select count(*), count(*) filter (where bytes <= $4) from ( \
+             select sum(case when pg_column_compression(data) is null \
+                     then pg_column_size(data) else octet_length(data::text) end \
+                 + case when pg_column_compression(metadata) is null \
+                     then pg_column_size(metadata) else octet_length(metadata::text) end) \
+                 over (order by position) as bytes \
+             from events where log_id = $1 and position > $2 order by position limit $3 \
+         ) as measured",
+    )
+    .bind(LOG_ID)
+    .bind(after.number())
+    .bind(limit)
+    .bind(PAGE_BYTES_MAX)
+    .fetch_one(db)
+    .await
 }
 
 /// What of the log a page shows.
@@ -169,17 +222,4 @@ pub async fn stream_page(
         .fetch_all(db)
         .await?;
     Ok(StreamPage { events: rows(found)? })
-}
-
-/// The event of that UUID.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn event_by_id(
-    db: impl PgExecutor<'_>,
-    event_id: Uuid,
-) -> Result<Option<RecordedEvent>, sqlx::Error> {
-    let found =
-        sqlx::query(select("event_id = $2")).bind(LOG_ID).bind(event_id).fetch_optional(db).await?;
-    found.as_ref().map(RecordedEvent::from_row).transpose()
 }

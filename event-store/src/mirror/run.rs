@@ -130,7 +130,10 @@ impl Mirror {
     ) -> Result<(), MirrorStatus> {
         let mut checked = tokio::time::Instant::now();
         loop {
-            let page = log::events_after(&mut *db, position, IN_FLIGHT_MAX)
+            // A head that is known tells how few they are: a few are read without being measured.
+            let known = self.head.as_ref().map(|head| head.borrow().since(position));
+            let limit = known.filter(|few| *few > 0).unwrap_or(IN_FLIGHT_MAX).min(IN_FLIGHT_MAX);
+            let page = log::page_after(&mut *db, position, limit)
                 .await
                 .map_err(|error| MirrorStatus::LogAway(error.to_string()))?;
             if page.is_empty() {

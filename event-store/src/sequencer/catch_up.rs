@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Sequencer;
 use super::tail::Committed;
-use crate::log::{self, EVENTS_PAGE_MAX, Head, RecordedEvent};
+use crate::log::{self, Head, RecordedEvent};
 
 /// The most events followed at a time; beyond that it is quicker to forget and load again.
 const CATCH_UP_EVENTS_MAX: i64 = 50_000;
@@ -66,7 +66,7 @@ impl Sequencer {
         while self.state.head.position < head.position {
             let after = self.state.head.position;
             let db = self.state.db.as_mut().ok_or(CatchUpError::Disconnected)?;
-            let page = log::events_after(db, after, EVENTS_PAGE_MAX).await?;
+            let page = log::page_after(db, after, head.position.since(after)).await?;
             if page.is_empty() {
                 break;
             }

@@ -9,10 +9,13 @@ use sqlx::{PgExecutor, Row};
 use uuid::Uuid;
 
 use crate::log::{LOG_ID, Position};
-use crate::request::{Answer, RequestKey, SubmitError};
+use crate::request::{Answer, SubmitError};
 
 /// The most answers in memory: at about 500 bytes each, 30 MB. Older ones are found by the index.
 const KNOWN_ANSWERS_MAX: usize = 65_536;
+
+/// A key and whose it is.
+pub(super) type KeyName = Arc<(MerchantId, String)>;
 
 /// A key's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,17 +42,16 @@ impl KnownAnswer {
 /// The recent answers of this process, first in first out.
 #[derive(Debug, Default)]
 pub(super) struct KnownAnswers {
-    by_key: HashMap<Arc<(MerchantId, String)>, KnownAnswer>,
-    order: VecDeque<Arc<(MerchantId, String)>>,
+    by_key: HashMap<KeyName, KnownAnswer>,
+    order: VecDeque<KeyName>,
 }
 
 impl KnownAnswers {
-    pub(super) fn get(&self, key: &RequestKey) -> Option<&KnownAnswer> {
-        self.by_key.get(&(key.owner, key.key.clone()))
+    pub(super) fn get(&self, name: &KeyName) -> Option<&KnownAnswer> {
+        self.by_key.get(name)
     }
 
-    pub(super) fn insert(&mut self, owner: MerchantId, key: String, known: KnownAnswer) {
-        let key = Arc::new((owner, key));
+    pub(super) fn insert(&mut self, key: KeyName, known: KnownAnswer) {
         if self.by_key.insert(Arc::clone(&key), known).is_none() {
             self.order.push_back(key);
         }

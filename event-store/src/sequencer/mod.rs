@@ -1,13 +1,13 @@
 //! The sequencer: decisions are made where the order is made.
 //!
-//! It drains its queue into a batch, decides the batch over the committed states, and appends it with one
-//! statement that moves the head from where the batch was decided. The next batch collects meanwhile and
-//! is decided after this one is resolved.
+//! It decides what waits in its queue as a batch over the committed states, and appends it with one
+//! statement that moves the head from where the batch was decided. What comes meanwhile is decided, as the
+//! next batch, over what there will be once this one is committed.
 
 mod append;
 mod cache;
 mod catch_up;
-mod collect;
+mod intake;
 mod known_answers;
 mod load;
 mod overlay;
@@ -16,6 +16,7 @@ mod plan;
 mod prepared;
 mod resolve;
 mod tail;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +28,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use cache::StateCache;
 pub(crate) use known_answers::look_up;
 pub(crate) use load::{LoadError, Loaded, load};
-pub(crate) use pending::{Pending, Reply};
+pub(crate) use pending::{Fate, Pending, Reply};
 pub use prepared::{PreparedBatches, PreparedError};
 
-use self::cache::{CACHED_STATES_MAX, Versioned};
+use self::cache::Versioned;
 use self::known_answers::KnownAnswers;
 use self::tail::Tail;
+use self::write::Batch;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::log::{self, ConnectError, Head, LeafHash, Position};
@@ -75,7 +77,6 @@ pub(crate) struct Writer {
     head_hash: Option<LeafHash>,
     tail: Tail,
     known: KnownAnswers,
-    last_batch: usize,
     contention: resolve::Contention,
 }
 
@@ -87,7 +88,6 @@ impl Writer {
             head_hash: None,
             tail: Tail::default(),
             known: KnownAnswers::default(),
-            last_batch: 0,
             contention: resolve::Contention::default(),
         }
     }
@@ -102,7 +102,7 @@ impl Sequencer {
             tokio::select! {
                 biased;
                 work = self.queue.recv() => match work {
-                    Some(work) => self.turn(work).await,
+                    Some(work) => self.work_off(work).await,
                     None => break,
                 },
                 _ = follow.tick() => self.follow().await,
@@ -111,32 +111,9 @@ impl Sequencer {
         }
         self.queue.close();
         while let Ok(work) = self.queue.try_recv() {
-            self.turn(work).await;
+            self.work_off(work).await;
         }
         tracing::info!(position = self.state.head.position.number(), "the sequencer stopped");
-    }
-
-    /// One batch, from the first thing that waits.
-    async fn turn(&mut self, first: Work) {
-        let batch = self.collect(first).await;
-        self.state.last_batch = batch.len();
-        self.resolve(batch).await;
-        self.cache.evict_to(CACHED_STATES_MAX);
-    }
-
-    /// Takes a loaded state into the cache, if it is not there; whether it could be brought up to the head.
-    fn admit(&mut self, loaded: Loaded) -> bool {
-        if self.cache.contains(&loaded.key) {
-            return true;
-        }
-        let Loaded { key, versioned } = loaded;
-        match self.state.tail.bring_up(&key, versioned, self.state.head.position) {
-            Some(current) => {
-                self.cache.insert(key, current);
-                true
-            }
-            None => false,
-        }
     }
 
     /// A connection, if there is one or it can be made now.

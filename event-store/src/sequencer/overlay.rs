@@ -1,4 +1,5 @@
-//! The overlay of a batch: what its commands have decided so far, over the committed states.
+//! The overlay of a batch: what its commands have decided so far, over the committed states, or over
+//! those that there will be once the batch before it is committed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,8 +18,10 @@ struct Slot {
 
 /// Committed on success, dropped on any other outcome.
 #[derive(Debug)]
-pub(super) struct Overlay<'cache> {
-    cache: &'cache StateCache,
+pub(super) struct Overlay<'a> {
+    cache: &'a StateCache,
+    /// What the batch before this one changes, if it is still being written.
+    before: Option<&'a Changes>,
     slots: HashMap<StateKey, Slot>,
     events: Vec<Arc<Committed>>,
     claims: HashMap<StreamId, usize>,
@@ -29,13 +32,16 @@ pub(super) struct Overlay<'cache> {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) events: Vec<Arc<Committed>>,
-    pub(super) states: Vec<(StateKey, Option<State>)>,
+    pub(super) states: HashMap<StateKey, Option<State>>,
+    /// Where in `events` a stream is claimed as new.
+    claims: HashMap<StreamId, usize>,
 }
 
-impl<'cache> Overlay<'cache> {
-    pub(super) fn over(cache: &'cache StateCache) -> Self {
+impl<'a> Overlay<'a> {
+    pub(super) fn over(cache: &'a StateCache, before: Option<&'a Changes>) -> Self {
         Self {
             cache,
+            before,
             slots: HashMap::new(),
             events: Vec::new(),
             claims: HashMap::new(),
@@ -43,18 +49,24 @@ impl<'cache> Overlay<'cache> {
         }
     }
 
-    /// Brings the committed state under `key` within reach; whether it is known at all.
+    /// Brings the state under `key` within reach; whether it is known at all.
     pub(super) fn reach(&mut self, key: &StateKey) -> bool {
         if self.slots.contains_key(key) {
             return true;
         }
-        let Some(versioned) = self.cache.get(key) else { return false };
-        self.slots.insert(key.clone(), Slot { state: versioned.state, changed: false });
+        let state = match self.before.and_then(|before| before.states.get(key)) {
+            Some(state) => state.clone(),
+            None => match self.cache.get(key) {
+                Some(versioned) => versioned.state,
+                None => return false,
+            },
+        };
+        self.slots.insert(key.clone(), Slot { state, changed: false });
         true
     }
 
     /// Brings within reach what is known of a stream that a command claims as new: an entry of this very
-    /// batch, or one that was looked up after the log refused the claim.
+    /// batch or of the one before it, or one that was looked up after the log refused the claim.
     pub(super) fn reach_claim(&mut self, stream: &StreamId) {
         let key = super::load::entry_key(stream);
         if self.reach(&key) {
@@ -63,6 +75,11 @@ impl<'cache> Overlay<'cache> {
         if let Some(index) = self.claims.get(stream) {
             let state = self.events[*index].apply(&key, None);
             self.slots.insert(key, Slot { state, changed: true });
+        } else if let Some(before) = self.before
+            && let Some(index) = before.claims.get(stream)
+        {
+            let state = before.events[*index].apply(&key, None);
+            self.slots.insert(key, Slot { state, changed: false });
         }
     }
 
@@ -99,7 +116,7 @@ impl<'cache> Overlay<'cache> {
             .filter(|(_, slot)| slot.changed)
             .map(|(key, slot)| (key, slot.state))
             .collect();
-        Changes { events: self.events, states }
+        Changes { events: self.events, states, claims: self.claims }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A command on its way through the sequencer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use domain::{Context, StateKey};
 use tokio::sync::oneshot;
@@ -15,10 +15,47 @@ use crate::request::{Answer, Request, SubmitError};
 pub(crate) enum Reply {
     /// Done with it.
     Done(Result<Answer, SubmitError>),
-    /// A state it needs went or was too old; load again.
-    Reload,
+    /// A state it needs went or was too old; load again. With the request, which is nobody else's now.
+    Reload(Box<Request>),
     /// Its key is claimed; watch the key's row.
-    InProgress,
+    InProgress(Box<Request>),
+}
+
+/// Whether a command was sent or its caller gave up: whichever came first.
+///
+/// A caller that gives up says that nothing was written, so nothing may be from then on.
+#[derive(Debug, Default)]
+pub(crate) struct Fate(AtomicU8);
+
+impl Fate {
+    const OPEN: u8 = 0;
+    const SENT: u8 = 1;
+    const GIVEN_UP: u8 = 2;
+
+    fn settle_as(&self, fate: u8) -> bool {
+        match self.0.compare_exchange(Self::OPEN, fate, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(settled) => settled == fate,
+        }
+    }
+
+    /// The sequencer is about to send it; `false` if it must not any more.
+    pub(super) fn send(&self) -> bool {
+        self.settle_as(Self::SENT)
+    }
+
+    /// The caller waits no longer; `false` if it was sent, and nobody knows yet what came of it.
+    pub(crate) fn give_up(&self) -> bool {
+        self.settle_as(Self::GIVEN_UP)
+    }
+
+    fn sent(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::SENT
+    }
+
+    fn given_up(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::GIVEN_UP
+    }
 }
 
 /// A command, what it reads, and who waits for it.
@@ -32,8 +69,8 @@ pub(crate) struct Pending {
     pub(crate) loaded: Vec<Loaded>,
     /// How often its states were found missing or too old.
     pub(crate) failed_admissions: u32,
-    /// Set just before it is sent to Postgres for the first time.
-    pub(crate) sent: Arc<AtomicBool>,
+    /// Shared with the caller.
+    pub(crate) fate: Arc<Fate>,
     pub(crate) reply: oneshot::Sender<Reply>,
 }
 
@@ -42,13 +79,34 @@ impl Pending {
     pub(super) fn alone(request: Request, clock: &dyn Clock, ids: &dyn IdSource) -> Self {
         let context = Context { now: clock.now(), event_id: ids.next() };
         let reads = request.command.reads();
-        let sent = Arc::new(AtomicBool::new(false));
+        let fate = Arc::default();
         let (reply, _) = oneshot::channel();
-        Self { request, context, reads, loaded: Vec::new(), failed_admissions: 0, sent, reply }
+        Self { request, context, reads, loaded: Vec::new(), failed_admissions: 0, fate, reply }
+    }
+
+    /// Says that the states have to be loaded again.
+    pub(super) fn send_back(self) {
+        // A caller that went away does not mind.
+        drop(self.reply.send(Reply::Reload(Box::new(self.request))));
     }
 
     /// Whether the caller gave up; what was never sent need not be, then.
     pub(super) fn abandoned(&self) -> bool {
-        self.reply.is_closed() && !self.sent.load(Ordering::Acquire)
+        self.fate.given_up() || (self.reply.is_closed() && !self.fate.sent())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_first_decides_a_commands_fate() {
+        let sent = Fate::default();
+        assert!(sent.send() && sent.send(), "sending again changes nothing");
+        assert!(!sent.give_up(), "what was sent may have been written");
+        let given_up = Fate::default();
+        assert!(given_up.give_up());
+        assert!(!given_up.send(), "the caller says that nothing was written");
     }
 }

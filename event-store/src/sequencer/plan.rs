@@ -6,12 +6,12 @@ use domain::{Decision, MerchantId, NewEvent, StateKey, StreamId, Timestamp};
 use uuid::Uuid;
 
 use super::cache::StateCache;
-use super::known_answers::{KnownAnswer, KnownAnswers};
+use super::known_answers::{KeyName, KnownAnswer, KnownAnswers};
 use super::overlay::{Changes, Overlay};
 use super::pending::Pending;
 use crate::log::{EventMetadata, Head, Leaf, LeafHash, Position};
 use crate::request::{Answer, NewAnswer, RequestKey, RequestPart, SubmitError};
-use crate::{BATCH_BYTES_MAX, EVENT_DATA_BYTES_MAX};
+use crate::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, EVENT_DATA_BYTES_MAX};
 
 /// What becomes of one command of the batch.
 #[derive(Debug)]
@@ -80,19 +80,24 @@ pub(super) struct Plan {
     pub(super) balances: BalanceRows,
     pub(super) changes: Changes,
     pub(super) outcomes: Vec<Outcome>,
-    pub(super) known: Vec<(MerchantId, String, KnownAnswer)>,
+    pub(super) known: Vec<(KeyName, KnownAnswer)>,
+    keys: HashMap<KeyName, SeenKey>,
 }
 
 impl Plan {
-    /// Whether there is anything to write.
-    pub(super) fn writes(&self) -> bool {
+    /// Whether it has to go to Postgres: something is to be written, or an answer rests on the committed
+    /// state, and not on a stored answer alone.
+    pub(super) fn needs_writing(&self) -> bool {
+        self.writes() || self.rests_on_state()
+    }
+
+    fn writes(&self) -> bool {
         !self.events.ids.is_empty()
             || !self.claimed.keys.is_empty()
             || !self.answered.keys.is_empty()
     }
 
-    /// Whether an answer in it rests on the committed state and not on a stored answer alone.
-    pub(super) fn rests_on_state(&self) -> bool {
+    fn rests_on_state(&self) -> bool {
         self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Decided(_)))
     }
 
@@ -113,38 +118,68 @@ impl Plan {
 }
 
 /// A key that an earlier command of the batch carries.
-struct SeenKey<'a> {
-    index: usize,
-    fingerprint: &'a [u8; 32],
+#[derive(Debug)]
+struct SeenKey {
+    fingerprint: [u8; 32],
     /// Where its answer is in the plan's `known`; none where the command only claims the key.
     known: Option<usize>,
 }
 
-/// Decides batches.
-struct Planner<'a> {
+impl SeenKey {
+    /// What another command with the key gets, from the `plan` that this is of.
+    fn repetition(&self, fingerprint: &[u8; 32], plan: &Plan) -> Outcome {
+        if self.fingerprint != *fingerprint {
+            return Outcome::Failed(SubmitError::KeyReused);
+        }
+        match self.known.map(|index| plan.known[index].1.replay(fingerprint)) {
+            Some(Ok(Some(answer))) => Outcome::Replayed(answer),
+            Some(Ok(None) | Err(_)) | None => Outcome::InProgress,
+        }
+    }
+}
+
+/// Decides commands one by one, in order, into a plan.
+#[derive(Debug)]
+pub(super) struct Planner<'a> {
     known: &'a KnownAnswers,
+    /// The batch before this one, if it is still being written.
+    before: Option<&'a Plan>,
     overlay: Overlay<'a>,
-    in_batch: HashMap<(MerchantId, &'a str), SeenKey<'a>>,
     next: Position,
     bytes: usize,
     plan: Plan,
 }
 
-/// Decides every command of `batch` in order, from the committed states of `cache` at `head`.
-pub(super) fn plan(
-    batch: &[Pending],
-    head: Head,
-    now: Timestamp,
-    cache: &StateCache,
-    known: &KnownAnswers,
-) -> Plan {
-    let mut planner = Planner {
-        known,
-        overlay: Overlay::over(cache),
-        in_batch: HashMap::new(),
-        next: head.position.next(),
-        bytes: 0,
-        plan: Plan {
+impl<'a> Planner<'a> {
+    /// Decides over the committed states of `cache` at `head`.
+    pub(super) fn over(
+        cache: &'a StateCache,
+        known: &'a KnownAnswers,
+        head: Head,
+        now: Timestamp,
+    ) -> Self {
+        Self::new(Overlay::over(cache, None), known, None, head, now)
+    }
+
+    /// Decides over what there will be once `before` is committed; only then may the plan be sent.
+    pub(super) fn after(
+        before: &'a Plan,
+        cache: &'a StateCache,
+        known: &'a KnownAnswers,
+        now: Timestamp,
+    ) -> Self {
+        let overlay = Overlay::over(cache, Some(&before.changes));
+        Self::new(overlay, known, Some(before), before.new_head(), now)
+    }
+
+    fn new(
+        overlay: Overlay<'a>,
+        known: &'a KnownAnswers,
+        before: Option<&'a Plan>,
+        head: Head,
+        now: Timestamp,
+    ) -> Self {
+        let plan = Plan {
             head,
             // Never falls with position, whatever the clocks of several processes say.
             recorded_at: now.max(head.recorded_at),
@@ -153,25 +188,33 @@ pub(super) fn plan(
             answered: KeyRows::default(),
             balances: BalanceRows::default(),
             changes: Changes::default(),
-            outcomes: Vec::with_capacity(batch.len()),
-            known: Vec::with_capacity(batch.len()),
-        },
-    };
-    for (index, pending) in batch.iter().enumerate() {
-        let outcome = planner.outcome(index, pending);
-        planner.plan.outcomes.push(outcome);
+            outcomes: Vec::new(),
+            known: Vec::new(),
+            keys: HashMap::new(),
+        };
+        Self { known, before, overlay, next: head.position.next(), bytes: 0, plan }
     }
-    planner.finish()
-}
 
-impl<'a> Planner<'a> {
-    fn outcome(&mut self, index: usize, pending: &'a Pending) -> Outcome {
+    /// Whether no more commands belong into this batch.
+    pub(super) fn full(&self) -> bool {
+        self.plan.outcomes.len() >= BATCH_COMMANDS_MAX || self.bytes >= BATCH_BYTES_MAX
+    }
+
+    /// Decides the command, after all that were added before it.
+    pub(super) fn add(&mut self, pending: &Pending) {
+        let outcome = self.outcome(pending);
+        self.plan.outcomes.push(outcome);
+    }
+
+    fn outcome(&mut self, pending: &Pending) -> Outcome {
         if self.bytes >= BATCH_BYTES_MAX {
             return Outcome::Postponed;
         }
-        if let Some(key) = &pending.request.key
+        let key = pending.request.key.as_ref();
+        let key = key.map(|key| (key, KeyName::new((key.owner, key.key.clone()))));
+        if let Some((key, name)) = &key
             && key.part != RequestPart::Last
-            && let Some(outcome) = self.repetition(key)
+            && let Some(outcome) = self.repetition(key, name)
         {
             return outcome;
         }
@@ -181,38 +224,24 @@ impl<'a> Planner<'a> {
         if let Some(stream) = pending.request.command.claims() {
             self.overlay.reach_claim(stream);
         }
-        self.decide(index, pending)
+        self.decide(pending, key)
     }
 
-    /// What a request with a key gets that was seen before, in this batch or lately.
-    fn repetition(&self, key: &RequestKey) -> Option<Outcome> {
-        if let Some(known) = self.known.get(key) {
-            return Some(match known.replay(&key.fingerprint) {
-                Ok(Some(answer)) => Outcome::Replayed(answer),
-                Ok(None) => Outcome::InProgress,
-                Err(error) => Outcome::Failed(error),
-            });
-        }
-        let first = self.in_batch.get(&(key.owner, key.key.as_str()))?;
-        match &self.plan.outcomes[first.index] {
-            Outcome::Postponed => Some(Outcome::Postponed),
-            // Nothing came of the first one, so this one may try.
-            Outcome::Failed(_) | Outcome::Missing => None,
-            Outcome::Decided(_) | Outcome::Replayed(_) | Outcome::InProgress => {
-                if first.fingerprint != &key.fingerprint {
-                    return Some(Outcome::Failed(SubmitError::KeyReused));
-                }
-                let answer =
-                    first.known.map(|index| self.plan.known[index].2.replay(&key.fingerprint));
-                match answer {
-                    Some(Ok(Some(answer))) => Some(Outcome::Replayed(answer)),
-                    Some(Ok(None) | Err(_)) | None => Some(Outcome::InProgress),
-                }
+    /// What a request with a key gets that was seen before, in this batch, the one before it or lately.
+    fn repetition(&self, key: &RequestKey, name: &KeyName) -> Option<Outcome> {
+        for plan in [Some(&self.plan), self.before].into_iter().flatten() {
+            if let Some(seen) = plan.keys.get(name) {
+                return Some(seen.repetition(&key.fingerprint, plan));
             }
         }
+        Some(match self.known.get(name)?.replay(&key.fingerprint) {
+            Ok(Some(answer)) => Outcome::Replayed(answer),
+            Ok(None) => Outcome::InProgress,
+            Err(error) => Outcome::Failed(error),
+        })
     }
 
-    fn decide(&mut self, index: usize, pending: &'a Pending) -> Outcome {
+    fn decide(&mut self, pending: &Pending, key: Option<(&RequestKey, KeyName)>) -> Outcome {
         let decided = pending.request.command.decide(&self.overlay, &pending.context);
         let answer = (pending.request.answer)(&decided, self.plan.recorded_at);
         let final_answer = decided.is_err();
@@ -233,10 +262,9 @@ impl<'a> Planner<'a> {
             position,
             replayed: true,
         };
-        if let Some(key) = &pending.request.key {
-            let known = self.store_key(key, &answer, known, final_answer);
-            let seen = SeenKey { index, fingerprint: &key.fingerprint, known };
-            self.in_batch.insert((key.owner, key.key.as_str()), seen);
+        if let Some((key, name)) = key {
+            let known = self.store_key(key, &name, &answer, known, final_answer);
+            self.plan.keys.insert(name, SeenKey { fingerprint: key.fingerprint, known });
         }
         let NewAnswer { status, resource_id, body, .. } = answer;
         Outcome::Decided(Answer {
@@ -285,6 +313,7 @@ impl<'a> Planner<'a> {
     fn store_key(
         &mut self,
         key: &RequestKey,
+        name: &KeyName,
         answer: &NewAnswer,
         known: Answer,
         rejected: bool,
@@ -305,12 +334,13 @@ impl<'a> Planner<'a> {
         // A claim is not remembered: its row is the only place where the answer will appear.
         answers.then(|| {
             let known = KnownAnswer::new(key.fingerprint, Some(known));
-            self.plan.known.push((key.owner, key.key.clone(), known));
+            self.plan.known.push((KeyName::clone(name), known));
             self.plan.known.len() - 1
         })
     }
 
-    fn finish(mut self) -> Plan {
+    /// The rows of the batch.
+    pub(super) fn finish(mut self) -> Plan {
         let rows = &mut self.plan.balances;
         for (account, position) in self.overlay.touched() {
             rows.accounts.push(account.profile.id.uuid());

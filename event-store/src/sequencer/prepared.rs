@@ -6,7 +6,7 @@ use super::append::append;
 use super::cache::StateCache;
 use super::known_answers::KnownAnswers;
 use super::pending::Pending;
-use super::plan::{Plan, plan};
+use super::plan::{Plan, Planner};
 use super::{LoadError, Versioned, load};
 use crate::clock::{Clock, IdSource};
 use crate::log::{self, Head};
@@ -61,7 +61,9 @@ impl PreparedBatches {
             for loaded in load(&mut *db, missing).await? {
                 cache.insert(loaded.key, loaded.versioned);
             }
-            let mut planned = plan(&pending, head, clock.now(), &cache, &known);
+            let mut planner = Planner::over(&cache, &known, head, clock.now());
+            pending.iter().for_each(|one| planner.add(one));
+            let mut planned = planner.finish();
             head = planned.new_head();
             for (key, state) in std::mem::take(&mut planned.changes.states) {
                 cache.insert(key, Versioned { state, at: head.position });

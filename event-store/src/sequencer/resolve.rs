@@ -1,16 +1,18 @@
-//! Resolving a batch: decide, append, and find out what became of it, whatever happens on the way.
+//! Resolving a batch that was not simply committed: find out what became of it, decide again where
+//! nothing did, and so on until everybody can be answered.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use domain::MerchantId;
 
-use super::append::{Failure, append};
+use super::append::Failure;
 use super::cache::Versioned;
 use super::catch_up::CatchUpError;
+use super::known_answers::KeyName;
 use super::load::entry_key;
 use super::pending::{Pending, Reply};
-use super::plan::{Outcome, Plan, plan};
+use super::plan::{Outcome, Plan};
+use super::write::{Attempt, Batch, attempt};
 use super::{RECONNECT_FIRST, RECONNECT_MAX, Sequencer};
 use crate::log;
 use crate::request::{RequestPart, SubmitError};
@@ -24,9 +26,6 @@ const CACHE_DROPS_MAX: u32 = 2;
 const CONTENTION_MEMORY: Duration = Duration::from_millis(500);
 /// The longest pause that lets another process have its turn.
 const COURTESY_MAX: Duration = Duration::from_millis(20);
-/// How long a statement may take before its connection counts as dead. More than the server's own bound.
-const STATEMENT_PATIENCE: Duration = Duration::from_secs(6);
-
 /// Several processes on one log. The one that just won has the next batch ready at once, the others first
 /// have to read what it wrote; without a pause it would win for ever. So after a commit, and only if
 /// others were seen writing lately, it waits about as long as they need to catch up.
@@ -42,7 +41,7 @@ impl Contention {
         self.catch_up = (self.catch_up * 3 + catch_up) / 4;
     }
 
-    fn courtesy(&self) -> Option<Duration> {
+    pub(super) fn courtesy(&self) -> Option<Duration> {
         let recent = self.last_seen.is_some_and(|at| at.elapsed() < CONTENTION_MEMORY);
         recent.then(|| (self.catch_up * 2).clamp(Duration::from_millis(1), COURTESY_MAX))
     }
@@ -66,34 +65,49 @@ enum Resolution {
 }
 
 impl Sequencer {
-    /// Resolves every command of the batch.
-    pub(super) async fn resolve(&mut self, batch: Vec<Pending>) {
-        let mut groups = vec![batch];
-        while let Some(group) = groups.pop() {
-            match self.resolve_group(group).await {
+    /// Resolves every command of the batch, which has been sent once and was not simply committed.
+    pub(super) async fn resolve(&mut self, batch: Batch, first: Attempt) {
+        let mut groups = Vec::new();
+        let mut resolution = self.resolve_group(batch.group, Some((batch.plan, first))).await;
+        loop {
+            match resolution {
                 Resolution::Settled(postponed) if postponed.is_empty() => {}
                 Resolution::Settled(postponed) => groups.push(postponed),
                 Resolution::Refused(group) => split(group, &mut groups),
             }
+            let Some(group) = groups.pop() else { return };
+            resolution = self.resolve_group(group, None).await;
         }
     }
 
-    async fn resolve_group(&mut self, mut group: Vec<Pending>) -> Resolution {
+    async fn resolve_group(
+        &mut self,
+        mut group: Vec<Pending>,
+        mut first: Option<(Plan, Attempt)>,
+    ) -> Resolution {
         let mut look_ups = 0;
         let mut drops = 0;
         loop {
-            group.retain(|pending| !pending.abandoned());
-            if group.is_empty() {
-                return Resolution::Settled(Vec::new());
-            }
-            let now = self.clock.now();
-            let planned = plan(&group, self.state.head, now, &self.cache, &self.state.known);
-            if !planned.writes() && !planned.rests_on_state() {
-                return Resolution::Settled(settle(group, planned.outcomes));
-            }
-            match self.send(&planned, &group).await {
+            let (plan, attempt) = match first.take() {
+                Some((plan, attempt)) => (plan, Some(attempt)),
+                None => {
+                    let Some(batch) = self.decide(group) else {
+                        return Resolution::Settled(Vec::new());
+                    };
+                    if !batch.plan.needs_writing() {
+                        return Resolution::Settled(settle(batch.group, batch.plan.outcomes));
+                    }
+                    let claimed = batch.claim();
+                    group = batch.group;
+                    if !claimed {
+                        continue;
+                    }
+                    (batch.plan, None)
+                }
+            };
+            match self.send(&plan, group.len(), attempt).await {
                 Sent::Committed => {
-                    let outcomes = self.commit(planned);
+                    let outcomes = self.commit(plan);
                     let postponed = settle(group, outcomes);
                     self.pause_for_others().await;
                     return Resolution::Settled(postponed);
@@ -121,57 +135,57 @@ impl Sequencer {
     }
 
     /// Sends the plan until it is known what became of it, over as many connections as it takes.
-    async fn send(&mut self, plan: &Plan, group: &[Pending]) -> Sent {
-        for pending in group {
-            pending.sent.store(true, Ordering::Release);
-        }
+    async fn send(&mut self, plan: &Plan, commands: usize, mut first: Option<Attempt>) -> Sent {
         let mut in_doubt = false;
         let mut pause = RECONNECT_FIRST;
         loop {
-            let started = Instant::now();
-            let Some(db) = self.connected().await else {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RECONNECT_MAX);
-                continue;
+            let sent = match first.take() {
+                Some(sent) => sent,
+                None => match self.connected().await {
+                    Some(db) => attempt(db, plan).await,
+                    None => Attempt::NotTried,
+                },
             };
-            let sent = tokio::time::timeout(STATEMENT_PATIENCE, append(db, plan)).await;
-            metrics::histogram!("runut_append_seconds").record(started.elapsed());
             match sent {
-                Ok(Ok(true)) => return Sent::Committed,
-                Ok(Ok(false)) if in_doubt => match self.is_ours(plan).await {
+                Attempt::NotTried => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RECONNECT_MAX);
+                }
+                Attempt::Answered(Ok(true)) => return Sent::Committed,
+                Attempt::Answered(Ok(false)) if in_doubt => match self.is_ours(plan).await {
                     Some(true) => return Sent::Committed,
                     Some(false) => return Sent::HeadMoved,
                     None => {}
                 },
-                Ok(Ok(false)) => return Sent::HeadMoved,
-                Ok(Err(Failure::Taken)) => return Sent::Taken,
-                Ok(Err(Failure::CacheWrong(error))) => {
+                Attempt::Answered(Ok(false)) => return Sent::HeadMoved,
+                Attempt::Answered(Err(Failure::Taken)) => return Sent::Taken,
+                Attempt::Answered(Err(Failure::CacheWrong(error))) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         "unexpected conflict"
                     );
                     return Sent::CacheWrong;
                 }
-                Ok(Err(Failure::Refused(error))) => {
+                Attempt::Answered(Err(Failure::Refused(error))) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        commands = group.len(),
+                        commands,
                         "the log refuses a batch"
                     );
                     return Sent::Refused;
                 }
-                Ok(Err(Failure::Passing(error))) => {
+                Attempt::Answered(Err(Failure::Passing(error))) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "an append is repeated"
                     );
                     tokio::time::sleep(pause).await;
                 }
-                Ok(Err(Failure::Unknown(error))) => {
+                Attempt::Answered(Err(Failure::Unknown(error))) => {
                     in_doubt = true;
                     self.disconnected(&error);
                 }
-                Err(elapsed) => {
+                Attempt::Silent(elapsed) => {
                     in_doubt = true;
                     self.disconnected(&elapsed);
                 }
@@ -195,7 +209,7 @@ impl Sequencer {
     }
 
     /// Makes the batch part of what is known.
-    fn commit(&mut self, plan: Plan) -> Vec<Outcome> {
+    pub(super) fn commit(&mut self, plan: Plan) -> Vec<Outcome> {
         let head = plan.new_head();
         if let Some(hash) = plan.events.hashes.last() {
             self.state.head_hash = Some(*hash);
@@ -210,8 +224,8 @@ impl Sequencer {
         for event in changes.events {
             self.state.tail.push(event);
         }
-        for (owner, key, answer) in known {
-            self.state.known.insert(owner, key, answer);
+        for (name, answer) in known {
+            self.state.known.insert(name, answer);
         }
         self.state.head = head;
         self.publish_head();
@@ -267,7 +281,7 @@ impl Sequencer {
                 match found.await {
                     Ok((answers, entries)) => {
                         for (owner, key, answer) in answers {
-                            self.state.known.insert(owner, key, answer);
+                            self.state.known.insert(KeyName::new((owner, key)), answer);
                         }
                         for loaded in
                             entries.into_iter().filter(|one| one.versioned.state.is_some())
@@ -286,21 +300,21 @@ impl Sequencer {
 }
 
 /// Answers everybody; what did not fit into the batch is returned.
-fn settle(group: Vec<Pending>, outcomes: Vec<Outcome>) -> Vec<Pending> {
+pub(super) fn settle(group: Vec<Pending>, outcomes: Vec<Outcome>) -> Vec<Pending> {
     let mut postponed = Vec::new();
     for (pending, outcome) in group.into_iter().zip(outcomes) {
-        let reply = match outcome {
-            Outcome::Decided(answer) | Outcome::Replayed(answer) => Reply::Done(Ok(answer)),
-            Outcome::InProgress => Reply::InProgress,
-            Outcome::Failed(error) => Reply::Done(Err(error)),
-            Outcome::Missing => Reply::Reload,
-            Outcome::Postponed => {
-                postponed.push(pending);
-                continue;
-            }
-        };
+        if matches!(outcome, Outcome::Postponed) {
+            postponed.push(pending);
+            continue;
+        }
+        let Pending { request, reply, .. } = pending;
         // A caller that went away asks again with its key, if it wants to know.
-        drop(pending.reply.send(reply));
+        drop(reply.send(match outcome {
+            Outcome::Decided(answer) | Outcome::Replayed(answer) => Reply::Done(Ok(answer)),
+            Outcome::InProgress => Reply::InProgress(Box::new(request)),
+            Outcome::Failed(error) => Reply::Done(Err(error)),
+            Outcome::Missing | Outcome::Postponed => Reply::Reload(Box::new(request)),
+        }));
     }
     postponed
 }

@@ -9,7 +9,7 @@ use supervisor::{Binaries, Postgres, PostgresOptions};
 use testkit::{Proxy, TestDatabase, unique_name};
 use tokio::time::Instant;
 
-use crate::given::{Process, check_log, count, opened, post};
+use crate::given::{Process, appends_wait, check_log, count, opened, post, until};
 
 /// A process whose connection to the database goes through a proxy.
 async fn through_proxy(database: &TestDatabase) -> (Process, Proxy) {
@@ -24,17 +24,6 @@ async fn through_proxy(database: &TestDatabase) -> (Process, Proxy) {
     (process, proxy)
 }
 
-async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !reached().await {
-        assert!(Instant::now() < deadline, "never: {what}");
-        tokio::task::yield_now().await;
-    }
-}
-
-const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database()
-    and wait_event_type = 'Lock' and query like '%update log_head%'";
-
 #[tokio::test]
 async fn a_batch_that_waits_on_the_head_while_its_client_dies_and_then_commits_is_answered_once() {
     let database = TestDatabase::create().await;
@@ -43,10 +32,10 @@ async fn a_batch_that_waits_on_the_head_while_its_client_dies_and_then_commits_i
     let mut blocked = owner.begin().await.expect("a transaction");
     sqlx::query("select 1 from log_head for update").execute(&mut *blocked).await.expect("locked");
     let caller = tokio::spawn(process.submit_owned_with_key(post("r1", "cash", "sales", 1), "k"));
-    until("the statement waits", async || count(&database, WAITING).await == 1).await;
+    appends_wait(&database, 1).await;
     proxy.cut();
     proxy.forward();
-    until("it is sent again", async || count(&database, WAITING).await == 2).await;
+    appends_wait(&database, 2).await;
     blocked.rollback().await.expect("unlocked");
     let answer = caller.await.expect("no panic").expect("answered");
     assert_eq!((answer.status, answer.position.number(), answer.replayed), (201, 4, false));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use domain::accounts::{AccountType, OpenAccount};
 use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings};
@@ -14,6 +15,7 @@ use migrations::Role;
 use sqlx::Row;
 use testkit::TestDatabase;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -203,4 +205,20 @@ pub(crate) async fn opened(database: &TestDatabase) -> Process {
         process.submit(open(code, None)).await.expect("opened");
     }
     process
+}
+
+/// Looks until it is so.
+pub(crate) async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !reached().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Until so many appends wait for the head, which somebody holds.
+pub(crate) async fn appends_wait(database: &TestDatabase, wanted: i64) {
+    const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database()
+        and wait_event_type = 'Lock' and query like '%update log_head%'";
+    until("appends wait", async || count(database, WAITING).await == wanted).await;
 }

@@ -1,5 +1,6 @@
 //! The log against a real Postgres: order, once-ness, storms and faults.
 
+mod ahead;
 mod faults;
 mod given;
 mod refusals;

@@ -3,6 +3,7 @@
 mod batch;
 mod rows;
 
+use domain::Event;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
@@ -35,6 +36,18 @@ impl Projection for Access {
             Table { name: "merchants", key: &["merchant_id"] },
             Table { name: "api_keys", key: &["key_id"] },
         ]
+    }
+
+    fn concerns(&self, event: &Event) -> bool {
+        match event {
+            Event::MerchantRegistered(_) | Event::ApiKeyIssued(_) | Event::ApiKeyRevoked(_) => true,
+            Event::AccountOpened(_)
+            | Event::AccountFrozen(_)
+            | Event::AccountUnfrozen(_)
+            | Event::AccountClosed(_)
+            | Event::EntryPosted(_)
+            | Event::EntryReversed(_) => false,
+        }
     }
 
     fn apply<'a>(

@@ -5,7 +5,7 @@ mod status;
 
 pub use state::{ProjectionState, UnknownState};
 pub(crate) use status::lag;
-pub use status::{BEGIN_READ, ProjectionStatus, applied, statuses};
+pub use status::{BEGIN_READ, HOLD_GENERATION, ProjectionStatus, applied, statuses};
 
 use domain::Timestamp;
 use event_store::log::{LeafHash, Position};
@@ -130,6 +130,34 @@ pub(crate) async fn advance(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Moves the checkpoint from where it is said to be to `to`, if that is where it is; whether it was.
+pub(crate) async fn pass(
+    db: impl PgExecutor<'_>,
+    projection: &str,
+    from: &Checkpoint,
+    to: &AppliedEvent,
+    state: ProjectionState,
+) -> Result<bool, sqlx::Error> {
+    let moved = sqlx::query(
+        "update checkpoint set position = $2, leaf_hash = $3, recorded_at = $4, state = $5, \
+             detail = null, failed_position = null, updated_at = clock_timestamp() \
+         where projection = $1 and position = $6 and leaf_hash is not distinct from $7 \
+             and version = $8 and generation = $9 and state <> 'diverged'",
+    )
+    .bind(projection)
+    .bind(to.position.number())
+    .bind(to.leaf_hash.as_bytes().as_slice())
+    .bind(to.recorded_at.datetime())
+    .bind(state.name())
+    .bind(from.position.number())
+    .bind(from.leaf_hash.as_ref().map(|hash| hash.as_bytes().as_slice()))
+    .bind(from.version)
+    .bind(from.generation)
+    .execute(db)
+    .await?;
+    Ok(moved.rows_affected() == 1)
 }
 
 /// Why a projection does not go on.

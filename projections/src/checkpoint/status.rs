@@ -74,14 +74,16 @@ pub(crate) fn lag(behind_since: Option<Timestamp>, now: Timestamp) -> Duration {
 }
 
 /// Begins a transaction (`begin_with`) whose statements all see the read models at one moment: one
-/// snapshot, one generation of every projection, rows and checkpoints that belong together.
+/// snapshot, one generation of every projection, rows and checkpoints that belong together. Its first
+/// statement must be [`HOLD_GENERATION`].
+pub const BEGIN_READ: &str = "begin isolation level repeatable read read only";
+
+/// Holds off the switch to a rebuilt generation until the transaction ends.
 ///
-/// The lock holds off the switch to a rebuilt generation until the transaction ends, and it is taken
-/// before there is a snapshot: a snapshot from before a switch with tables from after it would show the
-/// new generation as it was while it was being filled. It costs nothing otherwise: readers and
-/// projections share it.
-pub const BEGIN_READ: &str = "begin isolation level repeatable read read only; \
-    lock table read.checkpoint in access share mode";
+/// A statement by itself, since the snapshot is taken by the first statement after it: a snapshot from
+/// before a switch with tables from after it would show the new generation as it was while it was being
+/// filled. It costs nothing otherwise: readers and projections share it.
+pub const HOLD_GENERATION: &str = "lock table read.checkpoint in access share mode";
 
 /// The position that the live read model of `projection` shows; `None` before it first ran.
 ///

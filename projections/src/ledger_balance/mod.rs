@@ -47,6 +47,21 @@ impl Projection for LedgerBalance {
         ]
     }
 
+    fn concerns(&self, event: &Event) -> bool {
+        match event {
+            // Who may do what is another projection's: `access`.
+            Event::MerchantRegistered(_) | Event::ApiKeyIssued(_) | Event::ApiKeyRevoked(_) => {
+                false
+            }
+            Event::AccountOpened(_)
+            | Event::AccountFrozen(_)
+            | Event::AccountUnfrozen(_)
+            | Event::AccountClosed(_)
+            | Event::EntryPosted(_)
+            | Event::EntryReversed(_) => true,
+        }
+    }
+
     fn apply<'a>(
         &'a self,
         db: &'a mut PgConnection,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::Timestamp;
-use event_store::log::{ConnectError, LOG_ID, Position, connect};
+use event_store::log::{ConnectError, LOG_ID, Position, UNMEASURED_EVENTS_MAX, connect};
 use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -13,7 +13,7 @@ use super::inbox::{Inbox, Offer};
 use crate::checkpoint::{Checkpoint, ProjectionState};
 use crate::fold::{Applier, Halt};
 use crate::generation::{LIVE_SCHEMA, connect_to, prepare_live};
-use crate::page::{self, Page, UNMEASURED_EVENTS_MAX, read_page, with_sources};
+use crate::page::{self, Page, read_page, with_sources};
 
 /// How often the head is read, whatever NATS says: the most by which a silent NATS delays an event.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -116,12 +116,12 @@ pub(crate) fn posted_in(
 
 /// The entry that undoes `original`, and the mark on the original.
 pub(crate) fn reversed(original: &EntryPosted) -> [Happened; 2] {
-    let by = EntryId::from_uuid(Uuid::nil());
     let external_ref = ExternalRef::reversal_of(original.entry_id);
+    let by = EntryId::of(SHOP, &external_ref);
     let postings = Postings::opposite(&original.postings);
     let posting = entry(external_ref.as_str(), postings, Some(original.entry_id));
     let mark = Happened {
-        stream: StreamId::entry(SHOP, &original.external_ref),
+        stream: StreamId::entry(original.entry_id),
         merchant: SHOP,
         event: Event::EntryReversed(EntryReversed { entry_id: original.entry_id, reversed_by: by }),
     };
@@ -134,7 +134,7 @@ fn entry(reference: &str, postings: Vec<Posting>, reverses: Option<EntryId>) -> 
     let note = [("till".to_owned(), reference.to_owned())];
     let noted = reference.ends_with('1');
     let event = EntryPosted {
-        entry_id: EntryId::from_uuid(Uuid::nil()),
+        entry_id: EntryId::of(SHOP, &external_ref),
         ledger: SHOP,
         external_ref: external_ref.clone(),
         description: noted.then(|| Name::parse("a sale").expect("a name")),
@@ -147,7 +147,7 @@ fn entry(reference: &str, postings: Vec<Posting>, reverses: Option<EntryId>) -> 
         reverses,
     };
     Happened {
-        stream: StreamId::entry(SHOP, &external_ref),
+        stream: StreamId::entry(EntryId::of(SHOP, &external_ref)),
         merchant: SHOP,
         event: Event::EntryPosted(event),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{EntryId, Event, StreamId, StreamVersion, Timestamp};
+use domain::{Event, StreamId, StreamVersion, Timestamp};
 use event_store::log::{LOG_ID, LeafHash, Position, RecordedEvent};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -49,7 +49,6 @@ impl Log {
         for Happened { stream, merchant, event } in happened {
             let position = self.position.next();
             let event_id = self.event_id(position);
-            let event = self.with_ids(event, event_id, rows.last());
             let version = self.versions.entry(stream.clone()).or_insert(0);
             *version += 1;
             let mut row = RecordedEvent {
@@ -143,22 +142,6 @@ impl Log {
 
     fn event_id(&self, position: Position) -> Uuid {
         Uuid::from_u128(u128::from(position.sequence()) | (self.timeline << 64))
-    }
-
-    /// An entry is named by the event that posts it; a reversal's mark names the entry before it.
-    fn with_ids(&self, event: Event, id: Uuid, previous: Option<&RecordedEvent>) -> Event {
-        match event {
-            Event::EntryPosted(mut entry) => {
-                entry.entry_id = EntryId::from_uuid(id);
-                Event::EntryPosted(entry)
-            }
-            Event::EntryReversed(mut mark) => {
-                let by = previous.expect("the entry that reverses").event_id;
-                mark.reversed_by = EntryId::from_uuid(by);
-                Event::EntryReversed(mark)
-            }
-            other => other,
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use domain::Event;
 use event_store::log::Position;
 use futures::future::BoxFuture;
 use projections::{
@@ -38,6 +39,10 @@ impl Projection for Later {
         &[Table { name: "accounts", key: &["account_id"] }]
     }
 
+    fn concerns(&self, event: &Event) -> bool {
+        LedgerBalance.concerns(event)
+    }
+
     fn apply<'a>(
         &'a self,
         _db: &'a mut PgConnection,
@@ -50,6 +55,8 @@ impl Projection for Later {
 /// What one repeatable-read transaction sees: the position, then how many entries and postings.
 async fn glance(db: &mut PgConnection) -> (i64, i64, i64) {
     let mut transaction = db.begin_with(projections::BEGIN_READ).await.expect("begins");
+    let hold = sqlx::raw_sql(projections::HOLD_GENERATION);
+    hold.execute(&mut *transaction).await.expect("held");
     let position = projections::applied(&mut *transaction, "ledger_balance").await.expect("reads");
     let entries: i64 = sqlx::query_scalar("select count(*) from read.entries")
         .fetch_one(&mut *transaction)
@@ -128,6 +135,7 @@ async fn the_switch_waits_for_a_query_and_a_second_rebuild_is_refused_meanwhile(
     running.reaches(scenario.log.position()).await;
     let mut db = scenario.database.owner().await;
     let mut reading = db.begin_with(projections::BEGIN_READ).await.expect("begins");
+    sqlx::raw_sql(projections::HOLD_GENERATION).execute(&mut *reading).await.expect("held");
     projections::applied(&mut *reading, "ledger_balance").await.expect("reads");
     let (database, reached) = (scenario.options().database, Arc::new(AtomicI64::new(0)));
     let (first, seen) = (database.clone(), Arc::clone(&reached));

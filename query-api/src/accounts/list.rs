@@ -83,5 +83,5 @@ pub(crate) async fn list_accounts(
     let keyed = rows.into_iter().map(|row| Ok((row.opened_position, Account::try_from(row)?)));
     let rows: Vec<(i64, Account)> = keyed.collect::<Result<_, Problem>>()?;
     let page = Page::of(rows, query.limit, |(opened, _)| *opened, |(_, account)| account);
-    snapshot.answer(Json(page)).await
+    Ok(snapshot.answer(Json(page)))
 }

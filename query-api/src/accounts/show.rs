@@ -53,8 +53,8 @@ pub(crate) async fn show_account(
         .fetch_optional(snapshot.db())
         .await
         .map_err(refused)?;
-    let Some(row) = row else { return snapshot.answer(Problem::not_found()).await };
+    let Some(row) = row else { return Ok(snapshot.answer(Problem::not_found())) };
     let tag = etag_at(StreamVersion::from_number(row.version), row.updated_position);
     let account = Account::try_from(row)?;
-    snapshot.answer(has.answer_tagged(tag, account)).await
+    Ok(snapshot.answer(has.answer_tagged(tag, account)))
 }

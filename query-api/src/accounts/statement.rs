@@ -147,7 +147,7 @@ pub(crate) async fn read_statement(
         .await
         .map_err(refused)?;
     if !visible {
-        return snapshot.answer(Problem::not_found()).await;
+        return Ok(snapshot.answer(Problem::not_found()));
     }
     let range = TimeRange::of(&query.filters, snapshot.db()).await.map_err(refused)?;
     let after = query.after.unwrap_or(AfterLine { position: i64::MAX, index: i16::MAX });
@@ -164,5 +164,5 @@ pub(crate) async fn read_statement(
     let keyed = rows.into_iter().map(|row| Ok((row.key(), StatementLine::try_from(row)?)));
     let rows: Vec<(AfterLine, StatementLine)> = keyed.collect::<Result<_, Problem>>()?;
     let page = Page::of(rows, query.limit, |(key, _)| *key, |(_, line)| line);
-    snapshot.answer(Json(page)).await
+    Ok(snapshot.answer(Json(page)))
 }

@@ -75,5 +75,5 @@ pub(crate) async fn list_entries(
         .await
         .map_err(refused)?;
     let page = Page::of(rows, query.limit, |row| row.position, EntrySummary::from);
-    snapshot.answer(Json(page)).await
+    Ok(snapshot.answer(Json(page)))
 }

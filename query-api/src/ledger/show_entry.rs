@@ -108,7 +108,7 @@ pub(crate) async fn show_entry(
         .fetch_optional(snapshot.db())
         .await
         .map_err(refused)?;
-    let Some(row) = row else { return snapshot.answer(Problem::not_found()).await };
+    let Some(row) = row else { return Ok(snapshot.answer(Problem::not_found())) };
     let postings: Vec<PostingRow> = sqlx::query_as(POSTINGS)
         .bind(row.position)
         .fetch_all(snapshot.db())
@@ -117,5 +117,5 @@ pub(crate) async fn show_entry(
     let postings = postings.into_iter().map(EntryPosting::try_from).collect::<Result<_, _>>()?;
     let version = StreamVersion::from_number(row.version);
     let entry = Entry { summary: EntrySummary::from(row), postings };
-    snapshot.answer(has.answer(version, entry)).await
+    Ok(snapshot.answer(has.answer(version, entry)))
 }

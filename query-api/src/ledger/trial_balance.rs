@@ -96,7 +96,7 @@ pub(crate) async fn show_trial_balance(
         .map_err(refused)?;
     let sums = rows.into_iter().map(Sum::try_from).collect::<Result<Vec<_>, Problem>>()?;
     let currencies = sums.chunk_by(|a, b| a.currency == b.currency).map(balance).collect();
-    snapshot.answer(Json(TrialBalance { currencies })).await
+    Ok(snapshot.answer(Json(TrialBalance { currencies })))
 }
 
 struct Sum {

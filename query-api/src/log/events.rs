@@ -167,7 +167,7 @@ pub(crate) async fn list_events(
         return Err(beyond_head(after, head));
     }
     let page = read_page(snapshot.db(), &query.filter, after, head, query.limit).await?;
-    snapshot.answer(Json(page)).await
+    Ok(snapshot.answer(Json(page)))
 }
 
 fn asks_to_follow(headers: &HeaderMap) -> bool {

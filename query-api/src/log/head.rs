@@ -40,5 +40,5 @@ pub(crate) async fn show_head(
     let head = event_store::log::head(snapshot.db()).await.map_err(refused)?;
     let position = head.position.number();
     let recorded_at = (position > 0).then_some(head.recorded_at);
-    snapshot.answer(Json(LogHead { position, recorded_at })).await
+    Ok(snapshot.answer(Json(LogHead { position, recorded_at })))
 }

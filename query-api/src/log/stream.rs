@@ -45,7 +45,7 @@ pub(crate) async fn read_stream(
     let after = Position::from_number(query.after.unwrap_or(0));
     let page = read_page(snapshot.db(), &filter, after, head, query.limit).await?;
     if page.data.is_empty() && query.after.is_none() {
-        return snapshot.answer(Problem::not_found()).await;
+        return Ok(snapshot.answer(Problem::not_found()));
     }
-    snapshot.answer(Json(page)).await
+    Ok(snapshot.answer(Json(page)))
 }

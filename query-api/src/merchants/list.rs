@@ -44,5 +44,5 @@ pub(crate) async fn list_merchants(
     let keyed = rows.into_iter().map(|row| Ok((row.registered_position, Merchant::try_from(row)?)));
     let rows: Vec<(i64, Merchant)> = keyed.collect::<Result<_, Problem>>()?;
     let page = Page::of(rows, query.limit, |(registered, _)| *registered, |(_, merchant)| merchant);
-    snapshot.answer(Json(page)).await
+    Ok(snapshot.answer(Json(page)))
 }

@@ -48,7 +48,7 @@ pub(crate) async fn show_merchant(
         .fetch_optional(snapshot.db())
         .await
         .map_err(refused)?;
-    let Some(row) = row else { return snapshot.answer(Problem::not_found()).await };
+    let Some(row) = row else { return Ok(snapshot.answer(Problem::not_found())) };
     let version = StreamVersion::from_number(row.version);
-    snapshot.answer(has.answer(version, Merchant::try_from(row)?)).await
+    Ok(snapshot.answer(has.answer(version, Merchant::try_from(row)?)))
 }

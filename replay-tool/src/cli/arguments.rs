@@ -65,6 +65,9 @@ pub(super) struct Verify {
     /// Folds the read models anew and compares them too; needs a server that takes temporary tables.
     #[arg(long)]
     pub(super) read_models: bool,
+    /// Makes no way for appends: else verify rests most of the time while the log grows quickly.
+    #[arg(long)]
+    pub(super) full_speed: bool,
     /// One JSON object a line: findings, then a summary.
     #[arg(long)]
     pub(super) json: bool,

@@ -80,6 +80,7 @@ async fn run_verify(arguments: Verify) -> Outcome {
         to: arguments.to,
         mirror: arguments.mirror(),
         read_models: arguments.read_models,
+        full_speed: arguments.full_speed,
         ..VerifyOptions::of(arguments.database.url()?)
     };
     let mut printer = Printer { json, bars: Bars::default() };

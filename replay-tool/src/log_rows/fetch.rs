@@ -1,5 +1,6 @@
 //! Reading the log ahead of the checks: pages by key range, handed over in chunks of bounded size.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::TryStreamExt;
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 use super::copy::row_in;
 use super::row::{COLUMNS, position_of};
 use crate::connection::LOG;
+use crate::courtesy::Courtesy;
 use crate::pace::Pace;
 
 /// The most rows of a statement: at 200,000 a second a quarter of a second's.
@@ -18,6 +20,7 @@ const STATEMENT_ROWS_MAX: i64 = 50_000;
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 /// How many chunks wait for the checks: one is being checked, one is ready, one is being filled.
 const CHUNKS_AHEAD: usize = 2;
+
 /// Rows of the log, ascending by position, in the binary COPY format without its frame.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
@@ -50,13 +53,18 @@ impl Wanted {
 
 /// Reads on a task of its own, as far ahead as [`CHUNKS_AHEAD`]. The channel ends after the last row, or
 /// after an error.
+///
+/// Here is where a pass over the log makes way: between statements, as a reader that rested within one would
+/// hold its snapshot. Without new chunks those who check them come to rest too.
 pub(crate) fn fetch(
     db: PgConnection,
     wanted: Wanted,
+    courtesy: Arc<Courtesy>,
 ) -> mpsc::Receiver<Result<Chunk, sqlx::Error>> {
     let (chunks, received) = mpsc::channel(CHUNKS_AHEAD);
     tokio::spawn(async move {
-        let mut fetcher = Fetcher { db, wanted, at: wanted.after, chunk: Chunk::default(), chunks };
+        let (at, chunk) = (wanted.after, Chunk::default());
+        let mut fetcher = Fetcher { db, wanted, at, chunk, chunks, courtesy };
         if let Err(error) = fetcher.run().await {
             drop(fetcher.chunks.send(Err(error)).await);
         }
@@ -70,6 +78,7 @@ struct Fetcher {
     at: i64,
     chunk: Chunk,
     chunks: mpsc::Sender<Result<Chunk, sqlx::Error>>,
+    courtesy: Arc<Courtesy>,
 }
 
 impl Fetcher {
@@ -79,10 +88,14 @@ impl Fetcher {
             let (before, started) = (self.at, Instant::now());
             match self.statement(pace.rows()).await {
                 Ok(0) => break,
-                Ok(_) => pace.took(started.elapsed()),
+                Ok(_) => pace.took(started.elapsed(), self.courtesy.statement_target()),
                 // What came before the time-out is in the chunk already; go on behind it.
                 Err(error) if pace.retry(&error) || self.at > before => {}
                 Err(error) => return Err(error),
+            }
+            tokio::select! {
+                rested = self.courtesy.after(&mut self.db, started.elapsed()) => rested?,
+                () = self.chunks.closed() => break,
             }
         }
         self.hand_over().await;

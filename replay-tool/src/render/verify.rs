@@ -64,6 +64,13 @@ pub fn summary_text(summary: &Summary) -> String {
         summary.seconds,
         rate(summary.events_per_second),
     );
+    if summary.paused_seconds > 0.0 {
+        let _ = writeln!(
+            text,
+            "paused for {:.1} s in all, to make way for appends (--full-speed does not)",
+            summary.paused_seconds
+        );
+    }
     for part in &summary.parts {
         let _ =
             writeln!(text, "  {:>14} {} ({:.1} s)", grouped(part.count), part.name, part.seconds);
@@ -82,4 +89,30 @@ pub fn summary_text(summary: &Summary) -> String {
     text.push_str(if summary.clean() { "no violations\n" } else { "the log is NOT in order\n" });
     text.push_str(NOTE);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_told_where_there_were_any() {
+        let mut summary = Summary {
+            from: 1,
+            to: 9,
+            head_recorded_at: None,
+            events: 9,
+            bytes: 900,
+            seconds: 12.0,
+            paused_seconds: 0.0,
+            events_per_second: 0.75,
+            parts: Vec::new(),
+            findings: std::collections::BTreeMap::new(),
+            not_checked: Vec::new(),
+        };
+        assert!(!summary_text(&summary).contains("paused"));
+        summary.paused_seconds = 11.04;
+        assert!(summary_text(&summary).contains("\npaused for 11.0 s in all, to make way"));
+        assert!(summary_json(&summary).contains("\"paused_seconds\":11.04"));
+    }
 }

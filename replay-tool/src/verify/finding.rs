@@ -30,8 +30,6 @@ pub enum Check {
     StreamVersions,
     /// Versions rise with position.
     StreamOrder,
-    /// No two events have one id.
-    EventIds,
     /// Entries balance in every currency.
     Entries,
     /// Postings go to open accounts of their ledger and currency; account events are in an order that can be.
@@ -81,7 +79,6 @@ impl Check {
             Self::Merchant => "merchant",
             Self::StreamVersions => "stream-versions",
             Self::StreamOrder => "stream-order",
-            Self::EventIds => "event-ids",
             Self::Entries => "entries",
             Self::Accounts => "accounts",
             Self::MinimumBalance => "minimum-balance",
@@ -112,7 +109,6 @@ impl Check {
             | Self::Merchant
             | Self::StreamVersions
             | Self::StreamOrder
-            | Self::EventIds
             | Self::Entries
             | Self::Accounts
             | Self::MinimumBalance

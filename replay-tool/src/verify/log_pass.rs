@@ -1,6 +1,7 @@
 //! The pass over the events: rows are read ahead on one task, checked on another core, and what a row alone
 //! cannot tell is looked up while the next chunk is checked.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sqlx::PgConnection;
@@ -13,6 +14,7 @@ use super::error::{VerifyError, reading};
 use super::report::{Part, Report, number};
 use super::{Parts, Scope};
 use crate::connection::{Auditor, Purpose};
+use crate::courtesy::Courtesy;
 use crate::log_rows::{Chunk, Wanted, fetch};
 
 /// What the pass went over.
@@ -27,12 +29,13 @@ impl LogPass {
     pub(crate) async fn run(
         auditor: &Auditor,
         scope: Scope,
+        courtesy: &Arc<Courtesy>,
         report: &Report<'_>,
         parts: &mut Parts,
     ) -> Result<Self, VerifyError> {
         let mut lookups = auditor.connect(Purpose::Read).await?;
         let partitions = if scope.from_start {
-            accounts::partitions(&mut lookups, scope).await?
+            accounts::partitions(&mut lookups, scope, courtesy).await?
         } else {
             report.not_checked("states of accounts: they need the log from its beginning");
             0
@@ -44,7 +47,7 @@ impl LogPass {
             let checks = RowChecks::new(scope, partition, first);
             let started = Instant::now();
             let part = if first { Part::Events } else { Part::MoreAccounts };
-            let done = one(auditor, &mut lookups, scope, checks, part, report).await?;
+            let done = one(auditor, &mut lookups, scope, courtesy, checks, part, report).await?;
             parts.add(part, done.events, started.elapsed());
             if first {
                 pass = done;
@@ -58,20 +61,23 @@ async fn one(
     auditor: &Auditor,
     lookups: &mut PgConnection,
     scope: Scope,
+    courtesy: &Arc<Courtesy>,
     mut checks: RowChecks,
     part: Part,
     report: &Report<'_>,
 ) -> Result<LogPass, VerifyError> {
     let wanted =
         Wanted { after: scope.from - 1, to: scope.to, ledger_only: part == Part::MoreAccounts };
-    let mut chunks = fetch(auditor.connect(Purpose::Read).await?, wanted);
+    let mut chunks = fetch(auditor.connect(Purpose::Read).await?, wanted, Arc::clone(courtesy));
     let total = number(scope.to + 1 - scope.from);
     let mut pass = LogPass::default();
     let mut checked = Checked::default();
     loop {
         // The next chunk is checked while what the last one left open is looked up.
-        let (next, looked_up) =
-            tokio::join!(check_next(&mut chunks, checks), look_up(lookups, &checked, scope));
+        let (next, looked_up) = tokio::join!(
+            check_next(&mut chunks, checks, courtesy),
+            look_up(lookups, &checked, scope, courtesy)
+        );
         report.findings(std::mem::take(&mut checked.findings));
         for findings in looked_up? {
             report.findings(findings);
@@ -90,15 +96,19 @@ async fn one(
 async fn check_next(
     chunks: &mut mpsc::Receiver<Result<Chunk, sqlx::Error>>,
     mut checks: RowChecks,
+    courtesy: &Courtesy,
 ) -> Result<Option<(RowChecks, Checked)>, VerifyError> {
     let Some(chunk) = chunks.recv().await else { return Ok(None) };
     let chunk = chunk.map_err(reading("events"))?;
-    tokio::task::spawn_blocking(move || {
+    let started = Instant::now();
+    let outcome = tokio::task::spawn_blocking(move || {
         let checked = checks.check(&chunk);
         Some((checks, checked))
     })
     .await
-    .map_err(VerifyError::BrokenOff)
+    .map_err(VerifyError::BrokenOff);
+    courtesy.worked(started.elapsed());
+    outcome
 }
 
 /// What takes other rows to tell.
@@ -106,11 +116,15 @@ async fn look_up(
     db: &mut PgConnection,
     checked: &Checked,
     scope: Scope,
+    courtesy: &Courtesy,
 ) -> Result<Vec<super::finding::Findings>, VerifyError> {
-    Ok(vec![
+    let started = Instant::now();
+    let findings = vec![
         stream_order::look_up(&mut *db, &checked.open.predecessors, scope).await?,
         reversals::look_up_reversing(&mut *db, &checked.open.reversing).await?,
         reversals::look_up_reversed(&mut *db, &checked.open.reversed).await?,
         missing_keys::look_up(db, &checked.open.keys).await?,
-    ])
+    ];
+    courtesy.worked(started.elapsed());
+    Ok(findings)
 }

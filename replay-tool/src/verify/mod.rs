@@ -3,7 +3,7 @@
 //! One pass over the events by position, in memory that does not grow with the log, then ordered scans of
 //! the unique indexes and comparisons of what is kept beside the log. What needs memory for each account is
 //! done in partitions of the accounts. Nothing holds a snapshot open, so verify runs while the log grows:
-//! it takes the head at its start as the end.
+//! it takes the head at its start as the end, and makes way for appends.
 
 mod checks;
 mod error;
@@ -12,16 +12,16 @@ mod log_pass;
 mod report;
 mod summary;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::Timestamp;
 use event_store::mirror::LogStream;
 
 use crate::connection::{Auditor, Purpose};
+use crate::courtesy::Courtesy;
 pub use checks::accounts::ACCOUNTS_PER_PASS;
-use checks::{
-    balances, event_ids, guards, head, idempotency, mirror, read_models, stream_versions,
-};
+use checks::{balances, guards, head, idempotency, mirror, read_models, stream_versions};
 pub use error::VerifyError;
 pub use finding::{Check, Finding, Severity};
 use log_pass::LogPass;
@@ -54,6 +54,8 @@ pub struct VerifyOptions {
     pub read_models: bool,
     /// How many accounts are kept in memory at a time, [`ACCOUNTS_PER_PASS`] if nobody says otherwise.
     pub accounts_per_pass: u64,
+    /// Whether no way is made for appends while the log grows quickly, as for a standby or when in a hurry.
+    pub full_speed: bool,
 }
 
 impl VerifyOptions {
@@ -67,6 +69,7 @@ impl VerifyOptions {
             mirror: None,
             read_models: false,
             accounts_per_pass: ACCOUNTS_PER_PASS,
+            full_speed: false,
         }
     }
 }
@@ -103,26 +106,30 @@ pub async fn verify(
     let guards = guards::check(&mut db, &report).await?;
     let end = head::check(&mut db, &report).await?;
     let scope = scope(options, &end)?;
+    let courtesy = Arc::new(Courtesy::from(end.last, options.full_speed));
     let mut parts = Parts::default();
 
-    let pass = LogPass::run(&auditor, scope, &report, &mut parts).await?;
+    let pass = LogPass::run(&auditor, scope, &courtesy, &report, &mut parts).await?;
     if scope.whole {
-        indexes(&auditor, scope, pass.events, &guards, &report, &mut parts).await?;
+        let events = pass.events;
+        let checked = stream_versions::check(&auditor, scope, events, &guards, &courtesy, &report);
+        let (count, elapsed) = timed(checked).await?;
+        parts.add(Part::Streams, count, elapsed);
     }
     let log_seconds = started.elapsed();
     if scope.whole {
-        beside(&auditor, scope, &report, &mut parts).await?;
+        beside(&auditor, scope, &courtesy, &report, &mut parts).await?;
     } else {
         report.not_checked("uniqueness, balances and idempotency keys: they need the whole log");
     }
     if let Some(source) = &options.mirror {
         let clock = Instant::now();
-        let count = mirror::check(&mut db, source, &report).await?;
+        let count = mirror::check(&mut db, source, &courtesy, &report).await?;
         parts.add(Part::Mirror, count, clock.elapsed());
     }
     if options.read_models {
         let clock = Instant::now();
-        let count = read_models::check(&auditor, &report).await?;
+        let count = read_models::check(&auditor, &courtesy, &report).await?;
         parts.add(Part::ReadModels, count, clock.elapsed());
     }
     let (findings, not_checked) = report.finish();
@@ -133,6 +140,7 @@ pub async fn verify(
         events: pass.events,
         bytes: pass.bytes,
         seconds: started.elapsed().as_secs_f64(),
+        paused_seconds: courtesy.paused().as_secs_f64(),
         events_per_second: rate(pass.events, log_seconds),
         parts: parts.0,
         findings,
@@ -157,34 +165,17 @@ fn scope(options: &VerifyOptions, end: &head::End) -> Result<Scope, VerifyError>
     })
 }
 
-/// The unique indexes of the log, both at the same time.
-async fn indexes(
-    auditor: &Auditor,
-    scope: Scope,
-    events: u64,
-    guards: &guards::Guards,
-    report: &Report<'_>,
-    parts: &mut Parts,
-) -> Result<(), VerifyError> {
-    let (streams, ids) = tokio::try_join!(
-        timed(stream_versions::check(auditor, scope, events, guards, report)),
-        timed(event_ids::check(auditor, scope, events, guards, report)),
-    )?;
-    parts.add(Part::Streams, streams.0, streams.1);
-    parts.add(Part::EventIds, ids.0, ids.1);
-    Ok(())
-}
-
 /// What is kept beside the log, both tables at the same time.
 async fn beside(
     auditor: &Auditor,
     scope: Scope,
+    courtesy: &Courtesy,
     report: &Report<'_>,
     parts: &mut Parts,
 ) -> Result<(), VerifyError> {
     let (balances, keys) = tokio::try_join!(
-        timed(balances::check(auditor, scope, report)),
-        timed(idempotency::check(auditor, report)),
+        timed(balances::check(auditor, scope, courtesy, report)),
+        timed(idempotency::check(auditor, courtesy, report)),
     )?;
     parts.add(Part::Balances, balances.0, balances.1);
     parts.add(Part::IdempotencyKeys, keys.0, keys.1);

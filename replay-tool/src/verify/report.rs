@@ -17,8 +17,6 @@ pub enum Part {
     MoreAccounts,
     /// The index of streams and versions.
     Streams,
-    /// The index of event ids.
-    EventIds,
     /// Account balances.
     Balances,
     /// Idempotency keys.
@@ -36,7 +34,6 @@ impl Part {
             Self::Events => "events",
             Self::MoreAccounts => "events, for further accounts",
             Self::Streams => "stream versions",
-            Self::EventIds => "event ids",
             Self::Balances => "events summed for balances",
             Self::IdempotencyKeys => "idempotency keys",
             Self::Mirror => "messages of the mirror",

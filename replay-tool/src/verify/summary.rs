@@ -34,7 +34,9 @@ pub struct Summary {
     pub bytes: u64,
     /// How long everything took.
     pub seconds: f64,
-    /// Events checked a second, over what is about the log itself: events, streams and event ids.
+    /// How much of it was pauses, to make way for appends.
+    pub paused_seconds: f64,
+    /// Events checked a second, over what is about the log itself: events and streams.
     pub events_per_second: f64,
     /// The parts.
     pub parts: Vec<PartSummary>,

@@ -30,7 +30,7 @@ async fn a_log_with_something_of_everything_is_in_order() {
     assert_eq!((summary.from, summary.to, summary.events), (1, 15, 15));
     assert_eq!(summary.not_checked, Vec::<String>::new());
     let counts: Vec<u64> = summary.parts.iter().map(|part| part.count).collect();
-    assert_eq!(counts, [15, 15, 15, 15, 5], "{:?}", summary.parts);
+    assert_eq!(counts, [15, 15, 15, 5], "{:?}", summary.parts);
 }
 
 #[tokio::test]
@@ -68,12 +68,15 @@ async fn a_log_that_grows_meanwhile_is_in_order() {
             }
         })
     };
+    // At full speed: how quickly it grows here, and how long verify would rest, is up to the machine.
+    let options = VerifyOptions { full_speed: true, ..world.options() };
     for _ in 0..5 {
-        world.verified().await.assert_clean();
+        verified(&options).await.assert_clean();
     }
     stop.store(true, Ordering::Relaxed);
     writer.await.expect("the writer ends");
     let last = world.verified().await;
     last.assert_clean();
+    assert!(last.summary.paused_seconds <= 0.0, "it grows no more");
     assert!(last.summary.events > 100, "it did grow");
 }

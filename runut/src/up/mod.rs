@@ -183,9 +183,9 @@ impl Up {
         let nats_url = match &self.nats_url {
             Some(url) => url.clone(),
             None => {
-                // Without a password, since our clients take none from a URL; it listens on
-                // loopback.
-                servers.start_nats(NatsOptions::new(data, binaries()?)).await?.url()
+                let mut options = NatsOptions::new(data, binaries()?);
+                options.password = Some(secrets.nats_password()?.to_owned());
+                servers.start_nats(options).await?.url()
             }
         };
         let password = |role| Ok((role, secrets.role_password(role)?.to_owned()));

@@ -20,6 +20,7 @@ const FILE_NAME: &str = "secrets.env";
 const COMMENT: &str =
     "Drawn once by `runut up`. Keep it: without it the database in this folder cannot be opened.";
 const OWNER_PASSWORD: &str = "OWNER_PASSWORD";
+const NATS_PASSWORD: &str = "NATS_PASSWORD";
 
 /// The secrets of an installation. Deliberately not `Debug`.
 pub(super) struct Secrets {
@@ -48,7 +49,7 @@ impl Secrets {
     fn draw_missing(&mut self) -> anyhow::Result<()> {
         let before = self.file.clone();
         let roles = Role::ALL.map(password_variable);
-        for name in [OWNER_PASSWORD].into_iter().chain(roles) {
+        for name in [OWNER_PASSWORD, NATS_PASSWORD].into_iter().chain(roles) {
             if self.file.get(name).is_none() {
                 self.file.set(name, random::password()?);
             }
@@ -72,6 +73,11 @@ impl Secrets {
     /// The password of Postgres' superuser.
     pub(super) fn owner_password(&self) -> anyhow::Result<&str> {
         self.required(OWNER_PASSWORD)
+    }
+
+    /// The password of the NATS server's one user.
+    pub(super) fn nats_password(&self) -> anyhow::Result<&str> {
+        self.required(NATS_PASSWORD)
     }
 
     /// The password of a role.

@@ -112,16 +112,15 @@ impl Ground {
 
     /// Starts `runut up` on the data folder.
     pub(crate) fn up(&self) -> Up {
-        let process = self.spawn(runut(&[
-            "up",
-            "--data",
-            &self.data().to_string_lossy(),
-            "--command-port",
-            "0",
-            "--query-port",
-            "0",
-        ]));
-        Up { process, data: self.data() }
+        self.up_with(&[])
+    }
+
+    /// Starts `runut up` on the data folder, with more arguments.
+    pub(crate) fn up_with(&self, more: &[&str]) -> Up {
+        let data = self.data();
+        let mut command = runut(&["up", "--command-port=0", "--query-port=0", "--data"]);
+        command.arg(&data).args(more);
+        Up { process: self.spawn(command), data }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whatever a test needs (PostgreSQL, NATS) it starts through the binary itself.
 
 mod administration;
+mod crashes;
 mod ground;
 mod serve;
 mod services;

@@ -4,7 +4,7 @@ use std::fs;
 
 /// Of the machine's memory; the usual advice.
 const SHARED_BUFFERS_DIVISOR: u64 = 4;
-const SHARED_BUFFERS_MAX_MIB: u64 = 2_048;
+const SHARED_BUFFERS_MAX_MIB: u64 = 8_192;
 const SHARED_BUFFERS_MIN_MIB: u64 = 32;
 /// Assumed where the machine does not say.
 const MEMORY_UNKNOWN_MIB: u64 = 1_024;
@@ -94,7 +94,7 @@ mod tests {
     fn shared_buffers_are_a_quarter_of_memory_within_bounds() {
         assert_eq!(shared_buffers_mib(1_024), 256);
         assert_eq!(shared_buffers_mib(64), SHARED_BUFFERS_MIN_MIB);
-        assert_eq!(shared_buffers_mib(24_000), SHARED_BUFFERS_MAX_MIB);
+        assert_eq!(shared_buffers_mib(64_000), SHARED_BUFFERS_MAX_MIB);
     }
 
     #[test]

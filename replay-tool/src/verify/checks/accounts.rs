@@ -15,6 +15,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::connection::LOG;
+use crate::courtesy::Courtesy;
 use crate::facts::{EntryFacts, Fact, PostingFacts};
 use crate::log_rows::Row;
 use crate::pace::Pace;
@@ -56,14 +57,18 @@ impl Partition {
 }
 
 /// How many partitions the accounts take: counted in the index of streams.
-pub(crate) async fn partitions(db: &mut PgConnection, scope: Scope) -> Result<u64, VerifyError> {
-    let accounts = count(db).await.map_err(reading("the number of accounts"))?;
+pub(crate) async fn partitions(
+    db: &mut PgConnection,
+    scope: Scope,
+    courtesy: &Courtesy,
+) -> Result<u64, VerifyError> {
+    let accounts = count(db, courtesy).await.map_err(reading("the number of accounts"))?;
     let at_most = number(scope.to).min(accounts);
     Ok(at_most.div_ceil(scope.accounts_per_pass).max(1))
 }
 
 /// Counts the first events of the streams named `account-…`.
-async fn count(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
+async fn count(db: &mut PgConnection, courtesy: &Courtesy) -> Result<u64, sqlx::Error> {
     let (mut after, mut accounts) = ("account-".to_owned(), 0);
     let mut pace = Pace::up_to(COUNTED_ROWS_MAX);
     loop {
@@ -85,11 +90,12 @@ async fn count(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
                 accounts += number(opened);
                 let Some(last) = last.filter(|_| rows == pace.rows()) else { return Ok(accounts) };
                 after = last;
-                pace.took(started.elapsed());
+                pace.took(started.elapsed(), courtesy.statement_target());
             }
             Err(error) if pace.retry(&error) => {}
             Err(error) => return Err(error),
         }
+        courtesy.after(&mut *db, started.elapsed()).await?;
     }
 }
 

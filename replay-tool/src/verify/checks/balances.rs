@@ -7,6 +7,7 @@
 //! that fit into memory, and needs no table of its own: this works on a standby too.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use futures::future::try_join;
 use sqlx::PgConnection;
@@ -14,7 +15,9 @@ use uuid::Uuid;
 
 use super::accounts::{ByAccount, Partition, partitions};
 use crate::connection::{Auditor, LOG, Purpose, data_refused, interrupted};
+use crate::courtesy::Courtesy;
 use crate::facts::typed_id;
+use crate::pace::Pace;
 use crate::verify::Scope;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings, account as named};
@@ -76,14 +79,17 @@ struct BalanceRow {
 pub(crate) async fn check(
     auditor: &Auditor,
     scope: Scope,
+    courtesy: &Courtesy,
     report: &Report<'_>,
 ) -> Result<u64, VerifyError> {
     let mut db = auditor.connect(Purpose::Read).await?;
     let other = auditor.connect(Purpose::Read).await?;
-    let of = partitions(&mut db, scope).await?;
+    let of = partitions(&mut db, scope, courtesy).await?;
     let mut comparison = Comparison {
         db,
         other,
+        courtesy,
+        pace: Pace::up_to(SUMMED_EVENTS_MAX),
         partition: Partition { index: 0, of },
         sums: HashMap::default(),
         at: 0,
@@ -99,10 +105,13 @@ pub(crate) async fn check(
     Ok(comparison.done)
 }
 
-struct Comparison {
+struct Comparison<'c> {
     db: PgConnection,
     /// The second half of each range is added up at the same time.
     other: PgConnection,
+    courtesy: &'c Courtesy,
+    /// How many events each of them adds up with a statement.
+    pace: Pace,
     partition: Partition,
     sums: ByAccount<Sums>,
     /// How far the postings are added up.
@@ -111,17 +120,19 @@ struct Comparison {
     done: u64,
 }
 
-impl Comparison {
+impl Comparison<'_> {
     async fn partition(&mut self, report: &Report<'_>) -> Result<(), sqlx::Error> {
         let end = Partition::start(self.partition.index + 1, self.partition.of);
         let mut from = Partition::start(self.partition.index, self.partition.of);
         loop {
+            let started = Instant::now();
             let page: Vec<BalanceRow> = sqlx::query_as(PAGE)
                 .bind(LOG)
                 .bind(Uuid::from_u128(from))
                 .bind(PAGE_ROWS_MAX)
                 .fetch_all(&mut self.db)
                 .await?;
+            self.courtesy.worked(started.elapsed());
             let last = page.first().map_or(0, |row| row.last);
             self.add_up(last, report).await?;
             let mut findings = Findings::default();
@@ -144,8 +155,9 @@ impl Comparison {
     /// Adds the postings up to `to`, two ranges at a time.
     async fn add_up(&mut self, to: i64, report: &Report<'_>) -> Result<(), sqlx::Error> {
         while self.at < to {
-            let middle = to.min(self.at + SUMMED_EVENTS_MAX);
-            let end = to.min(middle + SUMMED_EVENTS_MAX);
+            let started = Instant::now();
+            let middle = to.min(self.at + self.pace.rows());
+            let end = to.min(middle + self.pace.rows());
             let (first, second) =
                 try_join(sums(&mut self.db, self.at, middle), sums(&mut self.other, middle, end))
                     .await?;
@@ -157,6 +169,9 @@ impl Comparison {
             self.done += number(end - self.at);
             self.at = end;
             report.progress(Part::Balances, self.done, self.total);
+            self.pace.took(started.elapsed(), self.courtesy.statement_target());
+            // Two connections were at work.
+            self.courtesy.after(&mut self.db, 2 * started.elapsed()).await?;
         }
         Ok(())
     }
@@ -166,6 +181,7 @@ impl Comparison {
         let lonely: Vec<Uuid> =
             self.sums.iter().filter(|(_, sums)| !sums.compared).map(|(id, _)| *id).collect();
         for asked in lonely.chunks(ASKED_ROWS_MAX) {
+            let started = Instant::now();
             let missing: Vec<Uuid> = sqlx::query_scalar(
                 "select asked.id from unnest($2::uuid[]) as asked (id) \
                  left join account_balances b on b.log_id = $1 and b.account_id = asked.id \
@@ -182,6 +198,7 @@ impl Comparison {
                 findings.add(Check::Balances, None, named(id), expected, "no row");
             }
             report.findings(findings);
+            self.courtesy.after(&mut self.db, started.elapsed()).await?;
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
-//! Entries balance in every currency, and are what their stream begins with. That amounts are positive is
-//! part of decoding them.
+//! Entries balance in every currency, have the id of their reference, and are what their stream begins
+//! with. That amounts are positive is part of decoding them.
 
 use std::collections::BTreeMap;
 
-use domain::Currency;
 use domain::ledger::{POSTINGS_MAX, POSTINGS_MIN};
+use domain::{Currency, EntryId, MerchantId};
 
 use crate::facts::{EntryFacts, Fact, PostingFacts};
 use crate::log_rows::Row;
@@ -18,8 +18,10 @@ pub(crate) fn check(row: &Row<'_>, fact: &Fact<'_>, findings: &mut Findings) {
     let mut add = |expected: String, found: String| {
         findings.add(Check::Entries, row.position, named(entry.entry_id), expected, found);
     };
-    if entry.entry_id != row.event_id {
-        add(named(row.event_id), named(entry.entry_id));
+    let ledger = MerchantId::from_uuid(entry.ledger);
+    let id = EntryId::of_recorded(ledger, &entry.external_ref).uuid();
+    if entry.entry_id != id {
+        add(format!("{}, as its reference says", named(id)), named(entry.entry_id));
     }
     if row.version != POSTED_VERSION {
         add("the first event of its stream".to_owned(), format!("version {}", row.version));

@@ -8,16 +8,14 @@ use crate::verify::finding::{Check, Findings};
 use crate::verify::report::Report;
 
 /// Unique indexes: table, name, columns.
-const INDEXES: [(&str, &str, &str); 6] = [
+const INDEXES: [(&str, &str, &str); 5] = [
     ("log_head", "log_head_pkey", "log_id"),
     ("events", "events_pkey", "log_id, position"),
     ("events", STREAM_VERSIONS, "log_id, stream_id, version"),
-    ("events", EVENT_IDS, "log_id, event_id"),
     ("idempotency_keys", "idempotency_keys_pkey", "log_id, merchant_id, key"),
     ("account_balances", "account_balances_pkey", "log_id, account_id"),
 ];
 const STREAM_VERSIONS: &str = "events_stream_version";
-const EVENT_IDS: &str = "events_event_id";
 /// Triggers: table, name.
 const TRIGGERS: [(&str, &str); 4] = [
     ("events", "events_append_only"),
@@ -31,8 +29,6 @@ const TRIGGERS: [(&str, &str); 4] = [
 pub(crate) struct Guards {
     /// There is an index of streams and versions.
     pub(crate) stream_versions: bool,
-    /// There is an index of event ids.
-    pub(crate) event_ids: bool,
 }
 
 /// Reads the catalogue.
@@ -71,7 +67,7 @@ pub(crate) async fn check(
         findings.add(Check::Guards, None, "table events", expected, found);
     }
     report.findings(findings);
-    Ok(Guards { stream_versions: there(STREAM_VERSIONS), event_ids: there(EVENT_IDS) })
+    Ok(Guards { stream_versions: there(STREAM_VERSIONS) })
 }
 
 /// Name, table, columns, and whether it is unique, valid and of all rows.

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::connection::{Auditor, LOG, Purpose};
+use crate::courtesy::Courtesy;
 use crate::facts::{MetadataFacts, RequestFacts};
 use crate::pace::Pace;
 use crate::verify::error::{VerifyError, reading};
@@ -45,12 +46,20 @@ struct KeyRow {
 }
 
 /// Goes over all rows; how many there are.
-pub(crate) async fn check(auditor: &Auditor, report: &Report<'_>) -> Result<u64, VerifyError> {
+pub(crate) async fn check(
+    auditor: &Auditor,
+    courtesy: &Courtesy,
+    report: &Report<'_>,
+) -> Result<u64, VerifyError> {
     let mut db = auditor.connect(Purpose::Read).await?;
-    scan(&mut db, report).await.map_err(reading("idempotency keys"))
+    scan(&mut db, courtesy, report).await.map_err(reading("idempotency keys"))
 }
 
-async fn scan(db: &mut PgConnection, report: &Report<'_>) -> Result<u64, sqlx::Error> {
+async fn scan(
+    db: &mut PgConnection,
+    courtesy: &Courtesy,
+    report: &Report<'_>,
+) -> Result<u64, sqlx::Error> {
     let (mut merchant, mut key, mut count) = (Uuid::nil(), String::new(), 0);
     let mut pace = Pace::up_to(PAGE_ROWS_MAX);
     loop {
@@ -67,7 +76,7 @@ async fn scan(db: &mut PgConnection, report: &Report<'_>) -> Result<u64, sqlx::E
             Err(error) if pace.retry(&error) => continue,
             Err(error) => return Err(error),
         };
-        pace.took(started.elapsed());
+        pace.took(started.elapsed(), courtesy.statement_target());
         let Some(last) = page.last() else { return Ok(count) };
         (merchant, key) = (last.merchant_id, last.key.clone());
         count += u64::try_from(page.len()).unwrap_or(0);
@@ -75,6 +84,7 @@ async fn scan(db: &mut PgConnection, report: &Report<'_>) -> Result<u64, sqlx::E
         let mut findings = Findings::default();
         page.iter().for_each(|row| judge(row, &mut findings));
         report.findings(findings);
+        courtesy.after(&mut *db, started.elapsed()).await?;
     }
 }
 

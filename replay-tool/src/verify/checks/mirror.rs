@@ -1,7 +1,7 @@
 //! The messages of the mirror are the events of the log, as far back as the stream reaches. It is a
 //! window: messages that are missing inside it are told, and are no violation.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::DeliverPolicy;
@@ -13,7 +13,8 @@ use event_store::mirror::{connect_nats, decode};
 use futures::StreamExt;
 use sqlx::PgConnection;
 
-use crate::connection::LOG;
+use crate::connection::{LOG, head_position};
+use crate::courtesy::Courtesy;
 use crate::verify::MirrorSource;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings};
@@ -30,6 +31,7 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) async fn check(
     db: &mut PgConnection,
     source: &MirrorSource,
+    courtesy: &Courtesy,
     report: &Report<'_>,
 ) -> Result<u64, VerifyError> {
     let Some(stream) = find(source).await? else {
@@ -39,11 +41,7 @@ pub(crate) async fn check(
     let state = stream.cached_info().state.clone();
     let mut findings = Findings::default();
     // The head is read after the stream: it can only have grown since.
-    let head: Option<i64> = sqlx::query_scalar("select position from log_head where log_id = $1")
-        .bind(LOG)
-        .fetch_optional(&mut *db)
-        .await
-        .map_err(reading("the head"))?;
+    let head = head_position(db).await.map_err(reading("the head"))?;
     let head = number(head.unwrap_or(0));
     if state.last_sequence > head {
         let expected = format!("a stream that ends at the head, {head}, or before");
@@ -54,7 +52,7 @@ pub(crate) async fn check(
     if state.messages == 0 {
         return Ok(0);
     }
-    compare_all(db, &stream, source, &state, report).await
+    compare_all(db, &stream, source, &state, courtesy, report).await
 }
 
 async fn find(source: &MirrorSource) -> Result<Option<Stream>, VerifyError> {
@@ -73,10 +71,12 @@ async fn compare_all(
     stream: &Stream,
     source: &MirrorSource,
     state: &State,
+    courtesy: &Courtesy,
     report: &Report<'_>,
 ) -> Result<u64, VerifyError> {
     let mut messages = messages(stream).await?;
     let mut window = Window { next: state.first_sequence, count: 0, batch: Vec::new(), bytes: 0 };
+    let mut started = Instant::now();
     loop {
         let next = tokio::time::timeout(MESSAGE_TIMEOUT, messages.next()).await;
         let Ok(Some(message)) = next else {
@@ -95,6 +95,8 @@ async fn compare_all(
             let findings = window.compare(db).await?;
             report.findings(findings);
             report.progress(Part::Mirror, window.count, state.messages);
+            courtesy.after(db, started.elapsed()).await.map_err(reading("the head"))?;
+            started = Instant::now();
         }
         if last {
             return Ok(window.count);

@@ -3,7 +3,6 @@
 pub(super) mod accounts;
 pub(super) mod balances;
 mod entries;
-pub(super) mod event_ids;
 pub(super) mod guards;
 pub(super) mod head;
 pub(super) mod idempotency;

@@ -4,7 +4,7 @@
 //! An entry's stream has its posting as version 1 and, once reversed, the mark as version 2: so versions
 //! that are contiguous and unique are what makes a reversal happen once.
 
-use domain::{EntryId, Event};
+use domain::{EntryId, Event, StreamId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,6 +14,8 @@ use crate::log_rows::Row;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings, entry as named};
 
+/// The version of an entry's posting in its stream.
+const POSTED_VERSION: i64 = 1;
 /// The version of the mark in the stream of the entry that was reversed.
 const MARK_VERSION: i64 = 2;
 
@@ -64,7 +66,6 @@ impl Reversed {
 struct Referred {
     asked_at: i64,
     position: Option<i64>,
-    stream_id: Option<String>,
     event_type: Option<String>,
     schema_version: Option<i16>,
     data: Option<String>,
@@ -90,24 +91,27 @@ impl Referred {
     }
 }
 
-/// The events of those ids, each with the mark in its stream.
+/// The posting events of those entries, each with the mark in its stream.
 async fn referred(
     db: &mut PgConnection,
     positions: &[i64],
-    ids: &[Uuid],
+    entries: &[Uuid],
 ) -> Result<Vec<Referred>, VerifyError> {
+    let stream = |id: &Uuid| StreamId::entry(EntryId::from_uuid(*id)).to_string();
+    let streams: Vec<String> = entries.iter().map(stream).collect();
     sqlx::query_as(
-        "select w.position as asked_at, e.position, e.stream_id, e.event_type, e.schema_version, \
+        "select w.position as asked_at, e.position, e.event_type, e.schema_version, \
              e.data::text as data, m.event_type as marked_type, \
              m.schema_version as marked_version, m.data::text as marked_data \
-         from unnest($2::bigint[], $3::uuid[]) as w (position, event_id) \
-         left join events e on e.log_id = $1 and e.event_id = w.event_id \
-         left join events m on m.log_id = $1 and m.stream_id = e.stream_id and m.version = $4 \
+         from unnest($2::bigint[], $3::text[]) as w (position, stream_id) \
+         left join events e on e.log_id = $1 and e.stream_id = w.stream_id and e.version = $4 \
+         left join events m on m.log_id = $1 and m.stream_id = w.stream_id and m.version = $5 \
          order by w.position",
     )
     .bind(LOG)
     .bind(positions)
-    .bind(ids)
+    .bind(streams)
+    .bind(POSTED_VERSION)
     .bind(MARK_VERSION)
     .fetch_all(db)
     .await
@@ -180,14 +184,11 @@ pub(crate) async fn look_up_reversed(
     }
     let positions: Vec<i64> = open.iter().map(|mark| mark.position).collect();
     let reversals: Vec<Uuid> = open.iter().map(|mark| mark.by).collect();
-    let originals: Vec<Uuid> = open.iter().map(|mark| mark.entry).collect();
-    let by = referred(&mut *db, &positions, &reversals).await?;
-    let of = referred(db, &positions, &originals).await?;
+    let by = referred(db, &positions, &reversals).await?;
     for mark in open {
-        let at = |referred: &&Referred| referred.asked_at == mark.position;
         let reverses = by
             .iter()
-            .find(at)
+            .find(|referred| referred.asked_at == mark.position)
             .filter(|reversal| reversal.position.is_some_and(|at| at < mark.position))
             .and_then(|reversal| reversal.entry()?.reverses);
         if reverses != Some(mark.entry) {
@@ -197,8 +198,7 @@ pub(crate) async fn look_up_reversed(
             });
             findings.add(Check::Reversals, mark.position, named(mark.entry), expected, found);
         }
-        let stream = of.iter().find(at).and_then(|original| original.stream_id.as_deref());
-        if stream != Some(mark.stream.as_str()) {
+        if mark.stream != StreamId::entry(EntryId::from_uuid(mark.entry)).as_str() {
             let expected = format!("the mark in the stream of {}", named(mark.entry));
             let found = format!("it is in {}", mark.stream);
             findings.add(Check::Reversals, mark.position, named(mark.entry), expected, found);

@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 
 use super::guards::Guards;
 use crate::connection::{Auditor, LOG, Purpose};
+use crate::courtesy::Courtesy;
 use crate::log_rows::{Tuples, copy_page, quoted};
 use crate::pace::Pace;
 use crate::verify::Scope;
@@ -30,6 +31,7 @@ pub(crate) async fn check(
     scope: Scope,
     events: u64,
     guards: &Guards,
+    courtesy: &Courtesy,
     report: &Report<'_>,
 ) -> Result<u64, VerifyError> {
     if !guards.stream_versions {
@@ -37,7 +39,8 @@ pub(crate) async fn check(
         return Ok(0);
     }
     let mut db = auditor.connect(Purpose::Read).await?;
-    let count = scan(&mut db, events, report).await.map_err(reading("the index of streams"))?;
+    let count = scan(&mut db, events, courtesy, report).await;
+    let count = count.map_err(reading("the index of streams"))?;
     let grown = grown_since(&mut db, scope).await?;
     let mut findings = Findings::default();
     compare_counts(
@@ -52,7 +55,12 @@ pub(crate) async fn check(
     Ok(count)
 }
 
-async fn scan(db: &mut PgConnection, events: u64, report: &Report<'_>) -> Result<u64, sqlx::Error> {
+async fn scan(
+    db: &mut PgConnection,
+    events: u64,
+    courtesy: &Courtesy,
+    report: &Report<'_>,
+) -> Result<u64, sqlx::Error> {
     let mut last = Last { stream: String::new(), version: 0 };
     let (mut count, mut page) = (0, Vec::new());
     let mut pace = Pace::up_to(PAGE_ROWS_MAX);
@@ -70,7 +78,7 @@ async fn scan(db: &mut PgConnection, events: u64, report: &Report<'_>) -> Result
             Err(error) if pace.retry(&error) => continue,
             Err(error) => return Err(error),
         }
-        pace.took(started.elapsed());
+        pace.took(started.elapsed(), courtesy.statement_target());
         report.progress(Part::Streams, count, events);
         let mut findings = Findings::default();
         for wrong in last.follow(&page).map_err(|error| sqlx::Error::Decode(error.into()))? {
@@ -85,6 +93,7 @@ async fn scan(db: &mut PgConnection, events: u64, report: &Report<'_>) -> Result
             findings.add(Check::StreamVersions, position, wrong.stream, expected, found);
         }
         report.findings(findings);
+        courtesy.after(&mut *db, started.elapsed()).await?;
     }
 }
 

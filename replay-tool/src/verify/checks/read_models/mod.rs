@@ -8,12 +8,14 @@ mod rows;
 mod scratch;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use event_store::log::Position;
 use projections::{Projection, ProjectionState, ProjectionStatus, Table, statuses};
 use sqlx::PgConnection;
 
 use crate::connection::{Auditor, Purpose};
+use crate::courtesy::Courtesy;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings};
 use crate::verify::report::{Part, Report, number};
@@ -24,7 +26,11 @@ use scratch::{Scratch, ScratchError};
 const ROW_CHARACTERS_MAX: usize = 400;
 
 /// Compares every read model; how many events were folded, over all of them.
-pub(crate) async fn check(auditor: &Auditor, report: &Report<'_>) -> Result<u64, VerifyError> {
+pub(crate) async fn check(
+    auditor: &Auditor,
+    courtesy: &Courtesy,
+    report: &Report<'_>,
+) -> Result<u64, VerifyError> {
     let mut db = auditor.connect(Purpose::Read).await?;
     let live = live(&mut db).await?;
     let mut folded = 0;
@@ -33,7 +39,8 @@ pub(crate) async fn check(auditor: &Auditor, report: &Report<'_>) -> Result<u64,
         let status = live.iter().find(|status| status.projection == name);
         let Some(status) = comparable(&*projection, status, report) else { continue };
         let scratch = auditor.connect(Purpose::Scratch).await?;
-        folded += compare(&mut db, scratch, &*projection, status.position, report).await?;
+        let to = status.position;
+        folded += compare(&mut db, scratch, &*projection, to, courtesy, report).await?;
     }
     Ok(folded)
 }
@@ -87,15 +94,17 @@ async fn compare(
     scratch: PgConnection,
     projection: &dyn Projection,
     to: Position,
+    courtesy: &Courtesy,
     report: &Report<'_>,
 ) -> Result<u64, VerifyError> {
     let name = projection.name();
     let total = number(to.number());
     let progress = |at: Position| report.progress(Part::ReadModels, number(at.number()), total);
     let compared = async {
-        let mut scratch = Scratch::fold(scratch, projection, to, progress).await?;
+        let mut scratch = Scratch::make(scratch, projection, courtesy).await?;
+        scratch.fold_on(to, progress).await?;
         for table in projection.tables() {
-            compare_table(db, &mut scratch, name, table, report).await?;
+            compare_table(db, &mut scratch, name, table, courtesy, report).await?;
         }
         Ok(number(scratch.position().number()))
     };
@@ -122,16 +131,21 @@ async fn compare_table(
     scratch: &mut Scratch<'_>,
     projection: &str,
     table: &Table,
+    courtesy: &Courtesy,
     report: &Report<'_>,
 ) -> Result<(), ScratchError> {
     let rows = TableRows::describe(&mut *db, table).await?;
     let mut after: Option<Vec<String>> = None;
     loop {
+        let started = Instant::now();
         let live = rows.live_page(&mut *db, projection, after.as_deref()).await?;
-        scratch.fold_on(live.position).await?;
+        courtesy.worked(started.elapsed());
+        scratch.fold_on(live.position, |_| {}).await?;
         let last = live.last_key();
+        let started = Instant::now();
         let copy = rows.scratch_page(scratch.db(), after.as_deref(), last.as_deref()).await?;
         report.findings(differences(projection, table, live.rows, copy));
+        courtesy.after(&mut *db, started.elapsed()).await?;
         match last {
             Some(last) => after = Some(last),
             None => return Ok(()),

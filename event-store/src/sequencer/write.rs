@@ -1,0 +1,212 @@
+//! Writing batches: while Postgres writes one, the next is decided over what there will be then. It is
+//! sent only once the one before it is committed, and decided again if that comes to anything else; so
+//! nothing is ever written or answered that rests on what is not in the log.
+
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnection;
+
+use super::append::{Failure, append};
+use super::cache::CACHED_STATES_MAX;
+use super::intake::{Intake, NextBatch};
+use super::pending::Pending;
+use super::plan::{Plan, Planner, missing};
+use super::resolve::settle;
+use super::{Sequencer, Work, Writer};
+
+/// How long a statement may take before its connection counts as dead. More than the server's own bound.
+const STATEMENT_PATIENCE: Duration = Duration::from_secs(6);
+/// How old the time that a batch is recorded at may be when the batch is sent. One that waited longer for
+/// the batch before it is decided again, since some of its commands came much later than its time says.
+const RECORDED_AGE_MAX_MICROS: i64 = 50_000;
+
+/// A decided batch: commands, and what is to be written for them.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) group: Vec<Pending>,
+    pub(super) plan: Plan,
+}
+
+impl Batch {
+    /// Marks every command as sent; `false` if the caller of one gave up, and it must be left out.
+    pub(super) fn claim(&self) -> bool {
+        self.group.iter().all(|pending| pending.fate.send())
+    }
+}
+
+/// What sending a batch once came to.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    /// There is no connection.
+    NotTried,
+    /// Postgres answered, or the connection broke.
+    Answered(Result<bool, Failure>),
+    /// Nothing came back.
+    Silent(tokio::time::error::Elapsed),
+}
+
+/// Sends it once.
+pub(super) async fn attempt(db: &mut PgConnection, plan: &Plan) -> Attempt {
+    let started = Instant::now();
+    let sent = tokio::time::timeout(STATEMENT_PATIENCE, append(db, plan)).await;
+    metrics::histogram!("runut_append_seconds").record(started.elapsed());
+    match sent {
+        Ok(answer) => Attempt::Answered(answer),
+        Err(elapsed) => Attempt::Silent(elapsed),
+    }
+}
+
+impl Sequencer {
+    /// Writes what waits, and all that comes meanwhile, until nothing does.
+    pub(super) async fn work_off(&mut self, first: Work) {
+        let (mut next, mut set_aside) = self.take_in(first);
+        // In the log, but not yet in memory, nor are its callers answered.
+        let mut committed: Option<Batch> = None;
+        loop {
+            let Some(batch) = next.take() else {
+                set_aside.extend(self.conclude(committed.take()));
+                if set_aside.is_empty() {
+                    return;
+                }
+                next = self.load_and_decide(std::mem::take(&mut set_aside)).await;
+                continue;
+            };
+            let sendable = batch.plan.needs_writing() && self.recent(&batch.plan) && batch.claim();
+            if !sendable {
+                // What it rests on comes first.
+                set_aside.extend(self.conclude(committed.take()));
+                if batch.plan.needs_writing() {
+                    next = self.decide(batch.group);
+                } else {
+                    set_aside.extend(settle(batch.group, batch.plan.outcomes));
+                }
+                continue;
+            }
+            let (attempt, following, more) = self.write(&batch, committed.take()).await;
+            set_aside.extend(more);
+            if let Attempt::Answered(Ok(true)) = attempt {
+                committed = Some(batch);
+                next = following;
+                if let Some(pause) = self.state.contention.courtesy() {
+                    set_aside.extend(self.conclude(committed.take()));
+                    tokio::time::sleep(pause).await;
+                }
+            } else {
+                self.resolve(batch, attempt).await;
+                next = following.and_then(|discarded| self.decide(discarded.group));
+            }
+        }
+    }
+
+    /// All that waits, up to the bounds of a batch.
+    fn take_in(&mut self, first: Work) -> (Option<Batch>, Vec<Pending>) {
+        let Self { queue, cache, clock, state: Writer { tail, known, head, .. }, .. } = self;
+        let next = NextBatch::default();
+        let clock = &**clock;
+        let mut intake = Intake { cache, tail, known, clock, head: *head, before: None, next };
+        intake.take(first);
+        while !intake.full() {
+            match queue.try_recv() {
+                Ok(work) => intake.take(work),
+                Err(_) => break,
+            }
+        }
+        intake.finish()
+    }
+
+    /// Sends the batch, answers the one before it, and meanwhile takes in the next.
+    async fn write(
+        &mut self,
+        batch: &Batch,
+        before: Option<Batch>,
+    ) -> (Attempt, Option<Batch>, Vec<Pending>) {
+        let mut set_aside = Vec::new();
+        let Some(mut db) = self.state.db.take() else {
+            set_aside.extend(self.conclude(before));
+            return (Attempt::NotTried, None, set_aside);
+        };
+        let (attempt, next) = {
+            let mut sending = pin!(attempt(&mut db, &batch.plan));
+            // Postgres has work before anything else is done.
+            let mut sent = futures::poll!(&mut sending);
+            set_aside.extend(self.conclude(before));
+            let Self { queue, cache, clock, state: Writer { tail, known, head, .. }, .. } = self;
+            let (clock, before, next) = (&**clock, Some(&batch.plan), NextBatch::default());
+            let mut intake = Intake { cache, tail, known, clock, head: *head, before, next };
+            let mut open = true;
+            let attempt = loop {
+                if let Poll::Ready(attempt) = sent {
+                    break attempt;
+                }
+                tokio::select! {
+                    biased;
+                    attempt = &mut sending => sent = Poll::Ready(attempt),
+                    work = queue.recv(), if open && !intake.full() => match work {
+                        Some(work) => intake.take(work),
+                        None => open = false,
+                    },
+                }
+            };
+            let (next, more) = intake.finish();
+            set_aside.extend(more);
+            (attempt, next)
+        };
+        self.state.db = Some(db);
+        (attempt, next, set_aside)
+    }
+
+    /// Takes a committed batch into memory and answers its callers; what did not fit into it comes back.
+    fn conclude(&mut self, done: Option<Batch>) -> Vec<Pending> {
+        let Some(done) = done else { return Vec::new() };
+        let outcomes = self.commit(done.plan);
+        let postponed = settle(done.group, outcomes);
+        self.cache.evict_to(CACHED_STATES_MAX);
+        postponed
+    }
+
+    /// Decides commands over the committed states; `None` if nobody waits for any of them.
+    pub(super) fn decide(&self, mut group: Vec<Pending>) -> Option<Batch> {
+        group.retain(|pending| !pending.abandoned());
+        if group.is_empty() {
+            return None;
+        }
+        let (now, head) = (self.clock.now(), self.state.head);
+        let mut planner = Planner::over(&self.cache, &self.state.known, head, now);
+        group.iter().for_each(|pending| planner.add(pending));
+        Some(Batch { group, plan: planner.finish() })
+    }
+
+    /// Decides commands whose states could not be admitted, or that had no room before.
+    async fn load_and_decide(&mut self, waiting: Vec<Pending>) -> Option<Batch> {
+        let mut group = Vec::with_capacity(waiting.len());
+        for pending in waiting {
+            let missing = missing(&pending, &self.cache);
+            if missing.is_empty() {
+                group.push(pending);
+                continue;
+            }
+            metrics::counter!("runut_sequencer_loads_total").increment(1);
+            let Some(db) = self.connected().await else { continue };
+            match super::load(db, missing).await {
+                Ok(states) => {
+                    states.into_iter().for_each(|loaded| self.keep(loaded));
+                    group.push(pending);
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "states cannot be loaded"
+                    );
+                    pending.send_back();
+                }
+            }
+        }
+        self.decide(group)
+    }
+
+    fn recent(&self, plan: &Plan) -> bool {
+        self.clock.now().micros() - plan.recorded_at.micros() <= RECORDED_AGE_MAX_MICROS
+    }
+}
