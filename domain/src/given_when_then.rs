@@ -62,7 +62,9 @@ impl Given {
                 .values()
                 .find_map(|state| match state {
                     State::Entry(entry) if entry.id == event.entry_id => Some(entry.stream()),
-                    _ => None,
+                    State::Entry(_) | State::Merchant(_) | State::ApiKey(_) | State::Account(_) => {
+                        None
+                    }
                 })
                 .expect("a reversed entry was posted"),
             other => other.changes(&StreamId::merchant(MERCHANT))[0].stream(),

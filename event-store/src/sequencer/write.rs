@@ -30,7 +30,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Marks every command as sent; `false` if the caller of one gave up, and it must be left out.
+    /// Marks the commands as sent; `false` where the caller of one gave up, which must be left out.
     pub(super) fn claim(&self) -> bool {
         self.group.iter().all(|pending| pending.fate.send())
     }
@@ -65,12 +65,16 @@ impl Sequencer {
         // In the log, but not yet in memory, nor are its callers answered.
         let mut committed: Option<Batch> = None;
         loop {
-            let Some(batch) = next.take() else {
+            // Whoever was set aside goes with the next batch, however many more keep coming.
+            let ready = if set_aside.is_empty() { next.take() } else { None };
+            let Some(batch) = ready else {
                 set_aside.extend(self.conclude(committed.take()));
-                if set_aside.is_empty() {
+                let mut waiting = std::mem::take(&mut set_aside);
+                waiting.extend(next.take().into_iter().flat_map(|batch| batch.group));
+                if waiting.is_empty() {
                     return;
                 }
-                next = self.load_and_decide(std::mem::take(&mut set_aside)).await;
+                next = self.load_and_decide(waiting).await;
                 continue;
             };
             let sendable = batch.plan.needs_writing() && self.recent(&batch.plan) && batch.claim();
