@@ -8,8 +8,9 @@ use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
 use super::checks::accounts::{self, Partition};
+use super::checks::requests::Requests;
 use super::checks::rows::{Checked, RowChecks};
-use super::checks::{missing_keys, reversals, stream_order};
+use super::checks::{requests, reversals, stream_order};
 use super::error::{VerifyError, reading};
 use super::report::{Part, Report, number};
 use super::{Parts, Scope};
@@ -17,11 +18,13 @@ use crate::connection::{Auditor, Purpose};
 use crate::courtesy::Courtesy;
 use crate::log_rows::{Chunk, Wanted, fetch};
 
-/// What the pass went over.
-#[derive(Debug, Clone, Copy, Default)]
+/// What the pass went over, and what it leaves to the checks after it.
+#[derive(Debug)]
 pub(crate) struct LogPass {
     pub(crate) events: u64,
     pub(crate) bytes: u64,
+    /// The rows of `idempotency_keys` are compared with them.
+    pub(crate) requests: Requests,
 }
 
 impl LogPass {
@@ -40,56 +43,57 @@ impl LogPass {
             report.not_checked("states of accounts: they need the log from its beginning");
             0
         };
-        let mut pass = Self::default();
-        for index in 0..partitions.max(1) {
-            let partition = (partitions > 0).then_some(Partition { index, of: partitions });
-            let first = index == 0;
-            let checks = RowChecks::new(scope, partition, first);
-            let started = Instant::now();
-            let part = if first { Part::Events } else { Part::MoreAccounts };
-            let done = one(auditor, &mut lookups, scope, courtesy, checks, part, report).await?;
-            parts.add(part, done.events, started.elapsed());
-            if first {
-                pass = done;
-            }
+        let mut pass = Pass { auditor, lookups, scope, courtesy, report, parts };
+        let partition = |index| (partitions > 0).then_some(Partition { index, of: partitions });
+        let first = pass.over(RowChecks::first(scope, partition(0)), Part::Events).await?;
+        for index in 1..partitions {
+            let further = RowChecks::further(scope, partition(index));
+            pass.over(further, Part::MoreAccounts).await?;
         }
-        Ok(pass)
+        Ok(first)
     }
 }
 
-async fn one(
-    auditor: &Auditor,
-    lookups: &mut PgConnection,
+struct Pass<'p, 'o> {
+    auditor: &'p Auditor,
+    lookups: PgConnection,
     scope: Scope,
-    courtesy: &Arc<Courtesy>,
-    mut checks: RowChecks,
-    part: Part,
-    report: &Report<'_>,
-) -> Result<LogPass, VerifyError> {
-    let wanted =
-        Wanted { after: scope.from - 1, to: scope.to, ledger_only: part == Part::MoreAccounts };
-    let mut chunks = fetch(auditor.connect(Purpose::Read).await?, wanted, Arc::clone(courtesy));
-    let total = number(scope.to + 1 - scope.from);
-    let mut pass = LogPass::default();
-    let mut checked = Checked::default();
-    loop {
-        // The next chunk is checked while what the last one left open is looked up.
-        let (next, looked_up) = tokio::join!(
-            check_next(&mut chunks, checks, courtesy),
-            look_up(lookups, &checked, scope, courtesy)
-        );
-        report.findings(std::mem::take(&mut checked.findings));
-        for findings in looked_up? {
-            report.findings(findings);
+    courtesy: &'p Arc<Courtesy>,
+    report: &'p Report<'o>,
+    parts: &'p mut Parts,
+}
+
+impl Pass<'_, '_> {
+    async fn over(&mut self, mut checks: RowChecks, part: Part) -> Result<LogPass, VerifyError> {
+        let (started, scope) = (Instant::now(), self.scope);
+        let ledger_only = part == Part::MoreAccounts;
+        let wanted = Wanted { after: scope.from - 1, to: scope.to, ledger_only };
+        let db = self.auditor.connect(Purpose::Read).await?;
+        let mut chunks = fetch(db, wanted, Arc::clone(self.courtesy));
+        let total = number(scope.to + 1 - scope.from);
+        let (mut events, mut bytes) = (0, 0);
+        let mut checked = Checked::default();
+        loop {
+            // The next chunk is checked while what the last one left open is looked up.
+            let (next, looked_up) = tokio::join!(
+                check_next(&mut chunks, checks, self.courtesy),
+                look_up(&mut self.lookups, &checked, scope, self.courtesy)
+            );
+            self.report.findings(std::mem::take(&mut checked.findings));
+            for findings in looked_up? {
+                self.report.findings(findings);
+            }
+            let outcome;
+            (checks, outcome) = next?;
+            let Some(outcome) = outcome else { break };
+            checked = outcome;
+            events += checked.events;
+            bytes += checked.bytes;
+            self.report.progress(part, events, total);
         }
-        let Some((after, outcome)) = next? else { break };
-        checks = after;
-        checked = outcome;
-        pass.events += checked.events;
-        pass.bytes += checked.bytes;
-        report.progress(part, pass.events, total);
+        self.parts.add(part, events, started.elapsed());
+        Ok(LogPass { events, bytes, requests: checks.into_requests() })
     }
-    Ok(pass)
 }
 
 /// Checks the next chunk on a thread of its own; `None` at the end of the log.
@@ -97,13 +101,13 @@ async fn check_next(
     chunks: &mut mpsc::Receiver<Result<Chunk, sqlx::Error>>,
     mut checks: RowChecks,
     courtesy: &Courtesy,
-) -> Result<Option<(RowChecks, Checked)>, VerifyError> {
-    let Some(chunk) = chunks.recv().await else { return Ok(None) };
+) -> Result<(RowChecks, Option<Checked>), VerifyError> {
+    let Some(chunk) = chunks.recv().await else { return Ok((checks, None)) };
     let chunk = chunk.map_err(reading("events"))?;
     let started = Instant::now();
     let outcome = tokio::task::spawn_blocking(move || {
         let checked = checks.check(&chunk);
-        Some((checks, checked))
+        (checks, Some(checked))
     })
     .await
     .map_err(VerifyError::BrokenOff);
@@ -123,7 +127,7 @@ async fn look_up(
         stream_order::look_up(&mut *db, &checked.open.predecessors, scope).await?,
         reversals::look_up_reversing(&mut *db, &checked.open.reversing).await?,
         reversals::look_up_reversed(&mut *db, &checked.open.reversed).await?,
-        missing_keys::look_up(db, &checked.open.keys).await?,
+        requests::look_up(db, &checked.open.keys).await?,
     ];
     courtesy.worked(started.elapsed());
     Ok(findings)

@@ -21,6 +21,7 @@ use event_store::mirror::LogStream;
 use crate::connection::{Auditor, Purpose};
 use crate::courtesy::Courtesy;
 pub use checks::accounts::ACCOUNTS_PER_PASS;
+use checks::requests::Requests;
 use checks::{balances, guards, head, idempotency, mirror, read_models, stream_versions};
 pub use error::VerifyError;
 pub use finding::{Check, Finding, Severity};
@@ -109,16 +110,16 @@ pub async fn verify(
     let courtesy = Arc::new(Courtesy::from(end.last, options.full_speed));
     let mut parts = Parts::default();
 
-    let pass = LogPass::run(&auditor, scope, &courtesy, &report, &mut parts).await?;
+    let LogPass { events, bytes, requests } =
+        LogPass::run(&auditor, scope, &courtesy, &report, &mut parts).await?;
     if scope.whole {
-        let events = pass.events;
         let checked = stream_versions::check(&auditor, scope, events, &guards, &courtesy, &report);
         let (count, elapsed) = timed(checked).await?;
         parts.add(Part::Streams, count, elapsed);
     }
     let log_seconds = started.elapsed();
     if scope.whole {
-        beside(&auditor, scope, &courtesy, &report, &mut parts).await?;
+        beside(&auditor, scope, requests, &courtesy, &report, &mut parts).await?;
     } else {
         report.not_checked("uniqueness, balances and idempotency keys: they need the whole log");
     }
@@ -137,11 +138,11 @@ pub async fn verify(
         from: scope.from,
         to: scope.to,
         head_recorded_at: end.recorded_at,
-        events: pass.events,
-        bytes: pass.bytes,
+        events,
+        bytes,
         seconds: started.elapsed().as_secs_f64(),
         paused_seconds: courtesy.paused().as_secs_f64(),
-        events_per_second: rate(pass.events, log_seconds),
+        events_per_second: rate(events, log_seconds),
         parts: parts.0,
         findings,
         not_checked,
@@ -169,13 +170,14 @@ fn scope(options: &VerifyOptions, end: &head::End) -> Result<Scope, VerifyError>
 async fn beside(
     auditor: &Auditor,
     scope: Scope,
+    requests: Requests,
     courtesy: &Courtesy,
     report: &Report<'_>,
     parts: &mut Parts,
 ) -> Result<(), VerifyError> {
     let (balances, keys) = tokio::try_join!(
         timed(balances::check(auditor, scope, courtesy, report)),
-        timed(idempotency::check(auditor, courtesy, report)),
+        timed(idempotency::check(auditor, requests, courtesy, report)),
     )?;
     parts.add(Part::Balances, balances.0, balances.1);
     parts.add(Part::IdempotencyKeys, keys.0, keys.1);

@@ -87,6 +87,28 @@ async fn a_missing_key_of_a_young_event_is_a_warning() {
 }
 
 #[tokio::test]
+async fn every_event_of_an_append_misses_a_key_that_is_gone() {
+    let world = World::with_history().await;
+    world.tamper("delete from idempotency_keys where key = 'k1'").await;
+    let both = [(Check::MissingKeys, Some(5)), (Check::MissingKeys, Some(6))];
+    world.verified().await.assert_finds(both);
+    // Of a part of the log no rows are scanned; the keys are asked for one by one.
+    let part = VerifyOptions { from: Some(4), to: Some(5), ..world.options() };
+    verified(&part).await.assert_finds([(Check::MissingKeys, Some(5))]);
+}
+
+#[tokio::test]
+async fn a_refusal_at_an_event_of_another_request_is_in_order() {
+    let world = World::with_history().await;
+    let before = world.events().await.len();
+    world.submit_with_key(post("r2", "cash", "sales", 1), "other").await;
+    assert_eq!(world.events().await.len(), before, "refused: the reference is taken");
+    world.submit_with_key(post("r4", "cash", "sales", 1), "k4").await;
+    world.submit_with_key(post("r4", "cash", "sales", 2), "after k4").await;
+    world.verified().await.assert_clean();
+}
+
+#[tokio::test]
 async fn a_key_that_was_pruned_in_its_time_is_not_missed() {
     let world = World::new().await;
     world.submit_with_key(post("r1", "cash", "sales", 5), "k").await;

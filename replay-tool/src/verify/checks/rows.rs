@@ -1,9 +1,9 @@
 //! All that is checked of each row as it goes by, in the order of the log.
 
 use super::accounts::{AccountStates, Partition};
-use super::missing_keys::{Keys, YoungKeys};
 use super::positions::Positions;
 use super::recorded_at::RecordedAt;
+use super::requests::{Keys, Requests};
 use super::reversals::{Reversed, Reversing};
 use super::stream_order::{Predecessors, StreamOrder};
 use super::{entries, stream_name};
@@ -39,22 +39,37 @@ pub(crate) struct RowChecks {
     positions: Positions,
     recorded_at: RecordedAt,
     order: StreamOrder,
-    young: YoungKeys,
+    requests: Requests,
     accounts: Option<AccountStates>,
     hashed: Vec<u8>,
 }
 
 impl RowChecks {
-    pub(crate) fn new(scope: Scope, partition: Option<Partition>, all: bool) -> Self {
+    /// Checks everything, and the states of the accounts of a partition.
+    pub(crate) fn first(scope: Scope, partition: Option<Partition>) -> Self {
+        Self::new(scope, partition, Requests::of(scope), true)
+    }
+
+    /// Only the states of the accounts of another partition.
+    pub(crate) fn further(scope: Scope, partition: Option<Partition>) -> Self {
+        Self::new(scope, partition, Requests::none(scope), false)
+    }
+
+    fn new(scope: Scope, partition: Option<Partition>, requests: Requests, all: bool) -> Self {
         Self {
             all,
             positions: Positions::from(scope.from),
             recorded_at: RecordedAt::default(),
             order: StreamOrder::default(),
-            young: YoungKeys::at(scope.now),
+            requests,
             accounts: partition.map(AccountStates::of),
             hashed: Vec::new(),
         }
+    }
+
+    /// The requests that the events came from, after the last chunk.
+    pub(crate) fn into_requests(self) -> Requests {
+        self.requests
     }
 
     /// Checks a chunk.
@@ -85,7 +100,7 @@ impl RowChecks {
         self.hash(row, findings);
         self.order.check(row, &mut open.predecessors);
         match MetadataFacts::read(row.metadata) {
-            Ok(metadata) => self.young.collect(row, &metadata, &mut open.keys),
+            Ok(metadata) => self.requests.collect(row, &metadata, &mut open.keys),
             Err(error) => {
                 let expected = "actor, correlation id, and key and fingerprint together";
                 findings.add(Check::Metadata, row.position, row.stream_id, expected, error);
