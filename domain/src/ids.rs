@@ -14,6 +14,9 @@ use crate::accounts::AccountCode;
 use crate::ledger::ExternalRef;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// What each character stands for; [`NO_LETTER`] where it is none of the alphabet.
+const VALUES: [u8; 256] = values();
+const NO_LETTER: u8 = u8::MAX;
 /// 26 characters of 5 bits hold 130 bits; the first holds only the top 3 of the 128.
 const ENCODED_LENGTH: usize = 26;
 
@@ -23,6 +26,16 @@ const ENCODED_LENGTH: usize = 26;
 pub struct ParseIdError {
     /// The prefix that an id of this kind starts with.
     pub prefix: &'static str,
+}
+
+const fn values() -> [u8; 256] {
+    let mut values = [NO_LETTER; 256];
+    let mut value: u8 = 0;
+    while value < 32 {
+        values[ALPHABET[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
 }
 
 fn encode(uuid: Uuid) -> [u8; ENCODED_LENGTH] {
@@ -42,8 +55,11 @@ fn decode(text: &str) -> Option<Uuid> {
     }
     let mut bits = 0_u128;
     for byte in bytes {
-        let value = ALPHABET.iter().position(|letter| letter == byte)?;
-        bits = (bits << 5) | value as u128;
+        let value = VALUES[usize::from(*byte)];
+        if value == NO_LETTER {
+            return None;
+        }
+        bits = (bits << 5) | u128::from(value);
     }
     Some(Uuid::from_u128(bits))
 }
@@ -146,7 +162,12 @@ impl AccountId {
     /// Derived, not drawn, so that the unique index on streams makes codes unique without a look-up,
     /// and a system account is found by its name alone.
     pub fn of(ledger: MerchantId, code: &AccountCode) -> Self {
-        Self(derived(b"runut account\0", ledger, code.as_str()))
+        Self::of_recorded(ledger, code.as_str())
+    }
+
+    /// The same for a code as it stands in a log, whether or not it keeps today's rules.
+    pub fn of_recorded(ledger: MerchantId, code: &str) -> Self {
+        Self(derived(b"runut account\0", ledger, code))
     }
 }
 

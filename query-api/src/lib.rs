@@ -16,6 +16,7 @@ mod database;
 mod document;
 mod key_directory;
 mod ledger;
+mod ledgers;
 mod log;
 mod merchants;
 mod position;

@@ -27,7 +27,7 @@ impl Projection for LedgerBalance {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn tables_sql(&self) -> &'static str {

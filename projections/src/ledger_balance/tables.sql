@@ -34,11 +34,13 @@ create table entries (
     reverses uuid,
     reversed_by uuid,
     posting_count smallint not null,
+    -- Each account it posts to, once: with the position they find its postings.
+    account_ids uuid[] not null,
     -- Of the entry's stream: 1, and 2 once reversed.
     version bigint not null,
     recorded_at timestamptz not null,
     position bigint not null,
-    -- Ids of UUIDv7 grow, so the index grows at its end and is cheap to keep during a rebuild.
+    -- The id is derived from ledger and reference, so this finds an entry by its reference too.
     constraint entries_pkey primary key (entry_id)
 );
 

@@ -16,10 +16,10 @@ use crate::projection::Projection;
 /// Pages read ahead of the one being applied: enough to keep both sides busy, few enough (4 MiB each)
 /// to stay small in memory.
 const PAGES_AHEAD: usize = 2;
-/// The indexes that queries need are made when the tables have so many events, or at the end where there
-/// are fewer: filling bare tables is quicker, but each index is made in one transaction, which on larger
-/// tables would outlive the 5 s that one may take on the log's server.
-const INDEXES_AFTER_EVENTS: i64 = 1_000_000;
+/// The indexes that queries need are made when a table has so many bytes, some millions of rows, or at the
+/// end where none has: filling bare tables is quicker, but each index is made in one transaction, which on
+/// larger tables would outlive the 5 s that one may take on the log's server. So much takes half of that.
+const INDEXES_AFTER_BYTES: i64 = 384 * 1024 * 1024;
 
 /// A rebuild under way.
 pub(super) struct Load<'p> {
@@ -51,7 +51,7 @@ impl<'p> Load<'p> {
         while let Some(page) = pages.recv().await {
             self.applier.apply(db, page.map_err(Halt::from)?).await?;
             self.report(target);
-            if self.applier.position().number() >= INDEXES_AFTER_EVENTS {
+            if !self.indexed && self.largest_table(db).await? >= INDEXES_AFTER_BYTES {
                 self.index(db).await?;
             }
         }
@@ -64,6 +64,17 @@ impl<'p> Load<'p> {
         gauge!("runut_projection_rebuild_position", "projection" => name)
             .set(position.number() as f64);
         (self.progress)(Progress { position, head: head.max(position) });
+    }
+
+    /// Its size in bytes.
+    async fn largest_table(&self, db: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        let names: Vec<&str> = self.projection.tables().iter().map(|table| table.name).collect();
+        sqlx::query_scalar(
+            "select coalesce(max(pg_relation_size(name::regclass)), 0) from unnest($1::text[]) name",
+        )
+        .bind(names)
+        .fetch_one(db)
+        .await
     }
 
     async fn index(&mut self, db: &mut PgConnection) -> Result<(), RebuildError> {

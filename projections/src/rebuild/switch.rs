@@ -65,6 +65,8 @@ async fn switch(
 ) -> Result<Attempt, RebuildError> {
     let name = load.projection.name();
     execute(db, format!("set local lock_timeout = {LOCK_TIMEOUT_MS}")).await?;
+    // All that the rebuild wrote before comes first in the WAL, so this commit makes it durable too.
+    execute(db, "set local synchronous_commit = on".to_owned()).await?;
     // The whole table, not just the row: readers hold it from before their snapshot to their end.
     execute(db, format!("lock table {LIVE_SCHEMA}.checkpoint in access exclusive mode")).await?;
     let live = in_schema(db, LIVE_SCHEMA, name).await?;

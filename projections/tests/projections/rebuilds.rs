@@ -213,7 +213,8 @@ async fn a_program_of_a_later_version_rebuilds_and_an_earlier_one_then_stands_ba
             health.state == ProjectionState::Stopped
         })
         .await;
-    insta::assert_snapshot!(stands_back.detail.expect("a reason"), @"version 2 of a newer program has taken over");
+    let reason = stands_back.detail.expect("a reason");
+    assert_eq!(reason, format!("version {} of a newer program has taken over", Later.version()));
     earlier.stop().await;
     later.stop().await;
     let mut db = scenario.database.owner().await;

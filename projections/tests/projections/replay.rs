@@ -49,6 +49,31 @@ async fn a_copy_ends_at_the_head_and_may_be_empty() {
     }
 }
 
+#[tokio::test]
+async fn rows_are_the_same_whether_few_are_inserted_or_many_copied_in() {
+    let mut scenario = Scenario::with_accounts().await;
+    scenario.log.append([opened("fees", AccountType::Expense, "USD")]).await;
+    let running = Running::start(scenario.options_without_nats());
+    for batch in 0..6 {
+        let first = scenario.log.position().next();
+        let entries = (0..200).map(|number| {
+            let reference = format!("ref \\N {batch}\\t{number} ☕");
+            let debit = if number % 3 == 0 { "cash" } else { "fees" };
+            posted(&reference, debit, "sales", 1 + number)
+        });
+        scenario.log.append(entries).await;
+        let reversal = reversed(&scenario.log.entry(first));
+        scenario.log.append(reversal).await;
+        running.reaches(scenario.log.position()).await;
+    }
+    running.stop().await;
+    let mut db = scenario.database.owner().await;
+    let inserted = dump(&mut db, &LedgerBalance, "read").await;
+    let database = scenario.options().database;
+    projections::rebuild(&database, &LedgerBalance, &|_| {}).await.expect("rebuilds");
+    same(&dump(&mut db, &LedgerBalance, "read").await, &inserted);
+}
+
 /// What a random history is made of; what makes no sense at its turn is left out.
 #[derive(Debug, Clone)]
 enum Wish {

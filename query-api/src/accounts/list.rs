@@ -4,14 +4,15 @@ use api_conventions::{Caller, ListQuery, Page, PageParameters, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use domain::Currency;
 use domain::accounts::{AccountStatus, AccountType};
+use domain::{AccountId, Currency};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{Account, AccountRow};
 use crate::caller_scope::{OwnerFilter, visible_to};
 use crate::database::refused;
+use crate::ledgers::ids_named;
 use crate::position::MinPosition;
 use crate::snapshot::{ReadModel, Snapshot};
 use crate::state::ApiState;
@@ -45,7 +46,7 @@ const LIST: &str = "
     from read.accounts
     where ($1::uuid is null or ledger = $1)
         and ($2::uuid is null or ledger = $2)
-        and ($3::text is null or code = $3)
+        and ($3::uuid[] is null or account_id = any($3))
         and ($4::text is null or type = $4)
         and ($5::text is null or currency = $5)
         and ($6::text is null or status = $6)
@@ -68,10 +69,15 @@ pub(crate) async fn list_accounts(
 ) -> Result<Response, Problem> {
     let AccountFilters { code, r#type, currency, status, ledger } = &query.filters;
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
+    let visible = visible_to(&caller);
+    let ledger = ledger.map(OwnerFilter::uuid);
+    let named = |ledger, text: &str| AccountId::of_recorded(ledger, text).uuid();
+    let ids =
+        ids_named(snapshot.db(), code.as_deref(), visible, ledger, named).await.map_err(refused)?;
     let rows: Vec<AccountRow> = sqlx::query_as(LIST)
-        .bind(visible_to(&caller))
-        .bind(ledger.map(OwnerFilter::uuid))
-        .bind(code)
+        .bind(visible)
+        .bind(ledger)
+        .bind(ids)
         .bind(r#type.map(AccountType::name))
         .bind(currency.map(Currency::code))
         .bind(status.map(AccountStatus::name))

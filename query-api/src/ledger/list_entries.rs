@@ -4,13 +4,14 @@ use api_conventions::{Caller, ListQuery, Page, PageParameters, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use domain::Timestamp;
+use domain::{EntryId, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{EntryRow, EntrySummary};
 use crate::caller_scope::{OwnerFilter, visible_to};
 use crate::database::refused;
+use crate::ledgers::ids_named;
 use crate::log::TimeRange;
 use crate::position::MinPosition;
 use crate::snapshot::{ReadModel, Snapshot};
@@ -41,7 +42,7 @@ const LIST: &str = "
     from read.entries
     where ($1::uuid is null or ledger = $1)
         and ($2::uuid is null or ledger = $2)
-        and ($3::text is null or external_ref = $3)
+        and ($3::uuid[] is null or entry_id = any($3))
         and ($4::bigint is null or position < $4)
         and position > $5 and position <= $6
     order by position desc
@@ -62,11 +63,17 @@ pub(crate) async fn list_entries(
 ) -> Result<Response, Problem> {
     let EntryFilters { external_ref, ledger, from, to } = &query.filters;
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
+    let visible = visible_to(&caller);
+    let ledger = ledger.map(OwnerFilter::uuid);
+    let named = |ledger, text: &str| EntryId::of_recorded(ledger, text).uuid();
+    let ids = ids_named(snapshot.db(), external_ref.as_deref(), visible, ledger, named)
+        .await
+        .map_err(refused)?;
     let range = TimeRange::between(*from, *to, snapshot.db()).await.map_err(refused)?;
     let rows: Vec<EntryRow> = sqlx::query_as(LIST)
-        .bind(visible_to(&caller))
-        .bind(ledger.map(OwnerFilter::uuid))
-        .bind(external_ref)
+        .bind(visible)
+        .bind(ledger)
+        .bind(ids)
         .bind(query.after)
         .bind(range.after.number())
         .bind(range.up_to.number())

@@ -69,10 +69,12 @@ const SHOW: &str = "
     from read.entries
     where entry_id = $1 and ($2::uuid is null or ledger = $2)";
 
+/// One key of the statements' index for each account of the entry.
 const POSTINGS: &str = "
     select account_id, direction, amount_minor, currency
-    from read.postings
-    where position = $1
+    from (select position, unnest(account_ids) as account_id from read.entries where entry_id = $1)
+        as entry
+    join read.postings using (account_id, position)
     order by posting_index";
 
 /// Show an entry
@@ -110,7 +112,7 @@ pub(crate) async fn show_entry(
         .map_err(refused)?;
     let Some(row) = row else { return Ok(snapshot.answer(Problem::not_found())) };
     let postings: Vec<PostingRow> = sqlx::query_as(POSTINGS)
-        .bind(row.position)
+        .bind(row.entry_id)
         .fetch_all(snapshot.db())
         .await
         .map_err(refused)?;
