@@ -6,8 +6,8 @@ use comfy_table::{Table, presets};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Latencies are kept from 1 µs to 60 s, with three significant digits.
-const LATENCY_MAX_MICROS: u64 = 60_000_000;
+/// Latencies are kept from 1 µs to an hour, with three significant digits.
+const LATENCY_MAX_MICROS: u64 = 3_600_000_000;
 
 /// Latencies, in microseconds.
 #[derive(Debug, Clone)]

@@ -20,6 +20,7 @@ mod merchants;
 mod names;
 mod random;
 mod readiness;
+mod recorded_answers;
 mod request_metrics;
 mod state;
 mod submission;
@@ -41,6 +42,7 @@ pub use limits::{
     MERCHANT_BODY_BYTES_MAX,
 };
 pub use random::{RandomSource, SystemRandom};
+pub use recorded_answers::recorded_answer;
 
 use key_directory::LoggedKeys;
 use request_metrics::RequestMetrics;

@@ -12,6 +12,7 @@ mod clock;
 mod health;
 pub mod log;
 pub mod mirror;
+pub mod rebuild;
 mod request;
 mod sequencer;
 mod store;

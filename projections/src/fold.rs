@@ -77,11 +77,22 @@ impl<'p> Applier<'p> {
 
     /// Applies a page, in one transaction unless something in it fails.
     pub(crate) async fn apply(&mut self, db: &mut PgConnection, page: Page) -> Result<(), Halt> {
+        self.apply_over(db, None, page).await
+    }
+
+    /// Applies a page over two connections, to a generation that nobody reads and that is thrown away unless
+    /// this succeeds: what goes over `beside` is committed first, and could be there without the rest.
+    pub(crate) async fn apply_over(
+        &mut self,
+        db: &mut PgConnection,
+        mut beside: Option<&mut PgConnection>,
+        page: Page,
+    ) -> Result<(), Halt> {
         let mut rest = page.events.as_slice();
         while let Some(first) = rest.first() {
             let count = rest.len().min(self.batch_events);
-            let applying =
-                tokio::time::timeout(BATCH_TIMEOUT, self.apply_batch(db, &rest[..count]));
+            let batch = self.apply_batch(db, beside.as_deref_mut(), &rest[..count]);
+            let applying = tokio::time::timeout(BATCH_TIMEOUT, batch);
             match applying.await.unwrap_or_else(|_| Err(Failure::unanswered())) {
                 Ok(()) => {
                     rest = &rest[count..];
@@ -106,6 +117,7 @@ impl<'p> Applier<'p> {
     async fn apply_batch(
         &mut self,
         db: &mut PgConnection,
+        beside: Option<&mut PgConnection>,
         events: &[AppliedEvent],
     ) -> Result<(), Failure> {
         let concerned = events.iter().any(|applied| self.projection.concerns(&applied.event));
@@ -131,7 +143,19 @@ impl<'p> Applier<'p> {
             return Ok(());
         };
         assert_eq!(first.position, locked.position.next(), "events are applied without a gap");
-        self.projection.apply(&mut transaction, fresh).await.map_err(Failure::Apply)?;
+        match beside {
+            Some(beside) => {
+                let mut beside = beside.begin().await?;
+                let applied =
+                    self.projection.apply_over_two(&mut transaction, &mut beside, fresh).await;
+                applied.map_err(Failure::Apply)?;
+                beside.commit().await?;
+            }
+            None => {
+                let applied = self.projection.apply(&mut transaction, fresh).await;
+                applied.map_err(Failure::Apply)?;
+            }
+        }
         checkpoint::advance(&mut *transaction, name, last, self.state).await?;
         transaction.commit().await?;
         self.checkpoint = locked.moved_to(last, self.state);

@@ -149,4 +149,18 @@ pub trait Projection: Debug + Send + Sync + 'static {
         db: &'a mut PgConnection,
         events: &'a [AppliedEvent],
     ) -> BoxFuture<'a, Result<(), ApplyError>>;
+
+    /// Does the same, with what can be written independently of each other over two connections at the same
+    /// time; for filling tables that nobody reads yet.
+    ///
+    /// # Errors
+    /// As for [`Projection::apply`].
+    fn apply_over_two<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        _beside: &'a mut PgConnection,
+        events: &'a [AppliedEvent],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
+        self.apply(db, events)
+    }
 }

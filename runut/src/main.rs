@@ -15,6 +15,7 @@ mod output;
 mod prometheus;
 mod random;
 mod readiness;
+mod rebuild;
 mod roles;
 mod serve;
 mod servers;
@@ -60,6 +61,7 @@ enum Command {
     Keys(keys::Keys),
     Merchants(merchants::Merchants),
     Mirror(mirror::Mirror),
+    Rebuild(rebuild::Rebuild),
     Services(services::Services),
     Demo(demo::Demo),
     /// Measures, on this machine, and prints each figure beside its baseline.
@@ -76,6 +78,7 @@ impl Command {
             Self::Keys(command) => command.run().await,
             Self::Merchants(command) => command.run().await,
             Self::Mirror(command) => command.run().await,
+            Self::Rebuild(command) => command.run().await,
             Self::Services(command) => command.run().await,
             Self::Demo(command) => {
                 let held = command.run().await?;

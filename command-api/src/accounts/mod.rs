@@ -39,7 +39,7 @@ fn expected_versions(if_match: Option<&IfMatch>) -> Option<Vec<StreamVersion>> {
 }
 
 /// The answer to the commands that change an account's status.
-fn status_changed(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
+pub(crate) fn status_changed(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
     let Decision::Append(events) = decision else { return None };
     let changed = events.first()?;
     let (id, status) = match &changed.event {

@@ -123,7 +123,7 @@ impl NewAccount {
     }
 }
 
-fn opened(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
+pub(crate) fn opened(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
     let Decision::Append(events) = decision else { return None };
     let first = events.first()?;
     let Event::AccountOpened(AccountOpened {

@@ -114,22 +114,27 @@ impl NewApiKey {
 
 fn issued(decision: &Decision, recorded_at: Timestamp, token: &ApiKeyToken) -> Option<NewAnswer> {
     let Decision::Append(events) = decision else { return None };
-    let Event::ApiKeyIssued(ApiKeyIssued { key_id, merchant_id, role, label, .. }) =
-        &events.first()?.event
-    else {
-        return None;
-    };
+    let Event::ApiKeyIssued(issued) = &events.first()?.event else { return None };
     let text = token.expose();
-    let first = IssuedApiKey {
-        id: *key_id,
-        token: Some(&text),
-        token_note: TOKEN_SHOWN,
-        role: *role,
-        merchant: Some(*merchant_id).filter(|merchant_id| !merchant_id.platform()),
-        label: label.as_ref(),
+    let shown =
+        IssuedApiKey { token: Some(&text), token_note: TOKEN_SHOWN, ..stored(issued, recorded_at) };
+    let answer = success(StatusCode::CREATED, issued.key_id, &shown);
+    Some(NewAnswer { replay_body: Some(json(&stored(issued, recorded_at))), ..answer })
+}
+
+/// The answer as it is stored and replayed.
+pub(crate) fn without_token(issued: &ApiKeyIssued, recorded_at: Timestamp) -> NewAnswer {
+    success(StatusCode::CREATED, issued.key_id, &stored(issued, recorded_at))
+}
+
+fn stored(issued: &ApiKeyIssued, recorded_at: Timestamp) -> IssuedApiKey<'_> {
+    IssuedApiKey {
+        id: issued.key_id,
+        token: None,
+        token_note: TOKEN_GONE,
+        role: issued.role,
+        merchant: Some(issued.merchant_id).filter(|merchant_id| !merchant_id.platform()),
+        label: issued.label.as_ref(),
         recorded_at,
-    };
-    let answer = success(StatusCode::CREATED, key_id, &first);
-    let stored = IssuedApiKey { token: None, token_note: TOKEN_GONE, ..first };
-    Some(NewAnswer { replay_body: Some(json(&stored)), ..answer })
+    }
 }

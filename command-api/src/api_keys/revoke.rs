@@ -50,7 +50,7 @@ pub(crate) async fn revoke_api_key(
     Ok(respond(&submit(&api.store, envelope, command, revoked).await?))
 }
 
-fn revoked(decision: &Decision, _: Timestamp) -> Option<NewAnswer> {
+pub(crate) fn revoked(decision: &Decision, _: Timestamp) -> Option<NewAnswer> {
     let id = match decision {
         Decision::Append(events) => match &events.first()?.event {
             Event::ApiKeyRevoked(revoked) => revoked.key_id,

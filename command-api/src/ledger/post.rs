@@ -158,7 +158,7 @@ impl From<PostingField> for Pointer {
     }
 }
 
-fn in_ledger(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
+pub(crate) fn in_ledger(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
     match decision {
         Decision::Append(events) => {
             let Event::EntryPosted(posted) = &events.first()?.event else { return None };

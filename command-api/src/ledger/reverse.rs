@@ -126,7 +126,7 @@ impl Checked {
     }
 }
 
-fn reversed(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
+pub(crate) fn reversed(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
     let Decision::Append(events) = decision else { return None };
     let Event::EntryPosted(posted) = &events.first()?.event else { return None };
     let body = ReversalInLedger {

@@ -137,7 +137,7 @@ fn rounding(name: Option<&str>) -> Result<Rounding, &'static str> {
     }
 }
 
-fn registered(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
+pub(crate) fn registered(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
     let Decision::Append(events) = decision else { return None };
     let Event::MerchantRegistered(MerchantRegistered { merchant_id, name, fees }) =
         &events.first()?.event

@@ -8,6 +8,7 @@ mod api_keys;
 mod app;
 mod entries;
 mod malformed;
+mod recorded_answers;
 mod repeated;
 mod service;
 mod two_services;

@@ -61,6 +61,18 @@ fn field(hasher: &mut Sha256, bytes: &[u8]) {
     hasher.update(bytes);
 }
 
+/// A SHA-256 from 64 hex digits.
+pub(crate) fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0_u8; 32];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
 impl LeafHash {
     /// From 32 stored bytes; `None` if there are not 32.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -69,14 +81,7 @@ impl LeafHash {
 
     /// From 64 hex digits, as in a message's header.
     pub fn from_hex(text: &str) -> Option<Self> {
-        if text.len() != 64 || !text.is_ascii() {
-            return None;
-        }
-        let mut bytes = [0_u8; 32];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-        }
-        Some(Self(bytes))
+        digest_from_hex(text).map(Self)
     }
 
     /// The 32 bytes.

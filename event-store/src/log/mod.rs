@@ -7,11 +7,11 @@ mod read;
 mod recorded_event;
 
 pub use connect::{ConnectError, Durability, SCHEMA_VERSION, connect, connect_options};
-pub(crate) use leaf_hash::Leaf;
 pub use leaf_hash::LeafHash;
+pub(crate) use leaf_hash::{Leaf, digest_from_hex};
 pub use position::{LOG_ID, Position};
 pub use read::{
     EVENTS_PAGE_MAX, Head, LOG_PAGE_BYTES_MAX, LogFilter, LogPage, PAGE_BYTES_MAX, StreamPage,
-    UNMEASURED_EVENTS_MAX, events_after, head, log_page, page_after, stream_page,
+    UNMEASURED_EVENTS_MAX, events_after, head, last_before, log_page, page_after, stream_page,
 };
 pub use recorded_event::{EventMetadata, RecordedEvent};

@@ -65,6 +65,38 @@ pub async fn head(db: impl PgExecutor<'_>) -> Result<Head, sqlx::Error> {
     })
 }
 
+/// Some thirty look-ups by primary key, whatever the length of the log.
+///
+/// Up to and including `low` everything is earlier than the time, after `high` nothing is.
+const LAST_BEFORE: &str = "
+    with recursive bisection (low, high) as (
+        select 0::bigint, position from log_head where log_id = $1
+        union all
+        select
+            case when middle.recorded_at < $2 then middle.position else low end,
+            case when middle.recorded_at < $2 then high else middle.position - 1 end
+        from bisection
+        cross join lateral (
+            select position, recorded_at from events
+            where log_id = $1 and position = (low + high + 1) / 2
+        ) as middle
+        where low < high
+    )
+    select low from bisection where low = high";
+
+/// The position of the last event that was recorded before `time`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn last_before(
+    db: impl PgExecutor<'_>,
+    time: Timestamp,
+) -> Result<Position, sqlx::Error> {
+    let position =
+        sqlx::query_scalar(LAST_BEFORE).bind(LOG_ID).bind(time.datetime()).fetch_one(db).await?;
+    Ok(Position::from_number(position))
+}
+
 /// The events after `after`, ascending, at most `limit` (and at most [`EVENTS_PAGE_MAX`]) of them, however
 /// large they are: for a few, or where it is known what is in them. See [`page_after`].
 ///

@@ -3,6 +3,7 @@
 mod ahead;
 mod faults;
 mod given;
+mod rebuilds;
 mod refusals;
 mod storms;
 mod submitting;

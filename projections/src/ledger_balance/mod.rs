@@ -15,6 +15,7 @@ use futures::future::BoxFuture;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use self::batch::Batch;
 use crate::projection::{AppliedEvent, ApplyError, Projection, Table};
 
 /// The projection of that name.
@@ -69,19 +70,53 @@ impl Projection for LedgerBalance {
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
         apply(db, events).boxed()
     }
+
+    fn apply_over_two<'a>(
+        &'a self,
+        db: &'a mut PgConnection,
+        beside: &'a mut PgConnection,
+        events: &'a [AppliedEvent],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
+        apply_over_two(db, beside, events).boxed()
+    }
 }
 
 async fn apply(db: &mut PgConnection, events: &[AppliedEvent]) -> Result<(), ApplyError> {
+    let batch = fold(&mut *db, events).await?;
+    write_balances(&mut *db, &batch).await?;
+    write_entries(db, &batch).await
+}
+
+async fn apply_over_two(
+    db: &mut PgConnection,
+    beside: &mut PgConnection,
+    events: &[AppliedEvent],
+) -> Result<(), ApplyError> {
+    let batch = fold(&mut *db, events).await?;
+    tokio::try_join!(write_balances(db, &batch), write_entries(beside, &batch)).map(|_| ())
+}
+
+async fn fold<'e>(
+    db: &mut PgConnection,
+    events: &'e [AppliedEvent],
+) -> Result<Batch<'e>, ApplyError> {
     let named = named_accounts(events);
-    let known =
-        if named.is_empty() { HashMap::new() } else { accounts::read(&mut *db, &named).await? };
-    let batch = batch::fold(known, events)?;
-    accounts::insert_opened(&mut *db, &batch).await?;
-    accounts::update_changed(&mut *db, &batch).await?;
-    entries::insert_entries(&mut *db, &batch.entries).await?;
-    entries::mark_reversed(&mut *db, &batch.reversals).await?;
+    let known = if named.is_empty() { HashMap::new() } else { accounts::read(db, &named).await? };
+    batch::fold(known, events)
+}
+
+/// `accounts`, `postings` and `trial_balance`.
+async fn write_balances(db: &mut PgConnection, batch: &Batch<'_>) -> Result<(), ApplyError> {
+    accounts::insert_opened(&mut *db, batch).await?;
+    accounts::update_changed(&mut *db, batch).await?;
     entries::insert_postings(&mut *db, &batch.postings).await?;
     accounts::add_to_trial_balance(db, &batch.trial_balance).await
+}
+
+/// `entries`.
+async fn write_entries(db: &mut PgConnection, batch: &Batch<'_>) -> Result<(), ApplyError> {
+    entries::insert_entries(&mut *db, &batch.entries).await?;
+    entries::mark_reversed(db, &batch.reversals).await
 }
 
 /// The accounts that the batch names without opening them, each once.

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Progress, RebuildError};
+use super::{Progress, RebuildError, SESSION_SQL};
 use crate::fold::{Applier, Halt};
 use crate::generation;
 use crate::page::{PAGE_EVENTS_MAX, Page, PageError, read_page};
@@ -42,6 +42,7 @@ impl<'p> Load<'p> {
 
     /// Applies all that is in the log now, then makes the indexes if that is still to be done.
     pub(super) async fn catch_up(&mut self, db: &mut PgConnection) -> Result<(), RebuildError> {
+        let mut beside = self.beside().await?;
         let mut log = connect(self.database).await?;
         let target = head(&mut log).await?.position;
         let (sender, mut pages) = mpsc::channel(PAGES_AHEAD);
@@ -49,13 +50,22 @@ impl<'p> Load<'p> {
         let mut reader = JoinSet::new();
         reader.spawn(read_ahead(log, self.applier.position(), target, sender));
         while let Some(page) = pages.recv().await {
-            self.applier.apply(db, page.map_err(Halt::from)?).await?;
+            let page = page.map_err(Halt::from)?;
+            self.applier.apply_over(db, Some(&mut beside), page).await?;
             self.report(target);
             if !self.indexed && self.largest_table(db).await? >= INDEXES_AFTER_BYTES {
                 self.index(db).await?;
             }
         }
         self.index(db).await
+    }
+
+    /// One more connection to the new generation: the server writes two tables at the same time.
+    async fn beside(&self) -> Result<PgConnection, RebuildError> {
+        let schema = generation::rebuild_schema(self.projection);
+        let mut beside = generation::connect_to(self.database, &schema).await?;
+        generation::execute(&mut beside, SESSION_SQL.to_owned()).await?;
+        Ok(beside)
     }
 
     fn report(&self, head: Position) {

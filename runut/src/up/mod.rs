@@ -21,6 +21,7 @@ use self::secrets::Secrets;
 use crate::database::{DATABASE, Database};
 use crate::env_file::{self, EnvFile};
 use crate::prometheus::Metrics;
+use crate::rebuild::{self, BesideTheLog};
 use crate::servers::{Servers, binaries};
 use crate::signals::Signals;
 use crate::tasks::Tasks;
@@ -50,6 +51,9 @@ pub(crate) struct Up {
     /// A NATS with JetStream to use instead of starting one.
     #[arg(long, env = "NATS_URL", hide_env_values = true)]
     nats_url: Option<String>,
+    /// Tables beside the log to make again from it before anything starts.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    rebuild: Vec<BesideTheLog>,
     /// The most requests a second with one API key.
     #[arg(long, default_value_t = REQUESTS_PER_SECOND_DEFAULT)]
     rate_limit: NonZeroU32,
@@ -109,6 +113,9 @@ impl Up {
         let mut secrets = Secrets::load_or_draw(data)?;
         let deployment = self.deployment(data, &secrets, servers).await?;
         deployment.prepare().await?;
+        for table in &self.rebuild {
+            output::line(rebuild::beside_the_log(&deployment.database, *table).await?);
+        }
         let keys = self.start_parts(tasks, &deployment, listeners, &mut secrets).await?;
         let all_ready = async {
             tokio::try_join!(

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::ground::{Ground, PATIENCE, get, outcome, poll, status_with_key};
+use crate::ground::{Ground, PATIENCE, get, opens, outcome, poll, status_with_key};
 
 const UNAUTHORIZED: u16 = 401;
 
@@ -94,5 +94,40 @@ async fn the_schema_is_migrated_again_and_the_mirror_reset() {
     };
     tokio::time::timeout(PATIENCE, again).await.expect("the mirror goes on");
     poll("nothing else ended", PATIENCE, || up.process.ended().is_none().then_some(()));
+    up.process.stop();
+}
+
+#[tokio::test]
+async fn what_is_beside_the_log_is_made_again() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    let endpoints = up.endpoints();
+    let rebuild = |what: &[&str], url: &str| {
+        outcome(&[&["rebuild"], what, &["--database-url", &endpoints[url]]].concat())
+    };
+    refused(&rebuild(&["balances"], "DATABASE_ADMIN_URL"), "stop everything that writes");
+    let keys = printed(&rebuild(&["keys"], "DATABASE_ADMIN_URL"));
+    assert!(keys.ends_with("were missing and are there again, 0 without an answer"), "{keys}");
+    refused(&rebuild(&["keys"], "DATABASE_URL"), "not of the owner");
+
+    let read_model = |name| rebuild(&["read-model", name], "DATABASE_PROJECTOR_URL");
+    let switched = printed(&read_model("access"));
+    assert!(switched.starts_with("access is switched to generation 2, as of "), "{switched}");
+    refused(&read_model("accesses"), "there is no read model `accesses`; there are: ");
+    // The running projection goes on with the new generation.
+    let key = &endpoints["OPERATOR_KEY"];
+    let goes_on = async {
+        while !opens(&endpoints["QUERY_URL"], key).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, goes_on).await.expect("keys are read from it");
+    up.process.stop();
+
+    let mut up = ground.up_with(&["--rebuild", "balances,keys"]);
+    up.endpoints();
+    let said = up.process.output();
+    assert!(said.contains("balances of 0 accounts, as of position "), "{said}");
+    assert!(said.contains(" idempotency keys were missing"), "{said}");
     up.process.stop();
 }

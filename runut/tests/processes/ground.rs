@@ -235,6 +235,13 @@ pub(crate) async fn status_with_key(command_url: &str, token: &str) -> u16 {
     request.send().await.expect("an answer").status().as_u16()
 }
 
+/// Whether the query API takes the key.
+pub(crate) async fn opens(query_url: &str, token: &str) -> bool {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let request = client.get(format!("{query_url}/v1/projections")).bearer_auth(token);
+    request.send().await.expect("an answer").status().is_success()
+}
+
 /// What a path is answered.
 pub(crate) async fn get(url: &str, path: &str) -> (u16, String) {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
