@@ -142,7 +142,7 @@ async fn limit(
     let requests: Result<Vec<Vec<_>>, _> = (0..batches)
         .map(|b| (0..batch).map(|n| accounts.request(&run, b * batch + n)).collect())
         .collect();
-    let mut db = database.connect(Role::Application).await?;
+    let mut db = database.connect_to_append().await?;
     let mut prepared =
         PreparedBatches::prepare(&mut db, &SystemClock, &RandomIds, requests?).await?;
     let mut latencies = Latencies::new()?;

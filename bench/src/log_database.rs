@@ -119,6 +119,13 @@ impl LogDatabase {
         Ok(event_store::log::connect(&options).await?)
     }
 
+    /// A connection as the sequencer has one.
+    pub(crate) async fn connect_to_append(&self) -> anyhow::Result<PgConnection> {
+        let options = event_store::log::connect_options(&self.url(Role::Application))?;
+        let options = event_store::log::append_options(options);
+        Ok(event_store::log::connect(&options).await?)
+    }
+
     /// Writes dirty pages and takes statistics, so that no measurement pays for what came before it.
     pub(crate) async fn settle(&self) -> anyhow::Result<()> {
         let mut owner = self.owner().await?;

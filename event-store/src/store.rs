@@ -74,19 +74,20 @@ impl EventStore {
     /// [`ConnectError`]: not there, not durable, or of an older schema.
     pub async fn open(options: StoreOptions) -> Result<(Self, Sequencer), ConnectError> {
         let connect = log::connect_options(&options.database_url)?;
-        let mut db = log::connect(&connect).await?;
+        let append = log::append_options(connect.clone());
+        let mut db = log::connect(&append).await?;
         let head = log::head(&mut db).await.map_err(ConnectError::Settings)?;
         let pool = PgPoolOptions::new()
             .max_connections(LOAD_CONNECTIONS_MAX)
             .acquire_timeout(LOAD_PATIENCE)
             .test_before_acquire(false)
-            .connect_lazy_with(connect.clone());
+            .connect_lazy_with(connect);
         let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS_MAX);
         let (head_sender, head_receiver) = watch::channel(head.position);
         let cache = Arc::new(StateCache::default());
         let health = Arc::new(Health::default());
         let sequencer = Sequencer {
-            options: connect,
+            options: append,
             queue: waiting,
             cache: Arc::clone(&cache),
             clock: Arc::clone(&options.clock),

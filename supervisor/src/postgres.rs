@@ -245,6 +245,7 @@ impl Server {
     /// `lz4`, if this build has it: `pglz` takes more time than the bytes that it saves.
     async fn find_wal_compression(&self) -> Result<&'static str, Error> {
         let mut command = cluster::command(&self.place, "postgres");
+        command.envs(settings::MALLOC);
         command
             .arg("-D")
             .arg(self.place.home.join("data"))

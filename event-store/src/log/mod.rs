@@ -6,7 +6,9 @@ mod position;
 mod read;
 mod recorded_event;
 
-pub use connect::{ConnectError, Durability, SCHEMA_VERSION, connect, connect_options};
+pub use connect::{
+    ConnectError, Durability, SCHEMA_VERSION, append_options, connect, connect_options,
+};
 pub use leaf_hash::LeafHash;
 pub(crate) use leaf_hash::{Leaf, digest_from_hex};
 pub use position::{LOG_ID, Position};
