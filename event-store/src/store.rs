@@ -323,3 +323,6 @@ impl EventStore {
         Ok(before + (after - before) / 2 - theirs)
     }
 }
+
+#[cfg(test)]
+mod tests;

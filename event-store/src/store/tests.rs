@@ -1,0 +1,127 @@
+//! What cannot be brought about from outside at will.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::accounts::{AccountType, OpenAccount};
+use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings};
+use domain::{AccountId, Amount, Command, Context, MerchantId, Metadata};
+use migrations::Role;
+use testkit::TestDatabase;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{EventStore, StoreOptions};
+use crate::request::{NewAnswer, Origin, Request};
+use crate::sequencer::{Pending, Reply, Work};
+use crate::{RandomIds, SystemClock};
+
+const LEDGER: MerchantId = MerchantId::from_uuid(Uuid::from_u128(7));
+/// Enough that there is always a batch being decided while another is written.
+const CALLERS: usize = 20;
+/// At most one entry of each caller is in a batch; it goes with one of the next few.
+const PASSED_BY_MAX: i64 = 5 * 20;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn process(database: &TestDatabase) -> (EventStore, CancellationToken) {
+    let options = StoreOptions {
+        database_url: database.url(Role::Application),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+    };
+    let (store, sequencer) = EventStore::open(options).await.expect("the log opens");
+    let stop = CancellationToken::new();
+    tokio::spawn(sequencer.run(stop.clone()));
+    (store, stop)
+}
+
+fn request(command: Command) -> Request {
+    let answer = |decided: &Result<_, _>, _| NewAnswer {
+        status: if decided.is_ok() { 201 } else { 409 },
+        resource_id: String::new(),
+        body: String::new(),
+        replay_body: None,
+    };
+    Request { command, key: None, origin: Origin::default(), answer: Arc::new(answer) }
+}
+
+fn open(code: &str) -> Command {
+    Command::OpenAccount(OpenAccount {
+        ledger: LEDGER,
+        code: code.parse().expect("a code"),
+        name: None,
+        kind: AccountType::Asset,
+        currency: "USD".parse().expect("a currency"),
+        min_balance_minor: None,
+    })
+}
+
+fn post(reference: &str, debit: &str, credit: &str) -> Command {
+    let posting = |code: &str, direction| Posting {
+        account_id: AccountId::of(LEDGER, &code.parse().expect("a code")),
+        direction,
+        amount: Amount::from_minor(1, "USD".parse().expect("a currency")).expect("an amount"),
+    };
+    let postings = vec![posting(debit, Direction::Debit), posting(credit, Direction::Credit)];
+    let reference = ExternalRef::parse(reference).expect("a reference");
+    let postings = Postings::new(postings).expect("balanced");
+    Command::PostEntry(PostEntry::new(LEDGER, reference, None, Metadata::default(), postings))
+}
+
+/// A command whose states could not be admitted again and again, which the sequencer then loads itself, is not
+/// kept waiting by those that need nothing of the kind, however many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_were_set_aside_have_their_turn_under_load() {
+    let database = TestDatabase::create().await;
+    let (store, stop) = process(&database).await;
+    for code in ["cash", "sales"] {
+        store.submit(request(open(code))).await.expect("opened");
+    }
+    // Another process opens it, so this one has no state of it.
+    let (other, other_stops) = process(&database).await;
+    other.submit(request(open("cold"))).await.expect("opened");
+    other_stops.cancel();
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let (store, stop) = (store.clone(), stop.clone());
+            tokio::spawn(async move {
+                for number in 0_u32.. {
+                    if stop.is_cancelled() {
+                        return number;
+                    }
+                    let entry = post(&format!("{caller}-{number}"), "cash", "sales");
+                    store.submit(request(entry)).await.expect("posted");
+                }
+                0
+            })
+        })
+        .collect();
+    let mut head = store.shared.head.clone();
+    let under_way = head.wait_for(|head| head.number() > 200);
+    tokio::time::timeout(PATIENCE, under_way).await.expect("in time").expect("it runs");
+
+    let entry = request(post("set aside", "cold", "sales"));
+    let (reply, answered) = oneshot::channel();
+    let clock = &store.shared.clock;
+    let set_aside = Pending {
+        context: Context { now: clock.now(), event_id: store.shared.ids.next() },
+        reads: entry.command.reads(),
+        request: entry,
+        loaded: Vec::new(),
+        failed_admissions: u32::MAX,
+        fate: Arc::default(),
+        reply,
+    };
+    let before = *store.shared.head.borrow();
+    store.enqueue(Work::Command(Box::new(set_aside))).expect("there is room");
+    let answer = tokio::time::timeout(PATIENCE, answered).await.expect("its turn comes");
+    let Ok(Reply::Done(Ok(answer))) = answer else { panic!("{answer:?}") };
+    assert_eq!(answer.status, 201);
+    let passed_by = answer.position.since(before);
+    assert!(passed_by <= PASSED_BY_MAX, "{passed_by} entries were written before it");
+    stop.cancel();
+    for caller in callers {
+        assert!(caller.await.expect("no panic") > 0);
+    }
+}
