@@ -77,6 +77,7 @@ mod pointer;
 mod problem;
 mod query;
 mod rate_limit;
+mod request_metrics;
 mod serve;
 mod service_routes;
 
@@ -116,5 +117,6 @@ pub use rate_limit::{
     CHECKS_BETWEEN_SHRINKS, RATE_LIMIT_HEADER, RATE_LIMIT_POLICY_HEADER,
     REQUESTS_PER_SECOND_DEFAULT, RateLimitPolicy, RateLimits, limit_rate,
 };
+pub use request_metrics::measured;
 pub use serve::{CONNECTIONS_MAX, DRAIN_MAX, Drained, HEADER_BYTES_MAX, HEADER_READ_MAX, serve};
 pub use service_routes::{READINESS_MAX, ReadinessCheck, ServiceRoutes, assemble, protect};

@@ -21,17 +21,16 @@ mod names;
 mod random;
 mod readiness;
 mod recorded_answers;
-mod request_metrics;
 mod state;
 mod submission;
 
 use std::sync::Arc;
 
 use api_conventions::{
-    CorrelationIds, RateLimitPolicy, RateLimits, ServiceRoutes, assemble, protect, with_conventions,
+    CorrelationIds, RateLimitPolicy, RateLimits, ServiceRoutes, assemble, measured, protect,
+    with_conventions,
 };
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use event_store::EventStore;
 use event_store::mirror::MirrorStatus;
 use tokio::sync::watch;
@@ -45,8 +44,10 @@ pub use random::{RandomSource, SystemRandom};
 pub use recorded_answers::recorded_answer;
 
 use key_directory::LoggedKeys;
-use request_metrics::RequestMetrics;
 use state::ApiState;
+
+/// The histogram of how long requests take, in seconds.
+const REQUEST_SECONDS: &str = "runut_http_request_seconds";
 
 /// What the service is made of. [`router`] makes the routes of it, [`api_conventions::serve`] runs
 /// them.
@@ -72,13 +73,11 @@ pub fn router(api: CommandApi) -> Router {
     let CommandApi { store, mirror, metrics, random, rate_limit } = api;
     let (routes, document) = document::routes().split_for_parts();
     let document = document::describe_answers(document);
-    let measured = Arc::new(RequestMetrics::of_routes(document.paths.paths.keys()));
     let keys = Arc::new(LoggedKeys::of(store.clone()));
     let limits = Arc::new(RateLimits::new(rate_limit));
     let routes = routes.with_state(ApiState { store: store.clone(), random });
     // Measured outside of authentication, so that refusals count too.
-    let routes = protect(routes, keys, limits)
-        .route_layer(from_fn_with_state(measured, request_metrics::measure));
+    let routes = measured(protect(routes, keys, limits), REQUEST_SECONDS, &document);
     let ids = Arc::clone(store.ids());
     let correlation_ids = CorrelationIds::new(move || ids.next().to_string());
     let readiness = move || readiness::checks(store.clone(), mirror.clone());

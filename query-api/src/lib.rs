@@ -22,7 +22,6 @@ mod merchants;
 mod position;
 mod projection_statuses;
 mod readiness;
-mod request_metrics;
 mod row_values;
 mod snapshot;
 mod state;
@@ -30,10 +29,11 @@ mod state;
 use std::sync::Arc;
 
 use api_conventions::{
-    CorrelationIds, RateLimitPolicy, RateLimits, ServiceRoutes, assemble, protect, with_conventions,
+    CorrelationIds, RateLimitPolicy, RateLimits, ServiceRoutes, assemble, measured, protect,
+    with_conventions,
 };
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn;
 use event_store::log::{ConnectError, connect, connect_options};
 use event_store::{Clock, IdSource};
 use tokio_util::sync::CancellationToken;
@@ -43,8 +43,10 @@ pub use snapshot::PROJECTION_STATE_HEADER;
 
 use database::Database;
 use key_directory::LoggedKeys;
-use request_metrics::RequestMetrics;
 use state::ApiState;
+
+/// The histogram of how long queries take, in seconds.
+const REQUEST_SECONDS: &str = "runut_query_request_seconds";
 
 /// What the service is made of. [`router`] makes the routes of it, [`api_conventions::serve`] runs them.
 #[derive(Clone)]
@@ -94,12 +96,10 @@ pub async fn router(api: QueryApi) -> Result<Router, Error> {
 
     let (routes, document) = document::routes().split_for_parts();
     let document = document::describe_answers(document);
-    let measured = Arc::new(RequestMetrics::of_routes(document.paths.paths.keys()));
     let limits = Arc::new(RateLimits::new(rate_limit));
     let routes = routes.route_layer(from_fn(state::bound_request)).with_state(state.clone());
     // Measured outside of authentication, so that refusals count too.
-    let routes = protect(routes, keys, limits)
-        .route_layer(from_fn_with_state(measured, request_metrics::measure));
+    let routes = measured(protect(routes, keys, limits), REQUEST_SECONDS, &document);
     let correlation_ids = CorrelationIds::new(move || ids.next().to_string());
     let readiness = move || readiness::checks(state.clone());
     let service = ServiceRoutes::new(document, readiness, move || metrics());

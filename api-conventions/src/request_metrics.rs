@@ -1,21 +1,31 @@
-//! How long queries take, by route and class of status. For a follower it is the time to the first byte.
+//! How long requests take, by route and class of status.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use metrics::Histogram;
+use utoipa::openapi::OpenApi;
 
-/// The name of the histogram, in seconds.
-const REQUEST_SECONDS: &str = "runut_query_request_seconds";
+/// The routes, each request to those of `document` recorded in the histogram `name` (in seconds, by route
+/// and class of status). For an answer that is a stream it is the time to its first byte.
+///
+/// The recorder of the `metrics` crate has to be installed before: the histograms are made here, once, so
+/// that a request looks none of them up.
+pub fn measured(routes: Router, name: &'static str, document: &OpenApi) -> Router {
+    let paths = document.paths.paths.keys();
+    let by_path = paths.map(|route| (route.clone(), Classes::of(name, route))).collect();
+    routes.route_layer(from_fn_with_state(Arc::new(RequestMetrics { by_path }), measure))
+}
 
 /// The histograms of every route. Each path has one method, so the path names the route.
 #[derive(Debug)]
-pub(crate) struct RequestMetrics {
+struct RequestMetrics {
     by_path: HashMap<String, Classes>,
 }
 
@@ -26,17 +36,15 @@ struct Classes {
     failed: Histogram,
 }
 
-impl RequestMetrics {
-    pub(crate) fn of_routes<'a>(paths: impl Iterator<Item = &'a String>) -> Self {
-        let of = |route: &String, class: &'static str| metrics::histogram!(REQUEST_SECONDS, "route" => route.clone(), "status" => class);
-        let classes = |route: &String| Classes {
-            done: of(route, "2xx"),
-            refused: of(route, "4xx"),
-            failed: of(route, "5xx"),
-        };
-        Self { by_path: paths.map(|route| (route.clone(), classes(route))).collect() }
+impl Classes {
+    fn of(name: &'static str, route: &str) -> Self {
+        let [done, refused, failed] = ["2xx", "4xx", "5xx"]
+            .map(|class| metrics::histogram!(name, "route" => route.to_owned(), "status" => class));
+        Self { done, refused, failed }
     }
+}
 
+impl RequestMetrics {
     fn histogram(&self, path: &str, status: StatusCode) -> Option<&Histogram> {
         let classes = self.by_path.get(path)?;
         Some(if status.is_server_error() {
@@ -49,8 +57,7 @@ impl RequestMetrics {
     }
 }
 
-/// Middleware that measures every request to a known route.
-pub(crate) async fn measure(
+async fn measure(
     State(metrics): State<Arc<RequestMetrics>>,
     path: MatchedPath,
     request: Request,
