@@ -16,6 +16,7 @@ const WRITERS: &str = "runut_app";
 const BEGIN: &str = "
     drop table if exists account_balances_rebuilt;
     create unlogged table account_balances_rebuilt (like account_balances including indexes)";
+const ABANDON: &str = "drop table if exists account_balances_rebuilt";
 const SWITCH: &str = "
     truncate account_balances;
     insert into account_balances select * from account_balances_rebuilt;
@@ -58,6 +59,18 @@ pub async fn account_balances(
 ) -> Result<RebuiltBalances, RebuildError> {
     refuse_writers(database).await?;
     sqlx::raw_sql(BEGIN).execute(&mut *database).await?;
+    let made = add_up_and_switch(database, &mut progress).await;
+    if made.is_err() {
+        // If this fails too, the next run does it.
+        let _ = sqlx::raw_sql(ABANDON).execute(database).await;
+    }
+    made
+}
+
+async fn add_up_and_switch(
+    database: &mut PgConnection,
+    progress: &mut impl FnMut(Position, Position),
+) -> Result<RebuiltBalances, RebuildError> {
     let target = head(&mut *database).await?.position;
     let mut at = Position::START;
     while at < target {

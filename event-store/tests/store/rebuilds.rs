@@ -118,6 +118,8 @@ async fn an_event_that_cannot_be_added_up_is_named_and_nothing_changes() {
     let Err(error @ RebuildError::Event { .. }) = refused else { panic!("{refused:?}") };
     assert!(error.to_string().contains("position 4"), "{error}");
     assert_eq!(text(&database, BALANCES).await, written);
+    const LEFT: &str = "select count(*) from pg_class where relname like 'account_balances_reb%'";
+    assert_eq!(count(&database, LEFT).await, 0, "nothing is left behind");
 }
 
 /// What a request is answered with, from its events alone.

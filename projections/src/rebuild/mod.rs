@@ -27,8 +27,10 @@ const SWITCH_PAUSE: Duration = Duration::from_millis(100);
 /// What the session of a rebuild sets. Until the switch, which is durable when it is committed, nothing
 /// depends on the new generation: a rebuild that is cut off starts afresh, so it need not wait for the disk
 /// after each batch. And its indexes are sorted in memory (about 100 bytes a row), which keeps the
-/// transactions that make them short.
-const SESSION_SQL: &str = "set synchronous_commit = off; set maintenance_work_mem = '512MB'";
+/// transactions that make them short. One of two connections may wait for the other as long as a batch may
+/// take, which a server that is slow for a moment must not end.
+const SESSION_SQL: &str = "set synchronous_commit = off; set maintenance_work_mem = '512MB'; \
+    set idle_in_transaction_session_timeout = '15s'";
 
 /// How far a rebuild is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
