@@ -99,6 +99,7 @@ impl<'p> Applier<'p> {
                     self.batch_events = (self.batch_events * 2).min(BATCH_EVENTS_MAX);
                 }
                 Err(Failure::CheckpointChanged) => return Err(Halt::CheckpointChanged),
+                Err(Failure::HalfApplied(error)) => return Err(Halt::Database(error)),
                 Err(Failure::Apply(ApplyError::Database(error))) if database_retryable(&error) => {
                     self.batch_events = (count / 2).max(1);
                     return Err(Halt::Database(error));
@@ -149,15 +150,17 @@ impl<'p> Applier<'p> {
                 let applied =
                     self.projection.apply_over_two(&mut transaction, &mut beside, fresh).await;
                 applied.map_err(Failure::Apply)?;
+                checkpoint::advance(&mut *transaction, name, last, self.state).await?;
                 beside.commit().await?;
+                transaction.commit().await.map_err(Failure::HalfApplied)?;
             }
             None => {
                 let applied = self.projection.apply(&mut transaction, fresh).await;
                 applied.map_err(Failure::Apply)?;
+                checkpoint::advance(&mut *transaction, name, last, self.state).await?;
+                transaction.commit().await?;
             }
         }
-        checkpoint::advance(&mut *transaction, name, last, self.state).await?;
-        transaction.commit().await?;
         self.checkpoint = locked.moved_to(last, self.state);
         Ok(())
     }
@@ -186,6 +189,8 @@ impl<'p> Applier<'p> {
 enum Failure {
     CheckpointChanged,
     Apply(ApplyError),
+    /// One of two connections committed and the other did not: these tables are of no use any more.
+    HalfApplied(sqlx::Error),
 }
 
 impl Failure {

@@ -245,7 +245,6 @@ impl Server {
     /// `lz4`, if this build has it: `pglz` takes more time than the bytes that it saves.
     async fn find_wal_compression(&self) -> Result<&'static str, Error> {
         let mut command = cluster::command(&self.place, "postgres");
-        command.envs(settings::MALLOC);
         command
             .arg("-D")
             .arg(self.place.home.join("data"))
@@ -287,6 +286,7 @@ impl Service for Server {
 
     fn command(&self) -> Command {
         let mut command = cluster::command(&self.place, "postgres");
+        command.envs(settings::MALLOC);
         command.arg("-D").arg(self.place.home.join("data"));
         let compression = self.wal_compression.get().unwrap_or(&"off");
         let ours = settings::settings(self.port, &name_of(&self.place.home), compression);

@@ -7,13 +7,17 @@ use domain::{AccountId, Event};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::RebuildError;
+use super::{RebuildError, contiguous};
 use crate::log::{EVENTS_PAGE_MAX, LOG_ID, Position, RecordedEvent, head, page_after};
 
 /// Who writes to the log: the role that services log in with.
 const WRITERS: &str = "runut_app";
-/// Of the owner alone, and not in the WAL: it is dropped or made anew whatever happens.
+/// The advisory lock of the one who does it; any number that no other part uses.
+const LOCK: i64 = 7_368_116;
+/// Of the owner alone, and not in the WAL: it is dropped or made anew whatever happens. While it grows from
+/// nothing, a plan of before would be wrong.
 const BEGIN: &str = "
+    set plan_cache_mode = force_custom_plan;
     drop table if exists account_balances_rebuilt;
     create unlogged table account_balances_rebuilt (like account_balances including indexes)";
 const ABANDON: &str = "drop table if exists account_balances_rebuilt";
@@ -57,9 +61,26 @@ pub async fn account_balances(
     database: &mut PgConnection,
     mut progress: impl FnMut(Position, Position),
 ) -> Result<RebuiltBalances, RebuildError> {
+    let alone: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+        .bind(LOCK)
+        .fetch_one(&mut *database)
+        .await?;
+    if !alone {
+        return Err(RebuildError::AlreadyRunning);
+    }
+    let made = alone_with(database, &mut progress).await;
+    // A connection that is gone holds no lock.
+    let _ = sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(database).await;
+    made
+}
+
+async fn alone_with(
+    database: &mut PgConnection,
+    progress: &mut impl FnMut(Position, Position),
+) -> Result<RebuiltBalances, RebuildError> {
     refuse_writers(database).await?;
     sqlx::raw_sql(BEGIN).execute(&mut *database).await?;
-    let made = add_up_and_switch(database, &mut progress).await;
+    let made = add_up_and_switch(database, progress).await;
     if made.is_err() {
         // If this fails too, the next run does it.
         let _ = sqlx::raw_sql(ABANDON).execute(database).await;
@@ -76,6 +97,7 @@ async fn add_up_and_switch(
     while at < target {
         let page = page_after(database, at, EVENTS_PAGE_MAX).await?;
         let Some(last) = page.last() else { break };
+        contiguous(at, &page)?;
         at = last.position;
         add(database, &page).await?;
         progress(at, target);

@@ -8,7 +8,7 @@ use domain::{MerchantId, NewEvent, Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::RebuildError;
+use super::{RebuildError, contiguous};
 use crate::log::{
     EVENTS_PAGE_MAX, EventMetadata, LOG_ID, Position, RecordedEvent, digest_from_hex, head,
     last_before, page_after,
@@ -56,6 +56,7 @@ pub async fn idempotency_keys(
     while at < target {
         let page = page_after(database, at, EVENTS_PAGE_MAX).await?;
         let Some(last) = page.last() else { break };
+        contiguous(at, &page)?;
         at = last.position;
         let mut rows = Rows::default();
         for recorded in page {

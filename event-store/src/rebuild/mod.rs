@@ -26,6 +26,15 @@ pub enum RebuildError {
         /// Why.
         reason: String,
     },
+    /// A position is missing, so the log is damaged; `verify` tells more.
+    #[error("the log has no event at position {missing}, yet it has later ones")]
+    Gap {
+        /// The position.
+        missing: Position,
+    },
+    /// Another run of the same is under way.
+    #[error("another run of this is under way")]
+    AlreadyRunning,
     /// Processes that write to the log are connected: they hold balances in memory.
     #[error("{sessions} sessions of writers are connected; stop everything that writes to the log")]
     Writers {
@@ -40,6 +49,18 @@ pub enum RebuildError {
         /// Where it ends now.
         to: Position,
     },
+}
+
+/// Whether a page goes on where the one before it ended.
+fn contiguous(after: Position, page: &[RecordedEvent]) -> Result<(), RebuildError> {
+    let mut expected = after.next();
+    for event in page {
+        if event.position != expected {
+            return Err(RebuildError::Gap { missing: expected });
+        }
+        expected = expected.next();
+    }
+    Ok(())
 }
 
 impl RebuildError {

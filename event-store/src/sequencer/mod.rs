@@ -101,11 +101,12 @@ impl Sequencer {
         loop {
             tokio::select! {
                 biased;
+                // First, since commands that write nothing, such as repeated ones, may keep coming.
+                _ = follow.tick() => self.follow().await,
                 work = self.queue.recv() => match work {
                     Some(work) => self.work_off(work).await,
                     None => break,
                 },
-                _ = follow.tick() => self.follow().await,
                 () = shutdown.cancelled() => break,
             }
         }

@@ -64,6 +64,8 @@ impl Sequencer {
         let (mut next, mut set_aside) = self.take_in(first);
         // In the log, but not yet in memory, nor are its callers answered.
         let mut committed: Option<Batch> = None;
+        // Decided just now: however long that took, its time is as recent as it can be.
+        let mut just_decided = false;
         loop {
             // Whoever was set aside goes with the next batch, however many more keep coming.
             let ready = if set_aside.is_empty() { next.take() } else { None };
@@ -77,12 +79,14 @@ impl Sequencer {
                 next = self.load_and_decide(waiting).await;
                 continue;
             };
-            let sendable = batch.plan.needs_writing() && self.recent(&batch.plan) && batch.claim();
+            let recent = std::mem::take(&mut just_decided) || self.recent(&batch.plan);
+            let sendable = batch.plan.needs_writing() && recent && batch.claim();
             if !sendable {
                 // What it rests on comes first.
                 set_aside.extend(self.conclude(committed.take()));
                 if batch.plan.needs_writing() {
                     next = self.decide(batch.group);
+                    just_decided = true;
                 } else {
                     set_aside.extend(settle(batch.group, batch.plan.outcomes));
                 }

@@ -9,7 +9,7 @@ use testkit::TestDatabase;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use crate::given::{Process, check_log, count, open, opened, post};
+use crate::given::{Process, check_log, count, open, opened, post, until};
 
 const BALANCES: &str = "select coalesce(string_agg(b::text, ' ' order by account_id), '') \
     from account_balances b";
@@ -33,8 +33,16 @@ async fn left_alone(entries: i64) -> TestDatabase {
     for number in 1..=entries {
         process.submit(post(&format!("r{number}"), "cash", "sales", number)).await.expect("posted");
     }
-    process.stop().await;
+    leaves(process, &database).await;
     database
+}
+
+/// Ends a process, and waits until the server has noticed.
+async fn leaves(process: Process, database: &TestDatabase) {
+    process.stop().await;
+    const SESSIONS: &str = "select count(*) from pg_stat_activity \
+        where datname = current_database() and usename = 'runut_app'";
+    until("its sessions are gone", async || count(database, SESSIONS).await == 0).await;
 }
 
 #[tokio::test]
@@ -89,7 +97,7 @@ async fn balances_are_left_alone_when_somebody_wrote_meanwhile() {
     let write = async || {
         let process = Process::on(&database).await;
         process.submit(open("another", None)).await.expect("opened");
-        process.stop().await;
+        leaves(process, &database).await;
     };
     let mut owner = database.owner().await;
     let refused = account_balances(&mut owner, |_, _| {
@@ -102,6 +110,32 @@ async fn balances_are_left_alone_when_somebody_wrote_meanwhile() {
     };
     assert_eq!((from, to), (5, 6));
     assert_eq!(text(&database, BALANCES).await, written);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_run_at_a_time_makes_balances() {
+    let database = left_alone(3).await;
+    let written = text(&database, BALANCES).await;
+    let mut owner = database.owner().await;
+    let second = async || account_balances(&mut database.owner().await, |_, _| {}).await;
+    let first = account_balances(&mut owner, |_, _| {
+        let refused = block_in_place(|| Handle::current().block_on(second()));
+        assert!(matches!(refused, Err(RebuildError::AlreadyRunning)), "{refused:?}");
+    })
+    .await;
+    first.expect("made");
+    assert_eq!(text(&database, BALANCES).await, written);
+    second().await.expect("made again");
+}
+
+#[tokio::test]
+async fn a_log_with_a_gap_is_not_added_up() {
+    let database = left_alone(3).await;
+    run(&database, "alter table events disable trigger all; delete from events where position = 4")
+        .await;
+    let refused = account_balances(&mut database.owner().await, |_, _| {}).await;
+    let Err(RebuildError::Gap { missing }) = refused else { panic!("{refused:?}") };
+    assert_eq!(missing.number(), 4);
 }
 
 #[tokio::test]

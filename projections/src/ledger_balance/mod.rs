@@ -93,7 +93,10 @@ async fn apply_over_two(
     events: &[AppliedEvent],
 ) -> Result<(), ApplyError> {
     let batch = fold(&mut *db, events).await?;
-    tokio::try_join!(write_balances(db, &batch), write_entries(beside, &batch)).map(|_| ())
+    // To the end on both, whatever becomes of one: a COPY that is broken off leaves its connection unusable.
+    let (balances, entries) =
+        tokio::join!(write_balances(db, &batch), write_entries(beside, &batch));
+    balances.and(entries)
 }
 
 async fn fold<'e>(

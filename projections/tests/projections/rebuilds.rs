@@ -12,6 +12,7 @@ use projections::{
 };
 use sqlx::{Connection, PgConnection};
 
+use super::events::reversed;
 use super::scenario::{Running, Scenario, eventually};
 
 /// `ledger_balance` as a later program has it.
@@ -165,6 +166,27 @@ async fn the_switch_waits_for_a_query_and_a_second_rebuild_is_refused_meanwhile(
     running.reaches(scenario.log.position()).await;
     running.stop().await;
     scenario.assert_exactly_once().await;
+}
+
+/// The event to blame is in the middle of many: two tables are being copied into when it is refused.
+#[tokio::test]
+async fn a_rebuild_that_cannot_apply_an_event_among_many_names_it() {
+    let mut scenario = Scenario::with_accounts().await;
+    scenario.sell(6_000).await;
+    let entry = scenario.log.entry(Position::from_number(10));
+    scenario.log.append(reversed(&entry)).await;
+    scenario.sell(1_200).await;
+    let [_, again] = reversed(&entry);
+    scenario.log.append([again]).await;
+    let refused = scenario.log.position();
+    scenario.sell(1_200).await;
+    let database = scenario.options().database;
+    match projections::rebuild(&database, &LedgerBalance, &|_| {}).await {
+        Err(RebuildError::Event { position, reason }) => {
+            assert_eq!(position, refused, "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

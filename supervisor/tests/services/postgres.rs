@@ -48,6 +48,10 @@ async fn the_server_is_durable_and_private() {
     ] {
         assert_eq!(ask(&mut connection, sql).await, expected, "{sql}");
     }
+    let pid = postgres.pid().expect("a pid");
+    let environment = fs::read(format!("/proc/{pid}/environ")).expect("its environment");
+    let environment = String::from_utf8_lossy(&environment);
+    assert!(environment.contains("MALLOC_TRIM_THRESHOLD_=67108864"), "{environment}");
     // What fails is logged without what it was.
     let failing = "select 'the-secret'::int";
     sqlx::query(failing).execute(&mut connection).await.expect_err("not a number");

@@ -74,15 +74,18 @@ pub(crate) async fn check(
     let count = rows(&mut db, &mut requests, courtesy, report)
         .await
         .map_err(reading("idempotency keys"))?;
-    let unnamed: Vec<i64> = requests.unnamed().collect();
-    for asked in unnamed.chunks(ASKED_MAX) {
+    let mut unnamed = requests.unnamed();
+    loop {
         let started = Instant::now();
-        let keys = Keys::read(&mut db, asked).await?;
+        let asked: Vec<i64> = unnamed.by_ref().take(ASKED_MAX).collect();
+        if asked.is_empty() {
+            return Ok(count);
+        }
+        let keys = Keys::read(&mut db, &asked).await?;
         report.findings(requests::look_up(&mut db, &keys).await?);
         let rested = courtesy.after(&mut db, started.elapsed()).await;
         rested.map_err(reading("the head"))?;
     }
-    Ok(count)
 }
 
 async fn rows(

@@ -162,7 +162,7 @@ impl Keys {
         self.fingerprints.push(request.fingerprint.to_vec());
     }
 
-    /// The keys of the events at `positions`.
+    /// The keys of the events at `positions`, but for those that grew old while verify ran.
     pub(crate) async fn read(
         db: &mut PgConnection,
         positions: &[i64],
@@ -170,10 +170,12 @@ impl Keys {
         let events: Vec<(i64, Uuid, String)> = sqlx::query_as(
             "select e.position, e.merchant_id, e.metadata::text \
              from unnest($2::bigint[]) as asked (position) \
-             join events e on e.log_id = $1 and e.position = asked.position",
+             join events e on e.log_id = $1 and e.position = asked.position \
+             where e.recorded_at >= clock_timestamp() - $3 * interval '1 microsecond'",
         )
         .bind(LOG)
         .bind(positions)
+        .bind(KEPT_MICROS)
         .fetch_all(db)
         .await
         .map_err(reading("events that no key names"))?;
