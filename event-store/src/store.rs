@@ -20,7 +20,7 @@ use crate::health::Health;
 use crate::log::{self, ConnectError, Position};
 use crate::request::{Answer, Request, SubmitError};
 use crate::sequencer::{
-    Fate, LoadError, Pending, Reply, Sequencer, StateCache, Work, Writer, load, look_up,
+    Fate, LoadError, Loaded, Pending, Reply, Sequencer, StateCache, Work, Writer, load, look_up,
 };
 use crate::{QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
 
@@ -75,15 +75,15 @@ impl EventStore {
     pub async fn open(options: StoreOptions) -> Result<(Self, Sequencer), ConnectError> {
         let connect = log::connect_options(&options.database_url)?;
         let append = log::append_options(connect.clone());
-        let mut db = log::connect(&append).await?;
-        let head = log::head(&mut db).await.map_err(ConnectError::Settings)?;
+        let db = log::connect(&append).await?;
+        let state = Writer::at_head(db).await.map_err(ConnectError::Settings)?;
         let pool = PgPoolOptions::new()
             .max_connections(LOAD_CONNECTIONS_MAX)
             .acquire_timeout(LOAD_PATIENCE)
             .test_before_acquire(false)
             .connect_lazy_with(connect);
         let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS_MAX);
-        let (head_sender, head_receiver) = watch::channel(head.position);
+        let (head_sender, head_receiver) = watch::channel(state.position());
         let cache = Arc::new(StateCache::default());
         let health = Arc::new(Health::default());
         let sequencer = Sequencer {
@@ -93,7 +93,7 @@ impl EventStore {
             clock: Arc::clone(&options.clock),
             head_sender,
             health: Arc::clone(&health),
-            state: Writer::at(db, head),
+            state,
         };
         let shared = Shared {
             queue,
@@ -161,13 +161,13 @@ impl EventStore {
         &self,
         reads: &[StateKey],
         deadline: Instant,
-    ) -> Result<Vec<crate::sequencer::Loaded>, SubmitError> {
+    ) -> Result<Vec<Loaded>, SubmitError> {
         let missing: Vec<StateKey> =
             reads.iter().filter(|key| !self.shared.cache.contains(key)).cloned().collect();
         if missing.is_empty() {
             return Ok(Vec::new());
         }
-        let loading = load(&self.shared.pool, missing);
+        let loading = self.load(missing);
         match tokio::time::timeout_at(deadline, loading).await {
             Ok(Ok(loaded)) => Ok(loaded),
             Ok(Err(error)) => {
@@ -176,6 +176,17 @@ impl EventStore {
             }
             Err(_) => Err(SubmitError::Unavailable),
         }
+    }
+
+    /// After the database was away every connection of the pool may be dead.
+    async fn load(&self, keys: Vec<StateKey>) -> Result<Vec<Loaded>, LoadError> {
+        for _ in 0..LOAD_CONNECTIONS_MAX {
+            match load(&self.shared.pool, keys.clone()).await {
+                Err(error) if error.connection_was_dead() => {}
+                loaded => return loaded,
+            }
+        }
+        load(&self.shared.pool, keys).await
     }
 
     /// Waits for the answer of a key that an earlier append claimed, whichever process has it.

@@ -116,12 +116,3 @@ pub(crate) async fn hashes(
     }
     Ok(hashes)
 }
-
-/// The hash that Postgres has at `position`, `None` beyond the head.
-pub(crate) async fn hash_at(
-    log: impl PgExecutor<'_>,
-    position: Position,
-) -> Result<Option<LeafHash>, sqlx::Error> {
-    let before = Position::from_number(position.number() - 1);
-    Ok(hashes(log, before, position).await?.into_iter().next())
-}

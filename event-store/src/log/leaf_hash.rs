@@ -79,6 +79,12 @@ impl LeafHash {
         bytes.try_into().ok().map(Self)
     }
 
+    /// From the column of that name.
+    pub(crate) fn from_column(bytes: &[u8]) -> Result<Self, sqlx::Error> {
+        Self::from_bytes(bytes)
+            .ok_or_else(|| sqlx::Error::Decode("a leaf hash has 32 bytes".into()))
+    }
+
     /// From 64 hex digits, as in a message's header.
     pub fn from_hex(text: &str) -> Option<Self> {
         digest_from_hex(text).map(Self)

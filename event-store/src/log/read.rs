@@ -5,6 +5,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, PgExecutor, Row};
 use time::OffsetDateTime;
 
+use super::leaf_hash::LeafHash;
 use super::position::{LOG_ID, Position};
 use super::recorded_event::RecordedEvent;
 
@@ -63,6 +64,22 @@ pub async fn head(db: impl PgExecutor<'_>) -> Result<Head, sqlx::Error> {
         position: Position::from_number(row.try_get(0)?),
         recorded_at: Timestamp::from_datetime(row.try_get::<OffsetDateTime, _>(1)?),
     })
+}
+
+/// The leaf hash of the event at a position, if there is one.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn leaf_hash_at(
+    db: impl PgExecutor<'_>,
+    position: Position,
+) -> Result<Option<LeafHash>, sqlx::Error> {
+    let row = sqlx::query("select leaf_hash from events where log_id = $1 and position = $2")
+        .bind(LOG_ID)
+        .bind(position.number())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| LeafHash::from_column(row.try_get(0)?)).transpose()
 }
 
 /// Some thirty look-ups by primary key, whatever the length of the log.

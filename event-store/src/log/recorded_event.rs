@@ -90,9 +90,7 @@ impl RecordedEvent {
 
     /// Reads a row of [`RecordedEvent::COLUMNS`].
     pub(crate) fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let hash: &[u8] = row.try_get(10)?;
-        let leaf_hash = LeafHash::from_bytes(hash)
-            .ok_or_else(|| sqlx::Error::Decode("a leaf hash has 32 bytes".into()))?;
+        let leaf_hash = LeafHash::from_column(row.try_get(10)?)?;
         Ok(Self {
             position: Position::from_number(row.try_get(0)?),
             stream_id: StreamId::from_stored(row.try_get(1)?),

@@ -64,10 +64,7 @@ pub(super) async fn reconcile(
         // Expired, or an empty stream made to begin here: nothing contradicts the log.
         return Ok(Reconciled::At(position));
     };
-    let before = Position::from_number(position.number() - 1);
-    let event = log::events_after(db, before, 1).await?.into_iter().next();
-    let ours = event.filter(|event| event.position == position).map(|event| event.leaf_hash);
-    match (theirs, ours) {
+    match (theirs, log::leaf_hash_at(db, position).await?) {
         (Some(theirs), Some(ours)) if theirs == ours => Ok(Reconciled::At(position)),
         _ => Ok(Reconciled::Alarm(MirrorAlarm::OtherHistory { position })),
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sqlx::postgres::PgConnection;
+
 use super::Sequencer;
 use super::tail::Committed;
 use crate::log::{self, Head, RecordedEvent};
@@ -60,8 +62,10 @@ impl Sequencer {
         }
         if head.position.since(seen) > CATCH_UP_EVENTS_MAX {
             self.forget();
-            self.move_to(head);
-            return Ok(());
+            let mut db = self.state.db.take().ok_or(CatchUpError::Disconnected)?;
+            let moved = self.move_to(&mut db, head).await;
+            self.state.db = Some(db);
+            return Ok(moved?);
         }
         while self.state.head.position < head.position {
             let after = self.state.head.position;
@@ -103,9 +107,15 @@ impl Sequencer {
         Ok(())
     }
 
-    fn move_to(&mut self, head: Head) {
+    /// Goes on from a head whose way there is not known.
+    pub(super) async fn move_to(
+        &mut self,
+        db: &mut PgConnection,
+        head: Head,
+    ) -> Result<(), sqlx::Error> {
+        self.state.head_hash = log::leaf_hash_at(db, head.position).await?;
         self.state.head = head;
-        self.state.head_hash = None;
         self.publish_head();
+        Ok(())
     }
 }

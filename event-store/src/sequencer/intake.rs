@@ -13,6 +13,9 @@ use crate::log::{Head, Position};
 
 /// After this many failed admissions the sequencer loads the states itself.
 const FAILED_ADMISSIONS_MAX: u32 = 3;
+/// The most commands that are set aside while a batch comes together. They are decided with it, so that it
+/// may have that many more.
+const SET_ASIDE_COMMANDS_MAX: usize = 64;
 
 /// The next batch as it comes together.
 pub(super) struct Intake<'a> {
@@ -39,6 +42,7 @@ impl Intake<'_> {
     /// Whether the rest has to wait for the batch after this one.
     pub(super) fn full(&self) -> bool {
         self.next.planner.as_ref().is_some_and(Planner::full)
+            || self.next.set_aside.len() >= SET_ASIDE_COMMANDS_MAX
     }
 
     pub(super) fn take(&mut self, work: Work) {

@@ -27,6 +27,17 @@ pub(crate) enum LoadError {
     Decode(#[from] domain::DecodeError),
 }
 
+impl LoadError {
+    /// Whether nothing is wrong with the database as far as this tells, only with the connection.
+    pub(crate) fn connection_was_dead(&self) -> bool {
+        match self {
+            Self::Read(sqlx::Error::Io(_)) => true,
+            Self::Read(sqlx::Error::Database(error)) => error.code().as_deref() == Some("57P01"),
+            Self::Read(_) | Self::Decode(_) => false,
+        }
+    }
+}
+
 /// One statement, so that head, streams and balances are of one snapshot.
 const LOAD: &str = "
     select h.position, k.ordinal, e.version, e.event_type, e.schema_version, e.data::text,

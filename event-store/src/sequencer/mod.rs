@@ -72,24 +72,37 @@ pub struct Sequencer {
 pub(crate) struct Writer {
     db: Option<PgConnection>,
     head: Head,
-    /// The hash of the event at the head, where it is known: tells whether a database that comes back is
-    /// the one that went.
+    /// The hash of the event at the head, if there is one: tells whether a database that comes back is the
+    /// one that went.
     head_hash: Option<LeafHash>,
+    balances_file: BalancesFile,
+    /// How often the log or the balances were found to be others: what was decided before is void.
+    exchanged: u64,
     tail: Tail,
     known: KnownAnswers,
     contention: resolve::Contention,
 }
 
 impl Writer {
-    pub(crate) fn at(db: PgConnection, head: Head) -> Self {
-        Self {
+    /// At the end of the log that `db` is connected to.
+    pub(crate) async fn at_head(mut db: PgConnection) -> Result<Self, sqlx::Error> {
+        let head = log::head(&mut db).await?;
+        let head_hash = log::leaf_hash_at(&mut db, head.position).await?;
+        let balances_file = balances_file(&mut db).await?;
+        Ok(Self {
             db: Some(db),
             head,
-            head_hash: None,
+            head_hash,
+            balances_file,
+            exchanged: 0,
             tail: Tail::default(),
             known: KnownAnswers::default(),
             contention: resolve::Contention::default(),
-        }
+        })
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.head.position
     }
 }
 
@@ -134,34 +147,37 @@ impl Sequencer {
         self.state.db.as_mut()
     }
 
-    /// Connects, and makes sure that the log is still the one that the states in memory come from. If an
-    /// older database was restored meanwhile, it is the truth now, and everything in memory is forgotten.
+    /// Connects, and makes sure that log and balances are still those that the states in memory come from.
+    /// If an older database was restored it is the truth now, and so are balances that were rebuilt.
     async fn reconnect(&mut self) -> Result<PgConnection, ConnectError> {
         let mut db = log::connect(&self.options).await?;
-        let head = log::head(&mut db).await.map_err(ConnectError::Settings)?;
-        let ours = self.state.head.position;
-        let same = match self.state.head_hash {
-            Some(hash) => {
-                let before = Position::from_number(ours.number() - 1);
-                let found = log::events_after(&mut db, before, 1).await;
-                let found = found.map_err(ConnectError::Settings)?;
-                found.first().is_some_and(|event| event.leaf_hash == hash)
-            }
-            None => head.position >= ours,
-        };
-        if !same {
-            tracing::error!(
-                seen = ours.number(),
-                found = head.position.number(),
-                "another history is in the database: it was restored; all states are loaded again"
-            );
-            metrics::counter!("runut_other_histories_total").increment(1);
-            self.forget();
-            self.state.head = head;
-            self.state.head_hash = None;
-            self.publish_head();
-        }
+        self.recognize(&mut db).await.map_err(ConnectError::Settings)?;
         Ok(db)
+    }
+
+    async fn recognize(&mut self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let ours = self.state.head.position;
+        let head_hash = log::leaf_hash_at(&mut *db, ours).await?;
+        let file = balances_file(&mut *db).await?;
+        let same_history = head_hash == self.state.head_hash;
+        if same_history && file == self.state.balances_file {
+            return Ok(());
+        }
+        self.forget();
+        self.state.exchanged += 1;
+        self.state.balances_file = file;
+        if same_history {
+            tracing::warn!("the balances were rebuilt; all states are loaded again");
+            return Ok(());
+        }
+        let head = log::head(&mut *db).await?;
+        tracing::error!(
+            seen = ours.number(),
+            found = head.position.number(),
+            "another history is in the database: it was restored; all states are loaded again"
+        );
+        metrics::counter!("runut_other_histories_total").increment(1);
+        self.move_to(db, head).await
     }
 
     /// Drops the connection after an error on it.
@@ -186,4 +202,14 @@ impl Sequencer {
         let Loaded { key, versioned: Versioned { state, at } } = loaded;
         self.cache.insert(key, Versioned { state, at });
     }
+}
+
+/// Which file Postgres keeps the balances in: another one once they were rebuilt, since that begins with
+/// a TRUNCATE.
+type BalancesFile = i64;
+
+async fn balances_file(db: &mut PgConnection) -> Result<BalancesFile, sqlx::Error> {
+    sqlx::query_scalar("select pg_relation_filenode('account_balances')::bigint")
+        .fetch_one(db)
+        .await
 }

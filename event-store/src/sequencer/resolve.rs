@@ -138,13 +138,21 @@ impl Sequencer {
     async fn send(&mut self, plan: &Plan, commands: usize, mut first: Option<Attempt>) -> Sent {
         let mut in_doubt = false;
         let mut pause = RECONNECT_FIRST;
+        let exchanged = self.state.exchanged;
         loop {
             let sent = match first.take() {
                 Some(sent) => sent,
-                None => match self.connected().await {
-                    Some(db) => attempt(db, plan).await,
-                    None => Attempt::NotTried,
-                },
+                None => {
+                    self.connected().await;
+                    if self.state.exchanged != exchanged {
+                        // Its head may be where this was decided, but it is not that head.
+                        return Sent::HeadMoved;
+                    }
+                    match self.state.db.as_mut() {
+                        Some(db) => attempt(db, plan).await,
+                        None => Attempt::NotTried,
+                    }
+                }
             };
             match sent {
                 Attempt::NotTried => {
@@ -197,10 +205,10 @@ impl Sequencer {
     /// sending of it was committed after all. `None` if the log cannot be asked.
     async fn is_ours(&mut self, plan: &Plan) -> Option<bool> {
         // A plan without events moves no position; whether its keys are there is found by looking them up.
-        let Some(first) = plan.events.ids.first() else { return Some(false) };
+        let Some(first) = plan.events.hashes.first() else { return Some(false) };
         let db = self.connected().await?;
-        match log::events_after(db, plan.head.position, 1).await {
-            Ok(events) => Some(events.first().is_some_and(|event| event.event_id == *first)),
+        match log::leaf_hash_at(db, plan.head.position.next()).await {
+            Ok(found) => Some(found.as_ref() == Some(first)),
             Err(error) => {
                 self.disconnected(&error);
                 None

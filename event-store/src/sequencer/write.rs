@@ -2,10 +2,12 @@
 //! sent only once the one before it is committed, and decided again if that comes to anything else; so
 //! nothing is ever written or answered that rests on what is not in the log.
 
+use std::collections::HashSet;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use domain::StateKey;
 use sqlx::postgres::PgConnection;
 
 use super::append::{Failure, append};
@@ -143,7 +145,8 @@ impl Sequencer {
             let Self { queue, cache, clock, state: Writer { tail, known, head, .. }, .. } = self;
             let (clock, before, next) = (&**clock, Some(&batch.plan), NextBatch::default());
             let mut intake = Intake { cache, tail, known, clock, head: *head, before, next };
-            let mut open = true;
+            // Those that had no room have it in the next.
+            let mut open = set_aside.is_empty();
             let attempt = loop {
                 if let Poll::Ready(attempt) = sent {
                     break attempt;
@@ -188,30 +191,26 @@ impl Sequencer {
 
     /// Decides commands whose states could not be admitted, or that had no room before.
     async fn load_and_decide(&mut self, waiting: Vec<Pending>) -> Option<Batch> {
-        let mut group = Vec::with_capacity(waiting.len());
-        for pending in waiting {
-            let missing = missing(&pending, &self.cache);
-            if missing.is_empty() {
-                group.push(pending);
-                continue;
-            }
+        let lacking: HashSet<StateKey> =
+            waiting.iter().flat_map(|pending| missing(pending, &self.cache)).collect();
+        if !lacking.is_empty() {
             metrics::counter!("runut_sequencer_loads_total").increment(1);
-            let Some(db) = self.connected().await else { continue };
-            match super::load(db, missing).await {
-                Ok(states) => {
-                    states.into_iter().for_each(|loaded| self.keep(loaded));
-                    group.push(pending);
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "states cannot be loaded"
-                    );
-                    pending.send_back();
-                }
+            self.load(lacking.into_iter().collect()).await;
+        }
+        self.decide(waiting)
+    }
+
+    /// Loads states into the cache. Whoever still lacks one afterwards is sent back when it is decided.
+    async fn load(&mut self, keys: Vec<StateKey>) {
+        let Some(db) = self.connected().await else { return };
+        match super::load(db, keys).await {
+            Ok(states) => states.into_iter().for_each(|loaded| self.keep(loaded)),
+            Err(error) if error.connection_was_dead() => self.disconnected(&error),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "states cannot be loaded");
             }
         }
-        self.decide(group)
     }
 
     fn recent(&self, plan: &Plan) -> bool {

@@ -20,8 +20,10 @@ use crate::{RandomIds, SystemClock};
 const LEDGER: MerchantId = MerchantId::from_uuid(Uuid::from_u128(7));
 /// Enough that there is always a batch being decided while another is written.
 const CALLERS: usize = 20;
-/// At most one entry of each caller is in a batch; it goes with one of the next few.
-const PASSED_BY_MAX: i64 = 5 * 20;
+/// More than go with one batch.
+const SET_ASIDE: usize = 200;
+/// Theirs, and at most one entry of each caller in a batch: they go with the next few.
+const PASSED_BY_MAX: i64 = 200 + 10 * 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 async fn process(database: &TestDatabase) -> (EventStore, CancellationToken) {
@@ -69,7 +71,19 @@ fn post(reference: &str, debit: &str, credit: &str) -> Command {
     Command::PostEntry(PostEntry::new(LEDGER, reference, None, Metadata::default(), postings))
 }
 
-/// A command whose states could not be admitted again and again, which the sequencer then loads itself, is not
+/// A command as it comes when its states could not be admitted again and again.
+fn set_aside(store: &EventStore, command: Command) -> (Pending, oneshot::Receiver<Reply>) {
+    let request = request(command);
+    let (reply, answered) = oneshot::channel();
+    let context = Context { now: store.clock().now(), event_id: store.ids().next() };
+    let reads = request.command.reads();
+    let loaded = Vec::new();
+    let failed_admissions = u32::MAX;
+    let fate = Arc::default();
+    (Pending { request, context, reads, loaded, failed_admissions, fate, reply }, answered)
+}
+
+/// Commands whose states could not be admitted again and again, which the sequencer then loads itself, are not
 /// kept waiting by those that need nothing of the kind, however many there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_were_set_aside_have_their_turn_under_load() {
@@ -101,25 +115,19 @@ async fn commands_that_were_set_aside_have_their_turn_under_load() {
     let under_way = head.wait_for(|head| head.number() > 200);
     tokio::time::timeout(PATIENCE, under_way).await.expect("in time").expect("it runs");
 
-    let entry = request(post("set aside", "cold", "sales"));
-    let (reply, answered) = oneshot::channel();
-    let clock = &store.shared.clock;
-    let set_aside = Pending {
-        context: Context { now: clock.now(), event_id: store.shared.ids.next() },
-        reads: entry.command.reads(),
-        request: entry,
-        loaded: Vec::new(),
-        failed_admissions: u32::MAX,
-        fate: Arc::default(),
-        reply,
-    };
     let before = *store.shared.head.borrow();
-    store.enqueue(Work::Command(Box::new(set_aside))).expect("there is room");
-    let answer = tokio::time::timeout(PATIENCE, answered).await.expect("its turn comes");
-    let Ok(Reply::Done(Ok(answer))) = answer else { panic!("{answer:?}") };
-    assert_eq!(answer.status, 201);
-    let passed_by = answer.position.since(before);
-    assert!(passed_by <= PASSED_BY_MAX, "{passed_by} entries were written before it");
+    let answers = (0..SET_ASIDE).map(|number| {
+        let (entry, answered) = set_aside(&store, post(&format!("cold {number}"), "cold", "sales"));
+        store.enqueue(Work::Command(Box::new(entry))).expect("there is room");
+        answered
+    });
+    for answered in answers.collect::<Vec<_>>() {
+        let answer = tokio::time::timeout(PATIENCE, answered).await.expect("its turn comes");
+        let Ok(Reply::Done(Ok(answer))) = answer else { panic!("{answer:?}") };
+        assert_eq!(answer.status, 201);
+        let passed_by = answer.position.since(before);
+        assert!(passed_by <= PASSED_BY_MAX, "{passed_by} entries were written before it");
+    }
     stop.cancel();
     for caller in callers {
         assert!(caller.await.expect("no panic") > 0);

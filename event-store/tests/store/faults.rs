@@ -6,23 +6,10 @@ use event_store::Answer;
 use migrations::Role;
 use sqlx::Connection;
 use supervisor::{Binaries, Postgres, PostgresOptions};
-use testkit::{Proxy, TestDatabase, unique_name};
+use testkit::{TestDatabase, unique_name};
 use tokio::time::Instant;
 
-use crate::given::{Process, appends_wait, check_log, count, opened, post, until};
-
-/// A process whose connection to the database goes through a proxy.
-async fn through_proxy(database: &TestDatabase) -> (Process, Proxy) {
-    opened(database).await.stop().await;
-    let url = database.url(Role::Application);
-    let address =
-        url.split('@').nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
-    let proxy = Proxy::to(address.to_owned()).await;
-    let process = Process::at(url.replace(address, &proxy.address().to_string())).await;
-    // Its states are in memory before anything breaks.
-    process.submit(post("warm", "cash", "sales", 1)).await.expect("posted");
-    (process, proxy)
-}
+use crate::given::{Process, appends_wait, check_log, count, opened, post, through_proxy, until};
 
 #[tokio::test]
 async fn a_batch_that_waits_on_the_head_while_its_client_dies_and_then_commits_is_answered_once() {
@@ -108,6 +95,30 @@ async fn a_process_that_finds_an_older_database_restored_forgets_what_it_knew() 
     };
     assert_eq!(answer.status, 201, "it is new to this history");
     assert_eq!(answer.position.number(), 2 + 9 + 1);
+    check_log(&database).await;
+}
+
+#[tokio::test]
+async fn what_was_decided_over_a_history_that_is_gone_is_decided_again_even_at_the_same_position() {
+    let database = TestDatabase::create().await;
+    opened(&database).await.stop().await;
+    let backup = database.copy_while_in_use().await;
+    let (process, proxy) = through_proxy(&database).await;
+    process.submit(post("lost", "cash", "sales", 70)).await.expect("posted");
+    let other = Process::on(&backup).await;
+    for reference in ["new-1", "new-2"] {
+        other.submit(post(reference, "cash", "sales", 1)).await.expect("posted");
+    }
+    other.stop().await;
+    let heads = "select position from log_head";
+    assert_eq!(count(&database, heads).await, count(&backup, heads).await);
+    proxy.cut();
+    // Decided over the balances of before, and in hand until there is a database again.
+    let caller = tokio::spawn(process.submit_owned(post("in hand", "cash", "sales", 5)));
+    rename(&database, &backup).await;
+    proxy.forward();
+    let answer = caller.await.expect("no panic").expect("answered");
+    assert_eq!((answer.status, answer.position.number()), (201, 5));
     check_log(&database).await;
 }
 

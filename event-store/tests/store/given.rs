@@ -13,7 +13,7 @@ use event_store::{
 };
 use migrations::Role;
 use sqlx::Row;
-use testkit::TestDatabase;
+use testkit::{Proxy, TestDatabase};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -205,6 +205,19 @@ pub(crate) async fn opened(database: &TestDatabase) -> Process {
         process.submit(open(code, None)).await.expect("opened");
     }
     process
+}
+
+/// A process whose connection to the database goes through a proxy.
+pub(crate) async fn through_proxy(database: &TestDatabase) -> (Process, Proxy) {
+    opened(database).await.stop().await;
+    let url = database.url(Role::Application);
+    let address =
+        url.split('@').nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
+    let proxy = Proxy::to(address.to_owned()).await;
+    let process = Process::at(url.replace(address, &proxy.address().to_string())).await;
+    // Its states are in memory before anything breaks.
+    process.submit(post("warm", "cash", "sales", 1)).await.expect("posted");
+    (process, proxy)
 }
 
 /// Looks until it is so.

@@ -9,12 +9,14 @@ use testkit::TestDatabase;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use crate::given::{Process, check_log, count, open, opened, post, until};
+use crate::given::{Process, account, check_log, count, open, opened, post, through_proxy, until};
 
 const BALANCES: &str = "select coalesce(string_agg(b::text, ' ' order by account_id), '') \
     from account_balances b";
 const KEYS: &str = "select coalesce(string_agg(k::text, ' ' order by key), '') \
     from idempotency_keys k";
+const SESSIONS: &str = "select count(*) from pg_stat_activity \
+    where datname = current_database() and usename = 'runut_app'";
 const LONG_AGO: Timestamp = Timestamp::from_micros(0);
 
 async fn text(database: &TestDatabase, sql: &'static str) -> String {
@@ -40,8 +42,6 @@ async fn left_alone(entries: i64) -> TestDatabase {
 /// Ends a process, and waits until the server has noticed.
 async fn leaves(process: Process, database: &TestDatabase) {
     process.stop().await;
-    const SESSIONS: &str = "select count(*) from pg_stat_activity \
-        where datname = current_database() and usename = 'runut_app'";
     until("its sessions are gone", async || count(database, SESSIONS).await == 0).await;
 }
 
@@ -86,6 +86,31 @@ async fn balances_are_left_alone_while_somebody_may_write() {
     assert!(matches!(refused, Err(RebuildError::Writers { sessions: 1.. })), "{refused:?}");
     assert_eq!(text(&database, BALANCES).await, written);
     process.submit(post("r2", "cash", "sales", 5)).await.expect("posted as before");
+    check_log(&database).await;
+}
+
+#[tokio::test]
+async fn a_process_that_was_cut_off_meanwhile_goes_on_from_the_new_balances() {
+    let database = TestDatabase::create().await;
+    opened(&database).await.stop().await;
+    // Known to the process, and wrong.
+    run(
+        &database,
+        &format!(
+            "insert into account_balances values (1, '{}', 900, 900, 0, 0, 1)",
+            account("cash").uuid()
+        ),
+    )
+    .await;
+    let (process, proxy) = through_proxy(&database).await;
+    proxy.cut();
+    until("its sessions are gone", async || count(&database, SESSIONS).await == 0).await;
+    account_balances(&mut database.owner().await, |_, _| {}).await.expect("made");
+    let caller = tokio::spawn(process.submit_owned(post("in hand", "cash", "sales", 5)));
+    tokio::task::yield_now().await;
+    proxy.forward();
+    let answer = caller.await.expect("no panic").expect("answered");
+    assert_eq!((answer.status, answer.position.number()), (201, 4));
     check_log(&database).await;
 }
 

@@ -13,7 +13,7 @@ use super::inbox::{Inbox, Offer};
 use crate::checkpoint::{Checkpoint, ProjectionState};
 use crate::fold::{Applier, Halt};
 use crate::generation::{LIVE_SCHEMA, connect_to, prepare_live};
-use crate::page::{self, Page, read_page, with_sources};
+use crate::page::{Page, read_page, with_sources};
 
 /// How often the head is read, whatever NATS says: the most by which a silent NATS delays an event.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -253,7 +253,7 @@ async fn divergence(
     if position == Position::START {
         return Ok(None);
     }
-    let found = page::hash_at(&mut *log, position).await?;
+    let found = event_store::log::leaf_hash_at(&mut *log, position).await?;
     Ok(match found {
         Some(hash) if Some(hash) == checkpoint.leaf_hash => None,
         Some(_) => {
