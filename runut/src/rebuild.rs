@@ -98,8 +98,9 @@ pub(crate) async fn beside_the_log(
             let made = rebuild::idempotency_keys(&mut db, since, answer, progress).await;
             let made = made.context("not all missing keys are there again")?;
             format!(
-                "{} of {} idempotency keys were missing and are there again, {} without an answer",
-                made.restored, made.requests, made.unanswered
+                "idempotency keys of {} requests: {} were missing and are there again, {} contradicted \
+                 the log and were replaced, {} have no answer",
+                made.requests, made.restored, made.replaced, made.unanswered
             )
         }
     };

@@ -15,14 +15,20 @@ use crate::log::{
 };
 use crate::request::NewAnswer;
 
-/// Rows that are there are right, or somebody else's to judge: they came with their events.
+/// A row that is there came with its events and is left as it is, unless it says what the events rule out:
+/// another fingerprint, or an answer to a request that came later.
 const INSERT: &str = "
-    insert into idempotency_keys (log_id, merchant_id, key, fingerprint, resource_id, status,
+    insert into idempotency_keys as i (log_id, merchant_id, key, fingerprint, resource_id, status,
         response, position, recorded_at)
     select $1, k.* from unnest($2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::smallint[],
         $7::text[], $8::bigint[], $9::timestamptz[])
         as k (merchant_id, key, fingerprint, resource_id, status, response, position, recorded_at)
-    on conflict do nothing";
+    on conflict (log_id, merchant_id, key) do update
+    set fingerprint = excluded.fingerprint, resource_id = excluded.resource_id,
+        status = excluded.status, response = excluded.response, position = excluded.position,
+        recorded_at = excluded.recorded_at
+    where i.fingerprint <> excluded.fingerprint or i.recorded_at > excluded.recorded_at
+    returning xmax = 0";
 
 /// What was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,11 +37,13 @@ pub struct RebuiltKeys {
     pub requests: u64,
     /// Keys among theirs that were missing and are there again.
     pub restored: u64,
+    /// Keys among theirs whose rows contradicted the events, and were replaced.
+    pub replaced: u64,
     /// Requests whose answer cannot be made from their events: they block a repetition, without an answer.
     pub unanswered: u64,
 }
 
-/// Makes the missing keys of events since `since` again. `answer` makes the answer of a request from all
+/// Makes the missing keys of events since `since` again, and those that contradict the events. `answer` makes the answer of a request from all
 /// that it appended, at the time it was recorded at; `None` where it cannot tell. `progress` hears of every
 /// page: the last position, and the head.
 ///
@@ -166,7 +174,7 @@ impl Rows {
         db: &mut PgConnection,
         rebuilt: &mut RebuiltKeys,
     ) -> Result<(), sqlx::Error> {
-        let inserted = sqlx::query(INSERT)
+        let written: Vec<bool> = sqlx::query_scalar(INSERT)
             .bind(LOG_ID)
             .bind(&self.owners)
             .bind(&self.keys)
@@ -176,9 +184,11 @@ impl Rows {
             .bind(&self.responses)
             .bind(&self.positions)
             .bind(&self.recorded_at)
-            .execute(db)
+            .fetch_all(db)
             .await?;
-        rebuilt.restored += inserted.rows_affected();
+        let restored = written.iter().filter(|&&new| new).count();
+        rebuilt.restored += restored as u64;
+        rebuilt.replaced += (written.len() - restored) as u64;
         rebuilt.requests += self.keys.len() as u64;
         rebuilt.unanswered += self.responses.iter().filter(|body| body.is_none()).count() as u64;
         Ok(())

@@ -203,7 +203,8 @@ async fn a_key_that_is_there_again_keeps_its_request_from_a_second_effect() {
     let made = idempotency_keys(&mut owner, LONG_AGO, answer, |_, _| {}).await.expect("made");
     assert_eq!((made.requests, made.restored, made.unanswered), (2, 2, 0));
     let again = idempotency_keys(&mut owner, LONG_AGO, answer, |_, _| {}).await.expect("made");
-    assert_eq!((again.requests, again.restored), (2, 0), "what is there is left as it is");
+    let touched = again.restored + again.replaced;
+    assert_eq!((again.requests, touched), (2, 0), "what is there is left as it is");
     let events = count(&database, "select count(*) from events").await;
     // Another process, which has no answers in memory; another entry, by its content.
     let other = Process::on(&database).await;
@@ -212,6 +213,31 @@ async fn a_key_that_is_there_again_keeps_its_request_from_a_second_effect() {
     assert!(replayed.replayed && replayed.body.starts_with("1 events at "), "{replayed:?}");
     assert_eq!(replayed.position, Position::from_number(3));
     assert_eq!(count(&database, "select count(*) from events").await, events);
+}
+
+#[tokio::test]
+async fn keys_that_contradict_the_events_are_replaced() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    for key in ["k1", "k2", "k3"] {
+        process.submit_with_key(post(key, "cash", "sales", 5), key).await.expect("posted");
+    }
+    let mut owner = database.owner().await;
+    run(&database, "update idempotency_keys set resource_id = 'as it was' where key = 'k3'").await;
+    run(&database, "update idempotency_keys set fingerprint = sha256('x') where key = 'k1'").await;
+    run(
+        &database,
+        "update idempotency_keys set status = 409, position = position + 1, \
+             recorded_at = recorded_at + interval '1 second' where key = 'k2'",
+    )
+    .await;
+    let made = idempotency_keys(&mut owner, LONG_AGO, answer, |_, _| {}).await.expect("made");
+    assert_eq!((made.requests, made.restored, made.replaced), (3, 0, 2));
+    let right = "select count(*) from idempotency_keys k join events e \
+        on e.position = k.position and e.recorded_at = k.recorded_at and k.status = 201 \
+        and (e.metadata->>'fingerprint') = encode(k.fingerprint, 'hex') \
+        and (k.resource_id = 'as it was') = (k.key = 'k3')";
+    assert_eq!(count(&database, right).await, 3);
 }
 
 #[tokio::test]

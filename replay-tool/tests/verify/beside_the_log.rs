@@ -76,6 +76,21 @@ async fn a_refusal_that_made_something_is_found() {
     world.verified().await.assert_finds([(Check::IdempotencyKeys, Some(4))]);
 }
 
+/// As when a key was lost, and its request came once more and was refused.
+#[tokio::test]
+async fn a_refusal_that_was_given_later_than_the_effect_is_found() {
+    let world = World::with_history().await;
+    for later in [
+        "status = 409, position = 12, recorded_at = recorded_at + interval '1 second'",
+        // What was done already, once more.
+        "status = 200, position = 12, recorded_at = recorded_at + interval '1 second'",
+        "status = 409, position = 1",
+    ] {
+        world.tamper(&format!("update idempotency_keys set {later} where key = 'k2'")).await;
+        world.verified().await.assert_finds([(Check::IdempotencyKeys, Some(4))]);
+    }
+}
+
 #[tokio::test]
 async fn a_missing_key_of_a_young_event_is_a_warning() {
     let world = World::with_history().await;

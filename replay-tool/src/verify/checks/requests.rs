@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use domain::Timestamp;
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::connection::LOG;
@@ -51,6 +52,7 @@ pub(crate) struct Keys {
     owners: Vec<Uuid>,
     keys: Vec<String>,
     fingerprints: Vec<Vec<u8>>,
+    recorded_at: Vec<OffsetDateTime>,
 }
 
 /// What the notes say of a row.
@@ -101,7 +103,7 @@ impl Requests {
         let note = self.note(owner, &request.key, &request.fingerprint);
         match self.at(row.position) {
             Some(at) => *at = note,
-            None if young => open.add(row.position, owner, request),
+            None if young => open.add(row.position, row.recorded_at(), owner, request),
             None => {}
         }
     }
@@ -155,8 +157,15 @@ impl Requests {
 }
 
 impl Keys {
-    fn add(&mut self, position: i64, owner: Uuid, request: &RequestFacts<'_>) {
+    fn add(
+        &mut self,
+        position: i64,
+        recorded_at: Timestamp,
+        owner: Uuid,
+        request: &RequestFacts<'_>,
+    ) {
         self.positions.push(position);
+        self.recorded_at.push(recorded_at.datetime());
         self.owners.push(owner);
         self.keys.push(request.key.clone().into_owned());
         self.fingerprints.push(request.fingerprint.to_vec());
@@ -167,8 +176,8 @@ impl Keys {
         db: &mut PgConnection,
         positions: &[i64],
     ) -> Result<Self, VerifyError> {
-        let events: Vec<(i64, Uuid, String)> = sqlx::query_as(
-            "select e.position, e.merchant_id, e.metadata::text \
+        let events: Vec<(i64, OffsetDateTime, Uuid, String)> = sqlx::query_as(
+            "select e.position, e.recorded_at, e.merchant_id, e.metadata::text \
              from unnest($2::bigint[]) as asked (position) \
              join events e on e.log_id = $1 and e.position = asked.position \
              where e.recorded_at >= clock_timestamp() - $3 * interval '1 microsecond'",
@@ -180,16 +189,40 @@ impl Keys {
         .await
         .map_err(reading("events that no key names"))?;
         let mut keys = Self::default();
-        for (position, merchant, metadata) in &events {
+        for (position, recorded_at, merchant, metadata) in &events {
             // What cannot be read was found by the pass over the events.
             let Ok(MetadataFacts { request: Some(request) }) = MetadataFacts::read(metadata) else {
                 continue;
             };
-            keys.add(*position, request.owner.unwrap_or(*merchant), &request);
+            let recorded_at = Timestamp::from_datetime(*recorded_at);
+            keys.add(*position, recorded_at, request.owner.unwrap_or(*merchant), &request);
         }
         Ok(keys)
     }
 }
+
+/// The row of an event's key, where it is not as the event says.
+#[derive(Debug, sqlx::FromRow)]
+struct WrongRow {
+    position: i64,
+    key: String,
+    gone: bool,
+    another: Option<bool>,
+}
+
+/// An answer that names an earlier event, or of a request that came later, was given as if the event were not
+/// there.
+const WRONG_ROWS: &str = "
+    select * from (
+        select e.position, e.key, i.key is null as gone, i.fingerprint <> e.fingerprint as another,
+               i.status is not null and (i.position < e.position or i.recorded_at > e.recorded_at)
+                   as without_it
+        from unnest($2::bigint[], $3::uuid[], $4::text[], $5::bytea[], $6::timestamptz[])
+            as e (position, merchant_id, key, fingerprint, recorded_at)
+        left join idempotency_keys i
+            on i.log_id = $1 and i.merchant_id = e.merchant_id and i.key = e.key
+    ) as asked
+    where gone or another or without_it order by position";
 
 /// Asks for the rows of keys.
 pub(crate) async fn look_up(db: &mut PgConnection, open: &Keys) -> Result<Findings, VerifyError> {
@@ -197,26 +230,31 @@ pub(crate) async fn look_up(db: &mut PgConnection, open: &Keys) -> Result<Findin
     if open.positions.is_empty() {
         return Ok(findings);
     }
-    let wrong: Vec<(i64, String, bool)> = sqlx::query_as(
-        "select e.position, e.key, i.key is null \
-         from unnest($2::bigint[], $3::uuid[], $4::text[], $5::bytea[]) \
-             as e (position, merchant_id, key, fingerprint) \
-         left join idempotency_keys i \
-             on i.log_id = $1 and i.merchant_id = e.merchant_id and i.key = e.key \
-         where i.key is null or i.fingerprint <> e.fingerprint order by 1",
-    )
-    .bind(LOG)
-    .bind(&open.positions)
-    .bind(&open.owners)
-    .bind(&open.keys)
-    .bind(&open.fingerprints)
-    .fetch_all(db)
-    .await
-    .map_err(reading("the keys of young events"))?;
-    for (position, key, gone) in wrong {
-        let found = if gone { "no row" } else { "a row with another fingerprint" };
-        let expected = "the row of its key, with its fingerprint";
-        findings.add(Check::MissingKeys, position, format!("key {key}"), expected, found);
+    let wrong: Vec<WrongRow> = sqlx::query_as(WRONG_ROWS)
+        .bind(LOG)
+        .bind(&open.positions)
+        .bind(&open.owners)
+        .bind(&open.keys)
+        .bind(&open.fingerprints)
+        .bind(&open.recorded_at)
+        .fetch_all(db)
+        .await
+        .map_err(reading("the keys of young events"))?;
+    for WrongRow { position, key, gone, another } in wrong {
+        let (check, expected, found) = match another {
+            _ if gone => (Check::MissingKeys, "the row of its key, with its fingerprint", "no row"),
+            Some(true) => (
+                Check::MissingKeys,
+                "the row of its key, with its fingerprint",
+                "a row with another fingerprint",
+            ),
+            Some(false) | None => (
+                Check::IdempotencyKeys,
+                "an answer that rests on this event",
+                "one that was given without it",
+            ),
+        };
+        findings.add(check, position, format!("key {key}"), expected, found);
     }
     Ok(findings)
 }
