@@ -72,8 +72,7 @@ pub(crate) async fn list_accounts(
     let visible = visible_to(&caller);
     let ledger = ledger.map(OwnerFilter::uuid);
     let named = |ledger, text: &str| AccountId::of_recorded(ledger, text).uuid();
-    let ids =
-        ids_named(snapshot.db(), code.as_deref(), visible, ledger, named).await.map_err(refused)?;
+    let ids = ids_named(snapshot.db(), code.as_deref(), visible, ledger, named).await?;
     let rows: Vec<AccountRow> = sqlx::query_as(LIST)
         .bind(visible)
         .bind(ledger)

@@ -66,9 +66,7 @@ pub(crate) async fn list_entries(
     let visible = visible_to(&caller);
     let ledger = ledger.map(OwnerFilter::uuid);
     let named = |ledger, text: &str| EntryId::of_recorded(ledger, text).uuid();
-    let ids = ids_named(snapshot.db(), external_ref.as_deref(), visible, ledger, named)
-        .await
-        .map_err(refused)?;
+    let ids = ids_named(snapshot.db(), external_ref.as_deref(), visible, ledger, named).await?;
     let range = TimeRange::between(*from, *to, snapshot.db()).await.map_err(refused)?;
     let rows: Vec<EntryRow> = sqlx::query_as(LIST)
         .bind(visible)

@@ -46,6 +46,36 @@ async fn accounts_are_listed_newest_first_and_filtered() {
     assert_eq!(theirs, ["sales", "cash"].map(|code| account(WARUNG, code).to_string()));
 }
 
+/// A name is looked for in every ledger there is, up to a bound; whoever sees one ledger never meets it.
+#[tokio::test]
+async fn among_very_many_ledgers_a_name_is_looked_for_in_one() {
+    let platform = Platform::new().await;
+    let analyst = platform.analyst.seeing(platform.position());
+    assert_eq!(analyst.get("/v1/accounts?code=cash").await.ids().len(), 2);
+    platform
+        .repair(
+            "insert into read.accounts select more.* \
+             from read.accounts a, generate_series(1, 9999) n, \
+                 jsonb_populate_record(a, jsonb_build_object('account_id', gen_random_uuid(), \
+                     'ledger', gen_random_uuid(), 'opened_position', 1000 + n)) more \
+             where a.opened_position = (select min(opened_position) from read.accounts)",
+        )
+        .await;
+    for path in ["/v1/accounts?code=cash", "/v1/ledger/entries?external_ref=order-1"] {
+        let refused = analyst.get(path).await;
+        assert_eq!(refused.status.as_u16(), 422, "{path}");
+        insta::allow_duplicates! { insta::assert_snapshot!(refused.body) }
+        assert_eq!(platform.merchant.get(path).await.status.as_u16(), 200);
+        let named = analyst.get(&format!("{path}&ledger={TOKO}")).await;
+        assert_eq!(named.status.as_u16(), 200);
+    }
+    // One fewer, and all are searched.
+    let one_less = "delete from read.accounts where ctid = any(array( \
+        select max(ctid) from read.accounts group by ledger having count(*) = 1 limit 1))";
+    platform.repair(one_less).await;
+    assert_eq!(analyst.get("/v1/accounts?code=cash").await.ids().len(), 2);
+}
+
 #[tokio::test]
 async fn an_account_is_sent_again_only_when_anything_of_it_changed() {
     let platform = Platform::new().await;

@@ -11,10 +11,10 @@ async fn pages_put_together_are_the_whole_list() {
         platform.open(TOKO, &format!("extra-{number}"), AccountType::Expense, "USD").await;
         platform.sell(TOKO, &format!("order-{number}"), 100 + number).await;
     }
+    platform.freeze(TOKO, "cash").await;
     let operator = platform.operator.seeing(platform.position());
     let statement = format!("/v1/accounts/{}/statement", account(TOKO, "cash"));
     let stream = format!("/v1/streams/account-{}", account(TOKO, "cash"));
-    platform.freeze(TOKO, "cash").await;
     for (path, count) in [
         ("/v1/accounts", 10),
         ("/v1/accounts?type=expense", 6),
