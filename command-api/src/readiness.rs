@@ -5,7 +5,8 @@ use event_store::mirror::MirrorStatus;
 use event_store::{EventStore, QUEUE_COMMANDS_MAX};
 use tokio::sync::watch;
 
-/// The log and the queue before it decide; the mirror is shown, but commands go on without it.
+/// The log and the queue before it decide; the mirror and old snapshots are shown, but commands go on
+/// whatever they are.
 pub(crate) async fn checks(
     store: EventStore,
     mirror: Option<watch::Receiver<MirrorStatus>>,
@@ -16,7 +17,8 @@ pub(crate) async fn checks(
         ok: trouble.is_none(),
         detail: trouble.unwrap_or_else(|| "can be written".to_owned()),
     };
-    let mut checks = vec![log, queue(store.free_places())];
+    let snapshots = snapshots(store.old_snapshot().borrow().as_deref());
+    let mut checks = vec![log, queue(store.free_places()), snapshots];
     checks.extend(mirror.map(|status| mirrored(&status.borrow())));
     checks
 }
@@ -27,6 +29,15 @@ fn queue(free_places: usize) -> ReadinessCheck {
         ok: free_places > 0,
         detail: format!("{free_places} of {QUEUE_COMMANDS_MAX} places are free"),
     }
+}
+
+/// Never the reason to send commands elsewhere, as with the mirror.
+fn snapshots(alarm: Option<&str>) -> ReadinessCheck {
+    let detail = match alarm {
+        Some(alarm) => format!("alarm, a person must act; {alarm}"),
+        None => "none is old".to_owned(),
+    };
+    ReadinessCheck { name: "snapshots", ok: true, detail }
 }
 
 /// Never the reason to send commands elsewhere: every process would have the same one.
@@ -51,6 +62,14 @@ mod tests {
     fn a_full_queue_is_not_ready() {
         assert!(queue(1).ok);
         assert!(!queue(0).ok);
+    }
+
+    #[test]
+    fn an_old_snapshot_is_said() {
+        let alarm = snapshots(Some("session 7 of ana has held a snapshot for 9 s"));
+        let said = "alarm, a person must act; session 7 of ana has held a snapshot for 9 s";
+        assert_eq!((alarm.ok, alarm.detail.as_str()), (true, said));
+        assert_eq!(snapshots(None).detail, "none is old");
     }
 
     #[test]

@@ -4,12 +4,15 @@ use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::watch;
+
 /// Whether commands can be taken, and if not, why.
 #[derive(Debug, Default)]
 pub struct Health {
     database_down: AtomicBool,
     reason: Mutex<Option<String>>,
     unreadable: Mutex<Option<String>>,
+    old_snapshot: watch::Sender<Option<String>>,
 }
 
 impl Health {
@@ -33,6 +36,20 @@ impl Health {
             metrics::counter!("runut_database_lost_total").increment(1);
         }
         set(&self.reason, Some(format!("the log's database is away: {error}")));
+    }
+
+    /// Logged once, when it begins; what it says changes with every look.
+    pub(crate) fn set_old_snapshot(&self, alarm: Option<String>) {
+        let before = self.old_snapshot.send_replace(alarm.clone());
+        match (before, alarm) {
+            (None, Some(alarm)) => tracing::warn!(alarm, "an old snapshot slows appends down"),
+            (Some(_), None) => tracing::info!("the old snapshot is gone"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+    }
+
+    pub(crate) fn watch_old_snapshot(&self) -> watch::Receiver<Option<String>> {
+        self.old_snapshot.subscribe()
     }
 
     pub(crate) fn log_readable(&self) {

@@ -22,6 +22,7 @@ use crate::request::{Answer, Request, SubmitError};
 use crate::sequencer::{
     Fate, LoadError, Loaded, Pending, Reply, Sequencer, StateCache, Work, Writer, load, look_up,
 };
+use crate::snapshots::SnapshotWatch;
 use crate::{QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
 
 /// The most connections for loading states and looking up keys; the sequencer has one of its own.
@@ -322,6 +323,16 @@ impl EventStore {
             Ok(_) => self.shared.health.trouble(),
             Err(error) => Some(error.to_string()),
         }
+    }
+
+    /// Watches for old snapshots on the log's server; to be run beside the sequencer.
+    pub fn snapshot_watch(&self) -> SnapshotWatch {
+        SnapshotWatch::new(self.shared.pool.clone(), Arc::clone(&self.shared.health))
+    }
+
+    /// Who slows appends down by an old snapshot, as the [`SnapshotWatch`] of this process sees it.
+    pub fn old_snapshot(&self) -> watch::Receiver<Option<String>> {
+        self.shared.health.watch_old_snapshot()
     }
 
     /// This process' clock minus the database's.

@@ -5,5 +5,6 @@ mod faults;
 mod given;
 mod rebuilds;
 mod refusals;
+mod snapshots;
 mod storms;
 mod submitting;

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::prometheus::Metrics;
-use crate::tasks::Tasks;
+use crate::tasks::{Stage, Tasks};
 
 /// Serves commands on `listener`; `mirror` is how the mirror of this process is doing, if it has
 /// one.
@@ -22,6 +22,8 @@ pub(crate) fn start(
     metrics: Metrics,
     requests_per_second: NonZeroU32,
 ) {
+    let watch = store.snapshot_watch();
+    tasks.spawn(Stage::Follow, "the watch for old snapshots", |stop| watch.run(stop));
     let router = command_api::router(CommandApi {
         store,
         mirror,
