@@ -53,6 +53,9 @@ pub(crate) struct Figure {
     pub(crate) p999_ms: f64,
     pub(crate) errors: u64,
     pub(crate) seconds: f64,
+    /// The most memory of the process meanwhile, where it is bounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_mib: Option<u64>,
 }
 
 impl Figure {
@@ -79,6 +82,7 @@ impl Figure {
             p999_ms: latencies.millis(0.999),
             errors,
             seconds: round(took.as_secs_f64()),
+            peak_mib: None,
         }
     }
 
@@ -117,6 +121,7 @@ impl Output {
             "p99",
             "p99.9",
             "errors",
+            "MiB",
         ]);
         Self { json, table }
     }
@@ -150,6 +155,7 @@ impl Output {
             format!("{:.2}", figure.p99_ms),
             format!("{:.2}", figure.p999_ms),
             figure.errors.to_string(),
+            figure.peak_mib.map_or(String::new(), |peak| peak.to_string()),
         ]);
         Output::remark(&format!("  {} {:.0}/s", figure.bench, figure.rate_per_s));
         Ok(())

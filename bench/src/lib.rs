@@ -5,6 +5,7 @@ mod entries;
 mod figures;
 pub mod lag;
 mod log_database;
+mod memory;
 pub mod replay;
 mod seed;
 

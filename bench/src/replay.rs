@@ -12,7 +12,7 @@ use crate::append::open_accounts;
 use crate::entries::Accounts;
 use crate::figures::{Figure, Latencies, Output};
 use crate::log_database::{LogDatabase, Server};
-use crate::seed;
+use crate::{memory, seed};
 
 /// Over how many accounts the log's entries are spread.
 const ACCOUNTS: usize = 1_000;
@@ -61,12 +61,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 /// One verify of the whole log, and what the log's own checks came to a second.
 async fn verified(database: &LogDatabase) -> anyhow::Result<Figure> {
+    memory::reset_peak()?;
     let started = Instant::now();
     let options = VerifyOptions::of(database.url(Role::Auditor));
     let summary = verify(&options, &mut Silent).await?;
     ensure!(summary.clean(), "the log does not verify: {:?}", summary.findings);
     let figure = whole("verify", summary.events, started.elapsed(), database).await?;
-    Ok(Figure { rate_per_s: summary.events_per_second, ..figure })
+    let peak_mib = Some(memory::peak_mib()?);
+    Ok(Figure { rate_per_s: summary.events_per_second, peak_mib, ..figure })
 }
 
 /// One rebuild of the ledger's read model, switch included.

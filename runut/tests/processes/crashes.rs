@@ -1,114 +1,33 @@
 //! Processes that are killed and servers that go away, under load, over HTTP.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use event_store::mirror::LogStream;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use replay_tool::verify::{MirrorSource, Silent, VerifyOptions, verify};
-use serde_json::{Value, json};
 use supervisor::{Binaries, Nats, NatsOptions};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::ground::{Ground, PATIENCE, Process, read_env, runut};
+use crate::ground::{Ground, PATIENCE};
+use crate::merchant::{Merchant, command_api, verified};
 
 /// How often the process is killed.
 const KILLS: u32 = 50;
 /// How many post at once; each round is killed after another number of answers.
 const CALLERS: u32 = 16;
+/// How often Postgres is killed, and how many entries each caller posts meanwhile.
+const POSTGRES_KILLS: u32 = 3;
+const ENTRIES_A_CALLER: u32 = 40;
+/// How many entries each of two processes takes.
+const ENTRIES_EACH: u32 = 10_000;
 /// How long NATS is away.
 const NATS_AWAY: Duration = Duration::from_secs(30);
 /// While NATS is away, the read models follow Postgres: at most this behind, on a busy machine.
 const VISIBLE_WITHOUT_NATS: Duration = Duration::from_secs(5);
-const CREATED: u16 = 201;
-
-/// A merchant with two accounts.
-#[derive(Clone)]
-struct Merchant {
-    http: reqwest::Client,
-    key: Arc<str>,
-    accounts: [Arc<str>; 2],
-}
-
-/// An answer to a posted entry.
-#[derive(Debug, PartialEq)]
-struct Posted {
-    body: String,
-    position: String,
-}
-
-impl Merchant {
-    async fn of(endpoints: &BTreeMap<String, String>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let key: Arc<str> = endpoints["MERCHANT_KEY"].as_str().into();
-        let mut merchant = Self { http, key, accounts: ["".into(), "".into()] };
-        for (slot, code) in ["cash", "sales"].into_iter().enumerate() {
-            let body = json!({"code": code, "type": "asset", "currency": "USD"});
-            let url = format!("{}/v1/accounts", endpoints["COMMAND_URL"]);
-            let posted = merchant.post(&url, code, &body).await.expect("opened");
-            let account: Value = serde_json::from_str(&posted.body).expect("JSON");
-            merchant.accounts[slot] = account["id"].as_str().expect("an id").into();
-        }
-        merchant
-    }
-
-    /// `None` where there was no answer, or one that says to ask again.
-    async fn post(&self, url: &str, key: &str, body: &Value) -> Option<Posted> {
-        let request = self.http.post(url).bearer_auth(&*self.key).header("Idempotency-Key", key);
-        let answer = request.json(body).send().await.ok()?;
-        let status = answer.status().as_u16();
-        let position = answer.headers().get("runut-position").cloned();
-        let body = answer.text().await.ok()?;
-        if status == 503 {
-            return None;
-        }
-        assert_eq!(status, CREATED, "{body}");
-        let position = position.expect("a position").to_str().expect("a number").to_owned();
-        Some(Posted { body, position })
-    }
-
-    async fn entry(&self, command_url: &str, reference: &str) -> Option<Posted> {
-        let [debit, credit] = &self.accounts;
-        let posting = |account: &str, direction: &str| json!({"account": account, "direction": direction, "amount": "1.00", "currency": "USD"});
-        let postings = [posting(debit, "debit"), posting(credit, "credit")];
-        let body = json!({"external_ref": reference, "postings": postings});
-        self.post(&format!("{command_url}/v1/ledger/entries"), reference, &body).await
-    }
-
-    /// The first account's posted debits, as of `position` or later.
-    async fn debits(&self, query_url: &str, position: &str) -> String {
-        let url = format!("{query_url}/v1/accounts/{}", self.accounts[0]);
-        let request = self.http.get(url).bearer_auth(&*self.key);
-        let answer = request.header("Runut-Min-Position", position).send().await;
-        let answer = answer.expect("an answer");
-        assert_eq!(answer.status().as_u16(), 200);
-        let text = answer.text().await.expect("a body");
-        let account: Value = serde_json::from_str(&text).expect("JSON");
-        account["debits"].as_str().unwrap_or_else(|| panic!("{text}")).to_owned()
-    }
-}
-
-/// A command-api of its own on the log of `endpoints`; where it answers.
-fn command_api(ground: &Ground, endpoints: &BTreeMap<String, String>) -> (Process, String) {
-    let file = ground.path("second.env");
-    // A killed one leaves its file.
-    let _ = std::fs::remove_file(&file);
-    let path = file.to_string_lossy();
-    let mut command = runut(&["serve", "command-api", "--no-mirror", "--endpoints-file", &path]);
-    command.env("DATABASE_URL", &endpoints["DATABASE_URL"]);
-    let mut process = ground.spawn(command);
-    let url = process.wait_for("the second command-api", || read_env(&file))["URL"].clone();
-    (process, url)
-}
-
-async fn verified(endpoints: &BTreeMap<String, String>) {
-    let options = VerifyOptions::of(&endpoints["DATABASE_AUDITOR_URL"]);
-    let summary = verify(&options, &mut Silent).await.expect("it can be verified");
-    assert!(summary.clean(), "{:?}", summary.findings);
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_api_killed_fifty_times_under_load_loses_and_doubles_nothing() {
@@ -145,13 +64,7 @@ async fn a_command_api_killed_fifty_times_under_load_loses_and_doubles_nothing()
             let (reference, first) = called.expect("no panic");
             acknowledged += u32::from(first.is_some());
             // Asked again of another process: the same effect, whether or not it was answered.
-            let begun = Instant::now();
-            let settled = loop {
-                if let Some(settled) = merchant.entry(survivor, &reference).await {
-                    break settled;
-                }
-                assert!(begun.elapsed() < PATIENCE, "{reference} does not settle");
-            };
+            let settled = merchant.insist(survivor, &reference).await;
             if let Some(first) = first {
                 assert_eq!(settled, first, "acknowledged, then answered otherwise");
             }
@@ -162,6 +75,86 @@ async fn a_command_api_killed_fifty_times_under_load_loses_and_doubles_nothing()
     let last = merchant.entry(survivor, "last").await.expect("posted");
     let debits = merchant.debits(&endpoints["QUERY_URL"], &last.position).await;
     assert_eq!(debits, format!("{}.00", KILLS * CALLERS + 1));
+    up.process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_killed_under_load_loses_and_doubles_nothing() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    let endpoints = up.endpoints();
+    let merchant = Merchant::of(&endpoints).await;
+    let url = &endpoints["COMMAND_URL"];
+    let mut last = None;
+    for round in 0..POSTGRES_KILLS {
+        let mut callers = JoinSet::new();
+        for caller in 0..CALLERS {
+            let (merchant, url) = (merchant.clone(), url.clone());
+            callers.spawn(async move {
+                let references = (0..ENTRIES_A_CALLER).map(|n| format!("{round}-{caller}-{n}"));
+                let mut first = Vec::new();
+                for reference in references {
+                    first.push((merchant.insist(&url, &reference).await, reference));
+                }
+                first
+            });
+        }
+        // Another moment each round: some are answered, some are under way.
+        let mut answered = Vec::new();
+        let [postgres, _] = up.servers();
+        merchant.insist(url, &format!("{round}-before")).await;
+        kill(Pid::from_raw(postgres), Signal::SIGKILL).expect("it is there");
+        while let Some(caller) = callers.join_next().await {
+            answered.extend(caller.expect("no panic"));
+        }
+        for (first, reference) in answered {
+            let again = merchant.insist(url, &reference).await;
+            assert_eq!(again, first, "acknowledged, then answered otherwise");
+            last = Some(again);
+        }
+        verified(&endpoints).await;
+    }
+    let debits = merchant.debits(&endpoints["QUERY_URL"], &last.expect("posted").position).await;
+    let entries = POSTGRES_KILLS * (CALLERS * ENTRIES_A_CALLER + 1);
+    assert_eq!(debits, format!("{entries}.00"));
+    up.process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_command_apis_take_ten_thousand_entries_each_at_once() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up_with(&["--rate-limit", "1000000"]);
+    let endpoints = up.endpoints();
+    let merchant = Merchant::of(&endpoints).await;
+    let (mut second, second_url) = command_api(&ground, &endpoints);
+    let urls = [&endpoints["COMMAND_URL"], &second_url];
+    let mut callers = JoinSet::new();
+    for (process, url) in urls.into_iter().enumerate() {
+        for caller in 0..CALLERS {
+            let (merchant, url) = (merchant.clone(), url.clone());
+            callers.spawn(async move {
+                let mut positions = Vec::new();
+                for n in 0..ENTRIES_EACH / CALLERS {
+                    let posted = merchant.insist(&url, &format!("{process}-{caller}-{n}")).await;
+                    positions.push(posted.position.parse::<u64>().expect("a number"));
+                }
+                positions
+            });
+        }
+    }
+    let mut positions = Vec::new();
+    while let Some(caller) = callers.join_next().await {
+        positions.extend(caller.expect("no panic"));
+    }
+    positions.sort_unstable();
+    let first = positions[0];
+    let entries = u64::from(2 * ENTRIES_EACH);
+    assert!(positions.iter().copied().eq(first..first + entries), "no gap, and none twice");
+    let last = (first + entries - 1).to_string();
+    let debits = merchant.debits(&endpoints["QUERY_URL"], &last).await;
+    assert_eq!(debits, format!("{entries}.00"));
+    verified(&endpoints).await;
+    second.stop();
     up.process.stop();
 }
 

@@ -3,8 +3,11 @@
 //! Whatever a test needs (PostgreSQL, NATS) it starts through the binary itself.
 
 mod administration;
+mod bench;
 mod crashes;
+mod demo;
 mod ground;
+mod merchant;
 mod serve;
 mod services;
 mod up;
