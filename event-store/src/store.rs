@@ -181,13 +181,14 @@ impl EventStore {
 
     /// After the database was away every connection of the pool may be dead.
     async fn load(&self, keys: Vec<StateKey>) -> Result<Vec<Loaded>, LoadError> {
+        let generation = self.shared.cache.generation();
         for _ in 0..LOAD_CONNECTIONS_MAX {
-            match load(&self.shared.pool, keys.clone()).await {
+            match load(&self.shared.pool, keys.clone(), generation).await {
                 Err(error) if error.connection_was_dead() => {}
                 loaded => return loaded,
             }
         }
-        load(&self.shared.pool, keys).await
+        load(&self.shared.pool, keys, generation).await
     }
 
     /// Waits for the answer of a key that an earlier append claimed, whichever process has it.

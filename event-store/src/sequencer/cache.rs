@@ -1,6 +1,6 @@
 //! Committed states in memory. Losing them costs time, never correctness.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use domain::{State, StateKey};
@@ -27,6 +27,8 @@ struct Cached {
 #[derive(Debug, Default)]
 pub(crate) struct StateCache {
     states: DashMap<StateKey, Cached>,
+    /// How often everything in it was dropped.
+    generation: AtomicU64,
 }
 
 impl StateCache {
@@ -60,8 +62,15 @@ impl StateCache {
         }
     }
 
+    /// Drops everything, what is being loaded just now included: it may be of a database that is gone.
     pub(crate) fn clear(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         self.states.clear();
+    }
+
+    /// Of what is loaded from now on.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Makes room when there are more than `max` states: those not used since the last time go first.

@@ -26,6 +26,8 @@ pub(super) enum CatchUpError {
         "the log ends at {found}, this process has seen {seen}: an older database was restored"
     )]
     HeadFell { seen: i64, found: i64 },
+    #[error("the head of the log is at {head}, but its last event is at {last}")]
+    EventsMissing { head: i64, last: i64 },
     #[error("the database is away")]
     Disconnected,
 }
@@ -44,7 +46,9 @@ impl Sequencer {
             CatchUpError::Read(source) => self.disconnected(source),
             // `connected` has said so already.
             CatchUpError::Disconnected => {}
-            CatchUpError::Decode { .. } | CatchUpError::HeadFell { .. } => {
+            CatchUpError::Decode { .. }
+            | CatchUpError::HeadFell { .. }
+            | CatchUpError::EventsMissing { .. } => {
                 self.health.log_unreadable(error);
             }
         }
@@ -52,9 +56,9 @@ impl Sequencer {
 
     /// Folds what others appended into the cached states, up to the head as it is now.
     pub(super) async fn catch_up(&mut self) -> Result<(), CatchUpError> {
-        let seen = self.state.head.position;
         let db = self.connected().await.ok_or(CatchUpError::Disconnected)?;
         let head = log::head(&mut *db).await?;
+        let seen = self.state.head.position;
         if head.position < seen {
             self.forget();
             let (seen, found) = (seen.number(), head.position.number());
@@ -72,7 +76,8 @@ impl Sequencer {
             let db = self.state.db.as_mut().ok_or(CatchUpError::Disconnected)?;
             let page = log::page_after(db, after, head.position.since(after)).await?;
             if page.is_empty() {
-                break;
+                let (head, last) = (head.position.number(), after.number());
+                return Err(CatchUpError::EventsMissing { head, last });
             }
             metrics::counter!("runut_events_followed_total")
                 .increment(u64::try_from(page.len()).unwrap_or(0));

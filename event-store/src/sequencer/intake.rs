@@ -91,10 +91,10 @@ impl Intake<'_> {
 
 /// Takes a loaded state into the cache, if it is not there and can be brought up to the head.
 fn admit(cache: &StateCache, tail: &Tail, head: Position, loaded: Loaded) {
-    if cache.contains(&loaded.key) {
+    if cache.contains(&loaded.key) || loaded.generation != cache.generation() {
         return;
     }
-    let Loaded { key, versioned } = loaded;
+    let Loaded { key, versioned, .. } = loaded;
     if let Some(current) = tail.bring_up(&key, versioned, head) {
         cache.insert(key, current);
     }

@@ -16,6 +16,8 @@ use crate::log::{LOG_ID, Position};
 pub(crate) struct Loaded {
     pub(crate) key: StateKey,
     pub(crate) versioned: Versioned,
+    /// The cache's when this was begun to be loaded.
+    pub(crate) generation: u64,
 }
 
 /// Why states could not be loaded.
@@ -32,7 +34,10 @@ impl LoadError {
     pub(crate) fn connection_was_dead(&self) -> bool {
         match self {
             Self::Read(sqlx::Error::Io(_)) => true,
-            Self::Read(sqlx::Error::Database(error)) => error.code().as_deref() == Some("57P01"),
+            // The server ended the session, or is going down.
+            Self::Read(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code.starts_with("57P"))
+            }
             Self::Read(_) | Self::Decode(_) => false,
         }
     }
@@ -49,10 +54,11 @@ const LOAD: &str = "
     where h.log_id = $1
     order by k.ordinal, e.version";
 
-/// Loads every state of `keys`, those that do not exist too.
+/// Loads every state of `keys`, those that do not exist too. `generation` is the cache's.
 pub(crate) async fn load(
     db: impl PgExecutor<'_>,
     keys: Vec<StateKey>,
+    generation: u64,
 ) -> Result<Vec<Loaded>, LoadError> {
     let streams: Vec<String> = keys.iter().map(|key| key.stream().as_str().to_owned()).collect();
     let accounts: Vec<Option<Uuid>> = keys
@@ -83,7 +89,7 @@ pub(crate) async fn load(
         .enumerate()
         .map(|(index, key)| {
             let versioned = Versioned { state: states.remove(&index), at: head };
-            Loaded { key, versioned }
+            Loaded { key, versioned, generation }
         })
         .collect())
 }

@@ -31,7 +31,6 @@ pub(crate) use load::{LoadError, Loaded, load};
 pub(crate) use pending::{Fate, Pending, Reply};
 pub use prepared::{PreparedBatches, PreparedError};
 
-use self::cache::Versioned;
 use self::known_answers::KnownAnswers;
 use self::tail::Tail;
 use self::write::Batch;
@@ -199,8 +198,7 @@ impl Sequencer {
 
     /// A state as read by the sequencer itself.
     fn keep(&self, loaded: Loaded) {
-        let Loaded { key, versioned: Versioned { state, at } } = loaded;
-        self.cache.insert(key, Versioned { state, at });
+        self.cache.insert(loaded.key, loaded.versioned);
     }
 }
 
@@ -209,7 +207,9 @@ impl Sequencer {
 type BalancesFile = i64;
 
 async fn balances_file(db: &mut PgConnection) -> Result<BalancesFile, sqlx::Error> {
-    sqlx::query_scalar("select pg_relation_filenode('account_balances')::bigint")
-        .fetch_one(db)
-        .await
+    // Looking into the table waits for whoever is exchanging its rows.
+    let file = "select pg_relation_filenode('account_balances')::bigint, \
+        exists (select from account_balances)";
+    let (file, _): (i64, bool) = sqlx::query_as(file).fetch_one(db).await?;
+    Ok(file)
 }

@@ -4,10 +4,11 @@ use sqlx::postgres::PgConnection;
 
 use super::append::append;
 use super::cache::StateCache;
+use super::cache::Versioned;
 use super::known_answers::KnownAnswers;
 use super::pending::Pending;
 use super::plan::{Plan, Planner};
-use super::{LoadError, Versioned, load};
+use super::{LoadError, load};
 use crate::clock::{Clock, IdSource};
 use crate::log::{self, Head};
 use crate::request::Request;
@@ -58,7 +59,7 @@ impl PreparedBatches {
                 pending.iter().flat_map(|one| super::plan::missing(one, &cache)).collect();
             missing.sort_by_key(|key| key.stream());
             missing.dedup();
-            for loaded in load(&mut *db, missing).await? {
+            for loaded in load(&mut *db, missing, cache.generation()).await? {
                 cache.insert(loaded.key, loaded.versioned);
             }
             let mut planner = Planner::over(&cache, &known, head, clock.now());

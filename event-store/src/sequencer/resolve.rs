@@ -246,7 +246,7 @@ impl Sequencer {
         let mut pause = RECONNECT_FIRST;
         while let Err(error) = self.catch_up().await {
             self.follow_failed(&error);
-            if matches!(error, CatchUpError::Decode { .. } | CatchUpError::HeadFell { .. }) {
+            if !matches!(error, CatchUpError::Read(_) | CatchUpError::Disconnected) {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "the head cannot be followed"
@@ -280,10 +280,11 @@ impl Sequencer {
         self.follow_moved_head().await;
         let mut pause = RECONNECT_FIRST;
         loop {
+            let generation = self.cache.generation();
             if let Some(db) = self.connected().await {
                 let found = async {
                     let answers = super::look_up(&mut *db, &keys).await?;
-                    let entries = super::load(db, Vec::clone(&entries)).await?;
+                    let entries = super::load(db, Vec::clone(&entries), generation).await?;
                     Ok::<_, super::LoadError>((answers, entries))
                 };
                 match found.await {

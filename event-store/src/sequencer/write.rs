@@ -202,8 +202,9 @@ impl Sequencer {
 
     /// Loads states into the cache. Whoever still lacks one afterwards is sent back when it is decided.
     async fn load(&mut self, keys: Vec<StateKey>) {
+        let generation = self.cache.generation();
         let Some(db) = self.connected().await else { return };
-        match super::load(db, keys).await {
+        match super::load(db, keys, generation).await {
             Ok(states) => states.into_iter().for_each(|loaded| self.keep(loaded)),
             Err(error) if error.connection_was_dead() => self.disconnected(&error),
             Err(error) => {

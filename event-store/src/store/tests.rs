@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::accounts::{AccountType, OpenAccount};
 use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings};
-use domain::{AccountId, Amount, Command, Context, MerchantId, Metadata};
+use domain::{AccountId, Amount, Command, Context, MerchantId, Metadata, StateKey};
 use migrations::Role;
 use testkit::TestDatabase;
 use tokio::sync::oneshot;
@@ -132,4 +132,25 @@ async fn commands_that_were_set_aside_have_their_turn_under_load() {
     for caller in callers {
         assert!(caller.await.expect("no panic") > 0);
     }
+}
+
+/// States that were loaded from a database that is not there any more come to nothing.
+#[tokio::test]
+async fn what_was_loaded_before_everything_was_dropped_is_not_kept() {
+    let database = TestDatabase::create().await;
+    let (store, stop) = process(&database).await;
+    store.submit(request(open("cash"))).await.expect("opened");
+    let cash = StateKey::Account(AccountId::of(LEDGER, &"cash".parse().expect("a code")));
+    let keep = async |loaded| {
+        let (done, kept) = oneshot::channel();
+        store.enqueue(Work::Keep(loaded, done)).expect("there is room");
+        kept.await.expect("it answers");
+        store.shared.cache.contains(&cash)
+    };
+    let before = store.load(vec![cash.clone()]).await.expect("loaded");
+    store.shared.cache.clear();
+    assert!(!keep(before).await);
+    let after = store.load(vec![cash.clone()]).await.expect("loaded");
+    assert!(keep(after).await);
+    stop.cancel();
 }

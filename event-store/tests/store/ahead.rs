@@ -3,8 +3,16 @@
 use event_store::QUEUE_COMMANDS_MAX;
 use sqlx::Connection;
 use testkit::TestDatabase;
+use tokio::task::JoinHandle;
 
 use crate::given::{Process, appends_wait, check_log, count, open, opened, post, until};
+
+/// Begins a call: its command is in the queue at once, since its states are in memory.
+async fn begun<T: Send + 'static>(call: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    let mut call = Box::pin(call);
+    assert!(futures::poll!(&mut call).is_pending());
+    tokio::spawn(call)
+}
 
 /// Until the sequencer has taken everything out of its queue.
 async fn taken_in(process: &Process) {
@@ -23,11 +31,10 @@ async fn commands_decided_ahead_see_what_the_batch_before_them_wrote() {
     let entry = post("r1", "cash", "sales", 5);
     let first = tokio::spawn(process.submit_owned_with_key(entry.clone(), "k1"));
     appends_wait(&database, 1).await;
-    let same_key = tokio::spawn(process.submit_owned_with_key(entry.clone(), "k1"));
-    let same_entry = tokio::spawn(process.submit_owned_with_key(entry, "k2"));
-    let same_ref =
-        tokio::spawn(process.submit_owned_with_key(post("r1", "cash", "sales", 6), "k3"));
-    let next = tokio::spawn(process.submit_owned(post("r2", "cash", "sales", 7)));
+    let same_key = begun(process.submit_owned_with_key(entry.clone(), "k1")).await;
+    let same_entry = begun(process.submit_owned_with_key(entry, "k2")).await;
+    let same_ref = begun(process.submit_owned_with_key(post("r1", "cash", "sales", 6), "k3")).await;
+    let next = begun(process.submit_owned(post("r2", "cash", "sales", 7))).await;
     taken_in(&process).await;
     assert!(!next.is_finished(), "nothing is answered that rests on what is not committed");
     held.rollback().await.expect("let go");
@@ -64,13 +71,13 @@ async fn what_was_decided_ahead_is_decided_again_when_another_process_was_first(
     let first = tokio::spawn(process.submit_owned_with_key(post("a", "bank", "purse", 60), "a"));
     appends_wait(&database, 2).await;
     // Decided over what the first would have left: 42, then 52, then 12.
-    let back = tokio::spawn(process.submit_owned(post("b", "purse", "bank", 10)));
-    let ahead = tokio::spawn(process.submit_owned(post("c", "bank", "purse", 40)));
-    let repeated = tokio::spawn(process.submit_owned_with_key(post("a", "bank", "purse", 60), "a"));
+    let back = begun(process.submit_owned(post("b", "purse", "bank", 10))).await;
+    let ahead = begun(process.submit_owned(post("c", "bank", "purse", 40))).await;
+    let repeated = begun(process.submit_owned_with_key(post("a", "bank", "purse", 60), "a")).await;
     taken_in(&process).await;
     held.rollback().await.expect("let go");
 
-    let status = async |answer: tokio::task::JoinHandle<Result<event_store::Answer, _>>| {
+    let status = async |answer: JoinHandle<Result<event_store::Answer, _>>| {
         answer.await.expect("no panic").map(|answer| answer.status).expect("answered")
     };
     assert_eq!(status(spent).await, 201);

@@ -122,6 +122,20 @@ async fn what_was_decided_over_a_history_that_is_gone_is_decided_again_even_at_t
     check_log(&database).await;
 }
 
+#[tokio::test]
+async fn a_head_beyond_the_last_event_is_said_and_nothing_is_written_after_it() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    let ahead = "update log_head set position = position + 1";
+    sqlx::query(ahead).execute(&mut database.owner().await).await.expect("moved");
+    let caller = tokio::spawn(process.submit_owned(post("r1", "cash", "sales", 1)));
+    let said = "the head of the log is at 3, but its last event is at 2";
+    until("it is said", async || process.store.trouble().await.as_deref() == Some(said)).await;
+    assert!(!caller.is_finished(), "it may be mended within the caller's patience");
+    assert_eq!(count(&database, "select count(*) from events").await, 2);
+    process.kill();
+}
+
 /// Puts the backup in the database's place.
 async fn rename(database: &TestDatabase, backup: &TestDatabase) {
     let mut admin = TestDatabase::create().await.owner().await;
