@@ -52,7 +52,7 @@
 //! ```
 //!
 //! A service is [`assemble`]d from its routes behind [`protect`], restricted by [`allow`] where a
-//! role matters, and run by [`serve`].
+//! role matters, and run by [`serve()`].
 //!
 //! **Architecture Invariant:** this crate knows `domain` and HTTP; no SQL, no log, no read model.
 

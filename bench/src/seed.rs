@@ -152,14 +152,13 @@ fn event_row(rows: &mut String, event: &RecordedEvent) -> anyhow::Result<()> {
 
 fn key_row(rows: &mut String, event: &RecordedEvent) -> anyhow::Result<()> {
     let at: Timestamp = event.recorded_at;
+    let entry = event.stream_id.as_str().trim_start_matches(StreamId::ENTRY_PREFIX);
     writeln!(
         rows,
-        "{LOG_ID}\t{}\t{}\t\\\\x{}\tent_{}\t201\t{{\"id\":\"{}\",\"recorded_at\":\"{at}\"}}\t{}\t{at}",
+        "{LOG_ID}\t{}\t{}\t\\\\x{}\t{entry}\t201\t{{\"id\":\"{entry}\",\"recorded_at\":\"{at}\"}}\t{}\t{at}",
         event.merchant_id.uuid(),
         idempotency_key(&external_ref(event.position.number())),
         "5a".repeat(32),
-        event.event_id.simple(),
-        event.event_id,
         event.position,
     )?;
     Ok(())

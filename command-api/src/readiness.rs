@@ -2,7 +2,7 @@
 
 use api_conventions::ReadinessCheck;
 use event_store::mirror::MirrorStatus;
-use event_store::{EventStore, QUEUE_COMMANDS_MAX};
+use event_store::{EventStore, OldSnapshot, QUEUE_COMMANDS_MAX};
 use tokio::sync::watch;
 
 /// The log and the queue before it decide; the mirror and old snapshots are shown, but commands go on
@@ -17,7 +17,7 @@ pub(crate) async fn checks(
         ok: trouble.is_none(),
         detail: trouble.unwrap_or_else(|| "can be written".to_owned()),
     };
-    let snapshots = snapshots(store.old_snapshot().borrow().as_deref());
+    let snapshots = snapshots(store.old_snapshot().borrow().as_ref());
     let mut checks = vec![log, queue(store.free_places()), snapshots];
     checks.extend(mirror.map(|status| mirrored(&status.borrow())));
     checks
@@ -31,10 +31,14 @@ fn queue(free_places: usize) -> ReadinessCheck {
     }
 }
 
-/// Never the reason to send commands elsewhere, as with the mirror.
-fn snapshots(alarm: Option<&str>) -> ReadinessCheck {
-    let detail = match alarm {
-        Some(alarm) => format!("alarm, a person must act; {alarm}"),
+/// Never the reason to send commands elsewhere, as with the mirror. Who it is stays in the log: anybody may
+/// ask for this.
+fn snapshots(old: Option<&OldSnapshot>) -> ReadinessCheck {
+    let detail = match old {
+        Some(OldSnapshot { held_for, .. }) => format!(
+            "alarm, a person must act; a snapshot held for {} s slows appends down; the log says by whom",
+            held_for.as_secs()
+        ),
         None => "none is old".to_owned(),
     };
     ReadinessCheck { name: "snapshots", ok: true, detail }
@@ -55,6 +59,8 @@ fn mirrored(status: &MirrorStatus) -> ReadinessCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use event_store::log::Position;
     use event_store::mirror::MirrorAlarm;
 
@@ -66,8 +72,10 @@ mod tests {
 
     #[test]
     fn an_old_snapshot_is_said() {
-        let alarm = snapshots(Some("session 7 of ana has held a snapshot for 9 s"));
-        let said = "alarm, a person must act; session 7 of ana has held a snapshot for 9 s";
+        let holders = vec!["session 7 of ana".to_owned()];
+        let alarm = snapshots(Some(&OldSnapshot { held_for: Duration::from_secs(9), holders }));
+        let said = "alarm, a person must act; a snapshot held for 9 s slows appends down; \
+            the log says by whom";
         assert_eq!((alarm.ok, alarm.detail.as_str()), (true, said));
         assert_eq!(snapshots(None).detail, "none is old");
     }

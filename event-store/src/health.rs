@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
+use crate::snapshots::OldSnapshot;
+
 /// Whether commands can be taken, and if not, why.
 #[derive(Debug, Default)]
 pub struct Health {
     database_down: AtomicBool,
     reason: Mutex<Option<String>>,
     unreadable: Mutex<Option<String>>,
-    old_snapshot: watch::Sender<Option<String>>,
+    old_snapshot: watch::Sender<Option<OldSnapshot>>,
 }
 
 impl Health {
@@ -39,16 +41,19 @@ impl Health {
     }
 
     /// Logged once, when it begins; what it says changes with every look.
-    pub(crate) fn set_old_snapshot(&self, alarm: Option<String>) {
+    pub(crate) fn set_old_snapshot(&self, alarm: Option<OldSnapshot>) {
         let before = self.old_snapshot.send_replace(alarm.clone());
         match (before, alarm) {
-            (None, Some(alarm)) => tracing::warn!(alarm, "an old snapshot slows appends down"),
+            (None, Some(OldSnapshot { holders, held_for })) => {
+                let held_s = held_for.as_secs();
+                tracing::warn!(?holders, held_s, "an old snapshot slows appends down");
+            }
             (Some(_), None) => tracing::info!("the old snapshot is gone"),
             (None, None) | (Some(_), Some(_)) => {}
         }
     }
 
-    pub(crate) fn watch_old_snapshot(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn watch_old_snapshot(&self) -> watch::Receiver<Option<OldSnapshot>> {
         self.old_snapshot.subscribe()
     }
 

@@ -26,7 +26,7 @@ pub use request::{
     Answer, AnswerFn, NewAnswer, Origin, Request, RequestKey, RequestPart, SubmitError,
 };
 pub use sequencer::{PreparedBatches, PreparedError, Sequencer};
-pub use snapshots::{SNAPSHOT_HELD_MAX, SNAPSHOT_TRANSACTIONS_MAX, SnapshotWatch};
+pub use snapshots::{OldSnapshot, SNAPSHOT_HELD_MAX, SNAPSHOT_TRANSACTIONS_MAX, SnapshotWatch};
 pub use store::{EventStore, StoreOptions};
 
 /// The most data an event may have, in bytes: a page of events stays small, and so does a message.

@@ -21,25 +21,28 @@ pub const SNAPSHOT_TRANSACTIONS_MAX: i32 = 100;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Who holds back the vacuum of this database's tables. Vacuum itself does not.
+/// The oldest transaction that somebody still has to see, and who: sessions that read it, or are it. Who takes
+/// a new snapshot while another writes has that one's as the oldest too; so there may be several, and only
+/// who is among them all the time holds it. Vacuum itself holds nothing back.
 const OLDEST: &str = "
-    select holder, xmin, transactions from (
-        select format('session %s of %s', pid, coalesce(usename, 'a replica')) as holder,
-               coalesce(backend_xmin, backend_xid)::text as xmin,
-               greatest(age(backend_xmin), age(backend_xid)) as transactions
+    select xmin::text, max(age(xmin)) as transactions, array_agg(holder) as holders from (
+        select format('session %s of %s', pid, coalesce(usename, backend_type)) as holder,
+               case when backend_xmin is null or age(backend_xid) >= age(backend_xmin)
+                    then backend_xid else backend_xmin end as xmin
         from pg_stat_activity
-        where (datname = current_database() or datname is null)
-            and (backend_xmin is not null or backend_xid is not null)
+        where (datname = current_database() or datname is null or backend_xid is not null)
             and pid <> pg_backend_pid()
             and pid not in (select pid from pg_stat_progress_vacuum)
         union all
-        select 'prepared transaction ' || gid, transaction::text, age(transaction)
-        from pg_prepared_xacts where database = current_database()
+        select 'prepared transaction ' || gid, transaction from pg_prepared_xacts
         union all
-        select 'replication slot ' || slot_name, xmin::text, age(xmin)
-        from pg_replication_slots where xmin is not null
+        select 'replication slot ' || slot_name, xmin from pg_replication_slots
     ) as held
+    where xmin is not null
+    group by xmin::text
     order by transactions desc limit 1";
+/// The most holders that are named.
+const HOLDERS_NAMED_MAX: usize = 3;
 
 /// Looks every second who holds the oldest snapshot. Made by [`crate::EventStore::snapshot_watch`]; does
 /// nothing until it is run.
@@ -50,12 +53,22 @@ pub struct SnapshotWatch {
     held: Option<Held>,
 }
 
+/// A snapshot that slows appends down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldSnapshot {
+    /// For how long it has been seen.
+    pub held_for: Duration,
+    /// Who has held it all that time: sessions, slots or prepared transactions; for the operator's eyes.
+    pub holders: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 struct Snapshot {
-    holder: String,
+    /// The transaction, by its number.
     xmin: String,
-    /// How many transactions began since.
+    /// How many began since.
     transactions: i32,
+    holders: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -91,9 +104,9 @@ impl SnapshotWatch {
 
     fn see(&mut self, oldest: Option<Snapshot>, now: Instant) {
         let known = self.held.take();
-        self.held = oldest.map(|snapshot| {
-            let since = known.filter(|known| known.snapshot.is_same(&snapshot));
-            Held { snapshot, since: since.map_or(now, |known| known.since) }
+        self.held = oldest.map(|snapshot| match known.and_then(|known| known.still(&snapshot)) {
+            Some((holders, since)) => Held { snapshot: Snapshot { holders, ..snapshot }, since },
+            None => Held { snapshot, since: now },
         });
         let transactions = self.held.as_ref().map_or(0, |held| held.snapshot.transactions);
         let held_for = self.held.as_ref().map_or(Duration::ZERO, |held| now - held.since);
@@ -105,20 +118,24 @@ impl SnapshotWatch {
     }
 }
 
-impl Snapshot {
-    fn is_same(&self, other: &Self) -> bool {
-        (&self.holder, &self.xmin) == (&other.holder, &other.xmin)
-    }
-}
-
 impl Held {
-    fn alarm(&self, now: Instant) -> Option<String> {
-        let Snapshot { holder, transactions, .. } = &self.snapshot;
+    /// Who of those that held it holds it still, and since when; `None` where nobody does.
+    fn still(self, seen: &Snapshot) -> Option<(Vec<String>, Instant)> {
+        if self.snapshot.xmin != seen.xmin {
+            return None;
+        }
+        let mut holders = self.snapshot.holders;
+        holders.retain(|holder| seen.holders.contains(holder));
+        (!holders.is_empty()).then_some((holders, self.since))
+    }
+
+    fn alarm(&self, now: Instant) -> Option<OldSnapshot> {
+        let Snapshot { transactions, holders, .. } = &self.snapshot;
         let held_for = now - self.since;
         let old = held_for >= SNAPSHOT_HELD_MAX && *transactions >= SNAPSHOT_TRANSACTIONS_MAX;
-        old.then(|| {
-            let held_s = held_for.as_secs();
-            format!("{holder} has held a snapshot for {held_s} s; appends slow down until it ends")
+        old.then(|| OldSnapshot {
+            held_for,
+            holders: holders.iter().take(HOLDERS_NAMED_MAX).cloned().collect(),
         })
     }
 }
@@ -127,28 +144,31 @@ impl Held {
 mod tests {
     use super::*;
 
-    fn snapshot(holder: &str, xmin: &str, transactions: i32) -> Option<Snapshot> {
-        Some(Snapshot { holder: holder.to_owned(), xmin: xmin.to_owned(), transactions })
+    fn snapshot(holders: &[&str], xmin: &str, transactions: i32) -> Option<Snapshot> {
+        let holders = holders.iter().map(|holder| (*holder).to_owned()).collect();
+        Some(Snapshot { xmin: xmin.to_owned(), transactions, holders })
     }
 
     #[tokio::test]
-    async fn only_what_the_same_session_held_long_while_others_wrote_is_an_alarm() {
+    async fn only_what_is_held_long_while_others_write_is_an_alarm() {
         let pool = sqlx::PgPool::connect_lazy("postgres://localhost").unwrap();
         let health = Arc::<Health>::default();
         let mut watch = SnapshotWatch::new(pool, Arc::clone(&health));
         let start = Instant::now();
-        let mut alarmed = |second, seen| {
+        let mut alarm = |second, seen| {
             watch.see(seen, start + Duration::from_secs(second));
-            health.watch_old_snapshot().borrow().is_some()
+            health.watch_old_snapshot().borrow().clone()
         };
         let busy = SNAPSHOT_TRANSACTIONS_MAX;
-        assert!(!alarmed(0, snapshot("a", "7", 1)));
-        assert!(!alarmed(4, snapshot("a", "7", busy)), "not for long");
-        assert!(!alarmed(5, snapshot("a", "7", busy - 1)), "hardly anybody wrote");
-        assert!(alarmed(6, snapshot("a", "7", busy)));
-        assert!(!alarmed(7, snapshot("a", "8", busy)), "a new snapshot of the same session");
-        assert!(!alarmed(12, snapshot("b", "8", busy)), "another session");
-        assert!(alarmed(17, snapshot("b", "8", busy)));
-        assert!(!alarmed(18, None));
+        assert_eq!(alarm(0, snapshot(&["a", "b"], "7", 1)), None);
+        assert_eq!(alarm(4, snapshot(&["a", "c"], "7", busy)), None, "not for long");
+        assert_eq!(alarm(5, snapshot(&["d", "a"], "7", busy - 1)), None, "hardly anybody wrote");
+        let held_for = Duration::from_secs(6);
+        let old = OldSnapshot { held_for, holders: vec!["a".to_owned()] };
+        assert_eq!(alarm(6, snapshot(&["e", "a"], "7", busy)), Some(old));
+        assert_eq!(alarm(7, snapshot(&["a"], "8", busy)), None, "a new one");
+        assert_eq!(alarm(12, snapshot(&["b"], "8", busy)), None, "another has it now");
+        assert!(alarm(17, snapshot(&["b"], "8", busy)).is_some());
+        assert_eq!(alarm(18, None), None);
     }
 }

@@ -22,7 +22,7 @@ use crate::request::{Answer, Request, SubmitError};
 use crate::sequencer::{
     Fate, LoadError, Loaded, Pending, Reply, Sequencer, StateCache, Work, Writer, load, look_up,
 };
-use crate::snapshots::SnapshotWatch;
+use crate::snapshots::{OldSnapshot, SnapshotWatch};
 use crate::{QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
 
 /// The most connections for loading states and looking up keys; the sequencer has one of its own.
@@ -332,7 +332,7 @@ impl EventStore {
     }
 
     /// Who slows appends down by an old snapshot, as the [`SnapshotWatch`] of this process sees it.
-    pub fn old_snapshot(&self) -> watch::Receiver<Option<String>> {
+    pub fn old_snapshot(&self) -> watch::Receiver<Option<OldSnapshot>> {
         self.shared.health.watch_old_snapshot()
     }
 

@@ -7,9 +7,9 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use domain::Timestamp;
 use event_store::log::{self, Position};
-use event_store::{Clock, SystemClock, rebuild};
+use event_store::rebuild;
 use projections::Progress;
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 use workers::KEYS_KEPT_FOR;
 
@@ -35,7 +35,8 @@ enum RebuildCommand {
         #[arg(long, env = "DATABASE_ADMIN_URL", hide_env_values = true)]
         database_url: String,
     },
-    /// The idempotency keys of the last 72 hours that are missing, with their answers.
+    /// The idempotency keys of the last 72 hours that are missing or contradict the log, with their
+    /// answers.
     Keys {
         /// The database, as its owner.
         #[arg(long, env = "DATABASE_ADMIN_URL", hide_env_values = true)]
@@ -94,12 +95,16 @@ pub(crate) async fn beside_the_log(
             format!("balances of {} accounts, as of position {}", made.accounts, made.position)
         }
         BesideTheLog::Keys => {
-            let (since, answer) = (keys_kept_since(), command_api::recorded_answer);
+            let (since, answer) = (keys_kept_since(&mut db).await?, command_api::recorded_answer);
             let made = rebuild::idempotency_keys(&mut db, since, answer, progress).await;
             let made = made.context("not all missing keys are there again")?;
+            let restart = match made.replaced {
+                0 => "",
+                _ => "; restart what writes to the log: it may remember the answers of before",
+            };
             format!(
                 "idempotency keys of {} requests: {} were missing and are there again, {} contradicted \
-                 the log and were replaced, {} have no answer",
+                 the log and were replaced, {} of these have no answer{restart}",
                 made.requests, made.restored, made.replaced, made.unanswered
             )
         }
@@ -108,9 +113,11 @@ pub(crate) async fn beside_the_log(
     Ok(done)
 }
 
-fn keys_kept_since() -> Timestamp {
-    let kept_micros = i64::try_from(KEYS_KEPT_FOR.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(SystemClock.now().micros().saturating_sub(kept_micros))
+/// By the database's clock: this machine's may be any.
+async fn keys_kept_since(db: &mut PgConnection) -> anyhow::Result<Timestamp> {
+    let kept_s = i32::try_from(KEYS_KEPT_FOR.as_secs()).unwrap_or(i32::MAX);
+    let since = sqlx::query_scalar("select clock_timestamp() - $1 * interval '1 second'");
+    Ok(Timestamp::from_datetime(since.bind(kept_s).fetch_one(db).await?))
 }
 
 async fn read_model(name: &str, database_url: &str) -> anyhow::Result<String> {

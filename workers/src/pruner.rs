@@ -2,8 +2,7 @@
 //!
 //! Only answered keys: one without an answer belongs to a request that is still under way, however
 //! long ago it began, and removing it would let a repetition start the work a second time. Those
-//! are left to the reaper, which finishes them, and counted so that somebody notices if it does
-//! not.
+//! are left to what finishes them (ADR 0008), and counted so that somebody notices.
 
 use std::sync::Arc;
 use std::time::Duration;

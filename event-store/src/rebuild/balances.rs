@@ -96,7 +96,9 @@ async fn add_up_and_switch(
     let mut at = Position::START;
     while at < target {
         let page = page_after(database, at, EVENTS_PAGE_MAX).await?;
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else {
+            return Err(RebuildError::Gap { missing: at.next() });
+        };
         contiguous(at, &page)?;
         at = last.position;
         add(database, &page).await?;

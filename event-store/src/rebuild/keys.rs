@@ -4,6 +4,8 @@
 //! second effect. The answer is not; but it was made of the events, and can be once more. Refusals and
 //! answers that found all done already appended nothing and are lost: their requests are decided anew.
 
+use std::collections::HashSet;
+
 use domain::{MerchantId, NewEvent, Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -15,8 +17,13 @@ use crate::log::{
 };
 use crate::request::NewAnswer;
 
+/// The status of an answer to a request that made something.
+const CREATED: i16 = 201;
+/// The statuses of refusals by a rule.
+const REFUSED: [i16; 3] = [404, 409, 422];
 /// A row that is there came with its events and is left as it is, unless it says what the events rule out:
-/// another fingerprint, or an answer to a request that came later.
+/// another fingerprint, an answer to a request that came later or that rests on an earlier event, a refusal
+/// where something was made, or that something was made where it was not.
 const INSERT: &str = "
     insert into idempotency_keys as i (log_id, merchant_id, key, fingerprint, resource_id, status,
         response, position, recorded_at)
@@ -28,7 +35,12 @@ const INSERT: &str = "
         status = excluded.status, response = excluded.response, position = excluded.position,
         recorded_at = excluded.recorded_at
     where i.fingerprint <> excluded.fingerprint or i.recorded_at > excluded.recorded_at
-    returning xmax = 0";
+        or (i.status is not null and i.position < excluded.position)
+        or (i.status = any($10) and i.position = excluded.position)
+        or (i.status = $11 and not exists (
+            select from events e where e.log_id = i.log_id and e.position = i.position
+                and e.metadata->>'idempotency_key' = i.key))
+    returning xmax = 0, response is null";
 
 /// What was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,7 +51,7 @@ pub struct RebuiltKeys {
     pub restored: u64,
     /// Keys among theirs whose rows contradicted the events, and were replaced.
     pub replaced: u64,
-    /// Requests whose answer cannot be made from their events: they block a repetition, without an answer.
+    /// Those of them whose answer cannot be made from their events: they block a repetition, without one.
     pub unanswered: u64,
 }
 
@@ -63,7 +75,9 @@ pub async fn idempotency_keys(
     let mut open: Option<Appended> = None;
     while at < target {
         let page = page_after(database, at, EVENTS_PAGE_MAX).await?;
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else {
+            return Err(RebuildError::Gap { missing: at.next() });
+        };
         contiguous(at, &page)?;
         at = last.position;
         let mut rows = Rows::default();
@@ -134,6 +148,7 @@ impl Appended {
 /// The columns of `idempotency_keys`.
 #[derive(Debug, Default)]
 struct Rows {
+    named: HashSet<(Uuid, String)>,
     owners: Vec<Uuid>,
     keys: Vec<String>,
     fingerprints: Vec<[u8; 32]>,
@@ -151,6 +166,11 @@ impl Rows {
         answer: &impl Fn(&[NewEvent], Timestamp) -> Option<NewAnswer>,
     ) {
         let Some(appended) = appended else { return };
+        let name = (appended.owner.uuid(), appended.key.clone());
+        if !self.named.insert(name) {
+            // A request that had a second effect is answered by its first.
+            return;
+        }
         let answer = answer(&appended.events, appended.recorded_at);
         let status = answer.as_ref().and_then(|answer| i16::try_from(answer.status).ok());
         let (resource, body) = match answer {
@@ -174,7 +194,7 @@ impl Rows {
         db: &mut PgConnection,
         rebuilt: &mut RebuiltKeys,
     ) -> Result<(), sqlx::Error> {
-        let written: Vec<bool> = sqlx::query_scalar(INSERT)
+        let written: Vec<(bool, bool)> = sqlx::query_as(INSERT)
             .bind(LOG_ID)
             .bind(&self.owners)
             .bind(&self.keys)
@@ -184,13 +204,15 @@ impl Rows {
             .bind(&self.responses)
             .bind(&self.positions)
             .bind(&self.recorded_at)
+            .bind(&REFUSED[..])
+            .bind(CREATED)
             .fetch_all(db)
             .await?;
-        let restored = written.iter().filter(|&&new| new).count();
+        let restored = written.iter().filter(|(new, _)| *new).count();
         rebuilt.restored += restored as u64;
         rebuilt.replaced += (written.len() - restored) as u64;
         rebuilt.requests += self.keys.len() as u64;
-        rebuilt.unanswered += self.responses.iter().filter(|body| body.is_none()).count() as u64;
+        rebuilt.unanswered += written.iter().filter(|(_, unanswered)| *unanswered).count() as u64;
         Ok(())
     }
 }

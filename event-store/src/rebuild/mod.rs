@@ -27,7 +27,7 @@ pub enum RebuildError {
         reason: String,
     },
     /// A position is missing, so the log is damaged; `verify` tells more.
-    #[error("the log has no event at position {missing}, yet it has later ones")]
+    #[error("the log has no event at position {missing}, yet later ones or a head beyond it")]
     Gap {
         /// The position.
         missing: Position,

@@ -231,13 +231,49 @@ async fn keys_that_contradict_the_events_are_replaced() {
              recorded_at = recorded_at + interval '1 second' where key = 'k2'",
     )
     .await;
+    for (key, wrong) in [
+        ("k4", "status = 409"),
+        ("k5", "status = 409, position = 1"),
+        ("k6", "position = position + 1"),
+    ] {
+        process.submit_with_key(post(key, "cash", "sales", 5), key).await.expect("posted");
+        run(&database, &format!("update idempotency_keys set {wrong} where key = '{key}'")).await;
+    }
+    process.submit(post("last", "cash", "sales", 5)).await.expect("posted");
     let made = idempotency_keys(&mut owner, LONG_AGO, answer, |_, _| {}).await.expect("made");
-    assert_eq!((made.requests, made.restored, made.replaced), (3, 0, 2));
+    assert_eq!((made.requests, made.restored, made.replaced), (6, 0, 5));
     let right = "select count(*) from idempotency_keys k join events e \
         on e.position = k.position and e.recorded_at = k.recorded_at and k.status = 201 \
         and (e.metadata->>'fingerprint') = encode(k.fingerprint, 'hex') \
         and (k.resource_id = 'as it was') = (k.key = 'k3')";
-    assert_eq!(count(&database, right).await, 3);
+    assert_eq!(count(&database, right).await, 6);
+}
+
+#[tokio::test]
+async fn a_request_that_had_a_second_effect_is_answered_by_its_first() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    process.submit_with_key(post("r1", "cash", "sales", 5), "k").await.expect("posted");
+    run(&database, "truncate idempotency_keys").await;
+    let other = Process::on(&database).await;
+    other.submit_with_key(post("r2", "cash", "sales", 5), "k").await.expect("posted");
+    let mut owner = database.owner().await;
+    for (restored, replaced) in [(0, 1), (0, 0)] {
+        let made = idempotency_keys(&mut owner, LONG_AGO, answer, |_, _| {}).await.expect("made");
+        assert_eq!((made.requests, made.restored, made.replaced), (1, restored, replaced));
+        assert_eq!(count(&database, "select position from idempotency_keys").await, 3);
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_log_whose_end_is_missing_are_not_made() {
+    let database = left_alone(3).await;
+    run(&database, "alter table events disable trigger all; delete from events where position = 5")
+        .await;
+    let mut owner = database.owner().await;
+    let refused = idempotency_keys(&mut owner, LONG_AGO, answer, |_, _| {}).await;
+    let Err(RebuildError::Gap { missing }) = refused else { panic!("{refused:?}") };
+    assert_eq!(missing.number(), 5);
 }
 
 #[tokio::test]

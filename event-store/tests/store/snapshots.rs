@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use event_store::SNAPSHOT_TRANSACTIONS_MAX;
-use sqlx::Connection;
+use sqlx::{AssertSqlSafe, Connection};
 use testkit::TestDatabase;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,17 @@ use crate::given::{opened, post};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn a_session_that_holds_a_snapshot_while_others_write_is_named_until_it_ends() {
+async fn a_session_that_reads_an_old_snapshot_is_named_until_it_ends() {
+    named_until_it_ends("isolation level repeatable read; select 1 from log_head").await;
+}
+
+/// All that come after it have its transaction as their oldest.
+#[tokio::test]
+async fn a_session_that_forgot_to_commit_is_named_until_it_ends() {
+    named_until_it_ends("; select pg_current_xact_id()").await;
+}
+
+async fn named_until_it_ends(how: &str) {
     let database = TestDatabase::create().await;
     let process = opened(&database).await;
     let (stop, mut alarm) = (CancellationToken::new(), process.store.old_snapshot());
@@ -20,15 +30,19 @@ async fn a_session_that_holds_a_snapshot_while_others_write_is_named_until_it_en
 
     // Somebody whom no time-out ends.
     let mut session = database.owner().await;
-    let begin = "set idle_in_transaction_session_timeout = 0; \
-        begin isolation level repeatable read; select 1 from log_head";
-    sqlx::raw_sql(begin).execute(&mut session).await.expect("begun");
+    let begin = format!("set idle_in_transaction_session_timeout = 0; begin {how}");
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut session)
+        .await
+        .expect("a number");
+    sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut session).await.expect("begun");
     for number in 0..=SNAPSHOT_TRANSACTIONS_MAX {
         process.submit(post(&format!("r{number}"), "cash", "sales", 1)).await.expect("posted");
     }
     let named = tokio::time::timeout(PATIENCE, alarm.wait_for(Option::is_some)).await;
-    let said = named.expect("in time").expect("it runs").clone().unwrap_or_default();
-    assert!(said.starts_with("session ") && said.contains(" has held a snapshot for "), "{said}");
+    let old = named.expect("in time").expect("it runs").clone().expect("an old snapshot");
+    let user = "runut_owner";
+    assert!(old.holders.contains(&format!("session {pid} of {user}")), "{old:?}");
     session.close().await.expect("closed");
     let gone = tokio::time::timeout(PATIENCE, alarm.wait_for(Option::is_none)).await;
     gone.expect("in time").expect("it runs");

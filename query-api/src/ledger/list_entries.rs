@@ -42,7 +42,8 @@ const LIST: &str = "
     from read.entries
     where ($1::uuid is null or ledger = $1)
         and ($2::uuid is null or ledger = $2)
-        and ($3::uuid[] is null or entry_id = any($3))
+        and ($3::uuid[] is null or position = any(array(
+            select position from read.entries where entry_id = any($3))))
         and ($4::bigint is null or position < $4)
         and position > $5 and position <= $6
     order by position desc

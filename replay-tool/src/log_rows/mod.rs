@@ -8,4 +8,4 @@ mod row;
 pub(crate) use copy::{Tuples, copy_page, quoted};
 pub(crate) use fetch::{Chunk, Wanted, fetch};
 pub(crate) use leaf_hash::leaf_hash;
-pub(crate) use row::{Row, Rows};
+pub(crate) use row::{POSTGRES_EPOCH_MICROS, Row, Rows};

@@ -10,7 +10,7 @@ pub(crate) const COLUMNS: &str = "position, stream_id, version, event_id, event_
     schema_version, merchant_id, data, metadata, recorded_at, leaf_hash";
 const COLUMN_COUNT: usize = 11;
 /// Postgres counts microseconds from 2000-01-01; everybody else from 1970.
-const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(crate) const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// A row of `events`, borrowed from the page that it came in.
 #[derive(Debug, Clone, Copy)]

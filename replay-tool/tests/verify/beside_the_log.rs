@@ -91,6 +91,25 @@ async fn a_refusal_that_was_given_later_than_the_effect_is_found() {
     }
 }
 
+/// As when a key was lost, and its request came once more and had its effect again.
+#[tokio::test]
+async fn a_second_effect_right_after_the_first_is_found() {
+    let world = World::with_history().await;
+    let first = world.events().await.len() + 1;
+    for key in ["once", "again"] {
+        world.submit_with_key(post(key, "cash", "sales", 1), key).await;
+    }
+    let last = first + 1;
+    world
+        .tamper_and_rehash(&format!(
+            "update events set metadata = (select metadata from events where position = {last}) \
+             where position = {first}; delete from idempotency_keys where key = 'once'"
+        ))
+        .await;
+    let position = i64::try_from(first).ok();
+    world.verified().await.assert_finds([(Check::IdempotencyKeys, position)]);
+}
+
 #[tokio::test]
 async fn a_missing_key_of_a_young_event_is_a_warning() {
     let world = World::with_history().await;

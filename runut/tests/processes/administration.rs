@@ -107,7 +107,10 @@ async fn what_is_beside_the_log_is_made_again() {
     };
     refused(&rebuild(&["balances"], "DATABASE_ADMIN_URL"), "stop everything that writes");
     let keys = printed(&rebuild(&["keys"], "DATABASE_ADMIN_URL"));
-    assert!(keys.ends_with("0 contradicted the log and were replaced, 0 have no answer"), "{keys}");
+    assert!(
+        keys.ends_with("0 contradicted the log and were replaced, 0 of these have no answer"),
+        "{keys}"
+    );
     refused(&rebuild(&["keys"], "DATABASE_URL"), "not of the owner");
 
     let read_model = |name| rebuild(&["read-model", name], "DATABASE_PROJECTOR_URL");

@@ -1,10 +1,12 @@
 //! The benchmarks as programs: what they print is for other programs to read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::ground::runut;
+use crate::ground::{Ground, PATIENCE, poll, runs, runut};
 
 /// The fields of the figures of each benchmark, by its name.
 fn figures(arguments: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
@@ -38,4 +40,23 @@ fn what_bench_replay_prints() {
 #[test]
 fn what_bench_lag_prints() {
     insta::assert_debug_snapshot!(figures(&["lag", "--rate=50", "--seconds=1"]));
+}
+
+#[test]
+fn a_benchmark_that_is_stopped_leaves_no_server_running() {
+    let ground = Ground::new(0o711);
+    let mut command = runut(&["bench", "append", "--log-events=0", "--warm-up=100"]);
+    command.env("TMPDIR", ground.path(""));
+    let mut bench = ground.spawn(command);
+    let server = bench.wait_for("its server", || {
+        let folders = fs::read_dir(ground.path("")).ok()?.flatten();
+        let own = |folder: &fs::DirEntry| folder.file_name().to_string_lossy().contains("bench");
+        let pid = folders.filter(own).find_map(|folder| {
+            fs::read_to_string(folder.path().join("postgres/data/postmaster.pid")).ok()
+        })?;
+        pid.lines().next()?.parse::<i32>().ok()
+    });
+    bench.signal(Signal::SIGTERM);
+    assert_eq!(bench.end().code(), Some(1), "{}", bench.output());
+    poll("its server ends", PATIENCE, || (!runs(server)).then_some(()));
 }

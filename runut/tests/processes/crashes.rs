@@ -39,24 +39,22 @@ async fn a_command_api_killed_fifty_times_under_load_loses_and_doubles_nothing()
     let mut acknowledged = 0;
     for round in 0..KILLS {
         let (mut process, url) = command_api(&ground, &endpoints);
-        let answered = Arc::new((AtomicU32::new(0), Notify::new()));
+        let returned = Arc::new((AtomicU32::new(0), Notify::new()));
         let mut callers = JoinSet::new();
         for caller in 0..CALLERS {
             let (merchant, url) = (merchant.clone(), url.clone());
-            let answered = Arc::clone(&answered);
+            let returned = Arc::clone(&returned);
             callers.spawn(async move {
                 let reference = format!("{round}-{caller}");
                 let first = merchant.entry(&url, &reference).await;
-                if first.is_some() {
-                    answered.0.fetch_add(1, Ordering::AcqRel);
-                }
-                answered.1.notify_one();
+                returned.0.fetch_add(1, Ordering::AcqRel);
+                returned.1.notify_one();
                 (reference, first)
             });
         }
         // Another moment each round: at once, after a few answers, after nearly all.
-        while answered.0.load(Ordering::Acquire) < round % CALLERS {
-            answered.1.notified().await;
+        while returned.0.load(Ordering::Acquire) < round % CALLERS {
+            returned.1.notified().await;
         }
         process.signal(Signal::SIGKILL);
         process.end();

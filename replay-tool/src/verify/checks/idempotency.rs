@@ -14,7 +14,7 @@ use super::requests::{self, Keys, Noted, Requests};
 use crate::connection::{Auditor, LOG, Purpose};
 use crate::courtesy::Courtesy;
 use crate::facts::{MetadataFacts, RequestFacts};
-use crate::log_rows::{Tuples, copy_page};
+use crate::log_rows::{POSTGRES_EPOCH_MICROS, Tuples, copy_page};
 use crate::pace::Pace;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings};
@@ -103,7 +103,7 @@ async fn rows(
         // Numbers and constants only: COPY takes no bound values.
         let statement = format!(
             "copy (select merchant_id, key, fingerprint, coalesce(status, {NO_STATUS}::smallint), \
-                 position from idempotency_keys where log_id = {LOG} \
+                 position, recorded_at from idempotency_keys where log_id = {LOG} \
                  and ctid >= '({from},0)' and ctid < '({to},0)') to stdout (format binary)"
         );
         match copy_page(&mut *db, &statement, &mut page).await {
@@ -124,13 +124,15 @@ async fn rows(
 /// Crosses off the notes of the events that the rows of a page name; which rows do not agree with the notes.
 fn cross_off(page: &[u8], requests: &mut Requests) -> Doubtful {
     let mut doubtful = Doubtful::default();
-    for [owner, key, fingerprint, status, position] in Tuples::of(page) {
+    for [owner, key, fingerprint, status, position, recorded_at] in Tuples::of(page) {
         let owner = Uuid::from_slice(owner).unwrap_or_default();
         let key = String::from_utf8_lossy(key);
         let status = status.try_into().map_or(NO_STATUS, i16::from_be_bytes);
         let position = position.try_into().map_or(i64::MAX, i64::from_be_bytes);
+        let at = recorded_at.try_into().map_or(i64::MAX, i64::from_be_bytes);
+        let at_micros = at.saturating_add(POSTGRES_EPOCH_MICROS);
         let refused = REFUSED.contains(&status);
-        match requests.noted(position, owner, &key, fingerprint) {
+        match requests.noted(position, owner, &key, fingerprint, at_micros) {
             Noted::Same if !refused => requests.name(position),
             // The head when it was refused, whose event is of another request.
             Noted::Other | Noted::None if refused => {}

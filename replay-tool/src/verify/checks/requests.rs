@@ -40,7 +40,7 @@ pub(crate) struct Requests {
     notes: Vec<Note>,
 }
 
-/// A keyed hash of a request and, in the last bit, whether a row names it; 0 where there is no request. That
+/// A keyed hash of a request and its time and, in the last bit, whether a row names it; 0 where there is no request. That
 /// another request has the same hash is an accident of one in 2³¹.
 type Note = u32;
 const NAMED: Note = 1;
@@ -100,7 +100,8 @@ impl Requests {
         }
         let Some(request) = &metadata.request else { return };
         let owner = request.owner.unwrap_or(row.merchant_id);
-        let note = self.note(owner, &request.key, &request.fingerprint);
+        let at = row.recorded_at_micros;
+        let note = self.note(owner, &request.key, &request.fingerprint, at);
         match self.at(row.position) {
             Some(at) => *at = note,
             None if young => open.add(row.position, row.recorded_at(), owner, request),
@@ -108,8 +109,8 @@ impl Requests {
         }
     }
 
-    fn note(&self, owner: Uuid, key: &str, fingerprint: &[u8]) -> Note {
-        let hash = self.hasher.hash_one((owner.as_bytes(), key, fingerprint));
+    fn note(&self, owner: Uuid, key: &str, fingerprint: &[u8], at_micros: i64) -> Note {
+        let hash = self.hasher.hash_one((owner.as_bytes(), key, fingerprint, at_micros));
         let [.., a, b, c, d] = hash.to_be_bytes();
         (Note::from_be_bytes([a, b, c, d]) & !NAMED).max(2)
     }
@@ -125,8 +126,9 @@ impl Requests {
         owner: Uuid,
         key: &str,
         fingerprint: &[u8],
+        at_micros: i64,
     ) -> Noted {
-        let wanted = self.note(owner, key, fingerprint);
+        let wanted = self.note(owner, key, fingerprint, at_micros);
         match self.at(position) {
             None => Noted::Unknown,
             Some(0) => Noted::None,
@@ -320,8 +322,9 @@ mod tests {
     #[test]
     fn a_row_agrees_with_its_event_or_not() {
         let (mut young, _) = collected("ab-", 100);
+        let at = scope(6).now.micros();
         let mut noted =
-            |position, owner, key, print: [u8; 32]| young.noted(position, owner, key, &print);
+            |position, owner, key, print: [u8; 32]| young.noted(position, owner, key, &print, at);
         assert_eq!(noted(1, OWNER, "a", [1; 32]), Noted::Same);
         assert_eq!(noted(2, OWNER, "a", [1; 32]), Noted::Other);
         assert_eq!(noted(1, Uuid::nil(), "a", [1; 32]), Noted::Other);
@@ -330,6 +333,7 @@ mod tests {
         for outside in [i64::MIN, -1, 0, 7, i64::MAX] {
             assert_eq!(noted(outside, OWNER, "a", [1; 32]), Noted::Unknown);
         }
+        assert_eq!(young.noted(1, OWNER, "a", &[1; 32], at + 1), Noted::Other, "at another time");
     }
 
     #[test]
