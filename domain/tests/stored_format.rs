@@ -34,9 +34,35 @@ fn name(text: &str) -> Name {
 
 /// One of each, and where a field may be absent, one with and one without.
 fn examples() -> Vec<(&'static str, Event)> {
-    let account_id = account("cash");
+    [merchants(), accounts(), entries()].concat()
+}
+
+fn merchants() -> Vec<(&'static str, Event)> {
     let fees =
         FeeTerms::new("2.90", &[amount("0.30", "USD"), amount("30", "JPY")], Rounding::HalfEven);
+    let registered = MerchantRegistered {
+        merchant_id: MERCHANT,
+        name: name("Toko \"Runut\""),
+        fees: fees.unwrap(),
+    };
+    let issued = ApiKeyIssued {
+        key_id: KEY,
+        merchant_id: MERCHANT,
+        role: Role::MerchantRead,
+        label: None,
+        secret_sha256: SecretDigest::of("secret"),
+    };
+    let labelled = ApiKeyIssued { label: Some(name("till 3")), ..issued.clone() };
+    vec![
+        ("merchant", Event::MerchantRegistered(registered)),
+        ("key", Event::ApiKeyIssued(issued)),
+        ("key with label", Event::ApiKeyIssued(labelled)),
+        ("key revoked", Event::ApiKeyRevoked(ApiKeyRevoked { key_id: KEY })),
+    ]
+}
+
+fn accounts() -> Vec<(&'static str, Event)> {
+    let account_id = account("cash");
     let opened = AccountOpened {
         account_id,
         ledger: MERCHANT,
@@ -46,13 +72,21 @@ fn examples() -> Vec<(&'static str, Event)> {
         currency: "USD".parse().unwrap(),
         min_balance_minor: None,
     };
-    let issued = ApiKeyIssued {
-        key_id: KEY,
-        merchant_id: MERCHANT,
-        role: Role::MerchantRead,
-        label: None,
-        secret_sha256: SecretDigest::of("secret"),
+    let full = AccountOpened {
+        name: Some(name("Cash in the till")),
+        min_balance_minor: Some(-5_000),
+        ..opened.clone()
     };
+    vec![
+        ("account", Event::AccountOpened(opened)),
+        ("account with all", Event::AccountOpened(full)),
+        ("frozen", Event::AccountFrozen(AccountFrozen { account_id })),
+        ("unfrozen", Event::AccountUnfrozen(AccountUnfrozen { account_id })),
+        ("closed", Event::AccountClosed(AccountClosed { account_id })),
+    ]
+}
+
+fn entries() -> Vec<(&'static str, Event)> {
     let posting = |code: &str, direction, text: &str| Posting {
         account_id: account(code),
         direction,
@@ -79,32 +113,6 @@ fn examples() -> Vec<(&'static str, Event)> {
         ..posted.clone()
     };
     vec![
-        (
-            "merchant",
-            Event::MerchantRegistered(MerchantRegistered {
-                merchant_id: MERCHANT,
-                name: name("Toko \"Runut\""),
-                fees: fees.unwrap(),
-            }),
-        ),
-        ("key", Event::ApiKeyIssued(issued.clone())),
-        (
-            "key with label",
-            Event::ApiKeyIssued(ApiKeyIssued { label: Some(name("till 3")), ..issued }),
-        ),
-        ("key revoked", Event::ApiKeyRevoked(ApiKeyRevoked { key_id: KEY })),
-        ("account", Event::AccountOpened(opened.clone())),
-        (
-            "account with all",
-            Event::AccountOpened(AccountOpened {
-                name: Some(name("Cash in the till")),
-                min_balance_minor: Some(-5_000),
-                ..opened
-            }),
-        ),
-        ("frozen", Event::AccountFrozen(AccountFrozen { account_id })),
-        ("unfrozen", Event::AccountUnfrozen(AccountUnfrozen { account_id })),
-        ("closed", Event::AccountClosed(AccountClosed { account_id })),
         ("entry", Event::EntryPosted(posted)),
         ("entry with all", Event::EntryPosted(full)),
         (

@@ -106,7 +106,8 @@ pub(crate) fn command_api(
 }
 
 pub(crate) async fn verified(endpoints: &BTreeMap<String, String>) {
-    let options = VerifyOptions::of(&endpoints["DATABASE_AUDITOR_URL"]);
+    let mut options = VerifyOptions::of(&endpoints["DATABASE_AUDITOR_URL"]);
+    options.read_models = true;
     let summary = verify(&options, &mut Silent).await.expect("it can be verified");
     assert!(summary.clean(), "{:?}", summary.findings);
 }
