@@ -55,9 +55,9 @@ pub struct RebuiltKeys {
     pub unanswered: u64,
 }
 
-/// Makes the missing keys of events since `since` again, and those that contradict the events. `answer` makes the answer of a request from all
-/// that it appended, at the time it was recorded at; `None` where it cannot tell. `progress` hears of every
-/// page: the last position, and the head.
+/// Makes the missing keys of events since `since` again, and those that contradict the events. `answer`
+/// makes the answer of a request from all that it appended, at the time it was recorded at; `None` where it
+/// cannot tell. `progress` hears of every page: the last position, and the head.
 ///
 /// Processes may write to the log meanwhile: what they append comes with its keys.
 ///
