@@ -75,6 +75,11 @@ impl<'p> Applier<'p> {
         self.checkpoint.position
     }
 
+    /// Whether any of them changes what the projection shows.
+    pub(crate) fn concerned(&self, events: &[AppliedEvent]) -> bool {
+        events.iter().any(|applied| self.projection.concerns(&applied.event))
+    }
+
     /// Applies a page, in one transaction unless something in it fails.
     pub(crate) async fn apply(&mut self, db: &mut PgConnection, page: Page) -> Result<(), Halt> {
         self.apply_over(db, None, page).await
@@ -121,8 +126,7 @@ impl<'p> Applier<'p> {
         beside: Option<&mut PgConnection>,
         events: &[AppliedEvent],
     ) -> Result<(), Failure> {
-        let concerned = events.iter().any(|applied| self.projection.concerns(&applied.event));
-        if !concerned && self.pass_over(db, events).await? {
+        if !self.concerned(events) && self.pass_over(db, events).await? {
             return Ok(());
         }
         let mut transaction = db.begin().await?;

@@ -3,7 +3,7 @@
 //! All SQL of a projection is unqualified; the search path of the connection says which generation it
 //! means: `read` (what queries see), the schema of a rebuild, or a session's own `pg_temp`.
 
-use event_store::log::{ConnectError, connect};
+use event_store::log::{ConnectError, connect, look_up_options};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -27,7 +27,14 @@ pub(crate) async fn execute(db: &mut PgConnection, statement: String) -> Result<
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(db).await.map(|_| ())
 }
 
-/// A connection whose unqualified names mean `schema` (and the log).
+/// A connection for one event or a few at a time, whose unqualified names mean the live tables (and the log).
+pub(crate) async fn connect_live(
+    database: &PgConnectOptions,
+) -> Result<PgConnection, ConnectError> {
+    connect(&look_up_options(within(database, LIVE_SCHEMA))).await
+}
+
+/// A connection for large batches, whose unqualified names mean `schema` (and the log).
 ///
 /// Statements are planned anew each time: a plan made while a table was empty would scan it in full
 /// when it has grown to millions of rows.
@@ -35,13 +42,14 @@ pub(crate) async fn connect_to(
     database: &PgConnectOptions,
     schema: &str,
 ) -> Result<PgConnection, ConnectError> {
+    let options = within(database, schema).options([("plan_cache_mode", "force_custom_plan")]);
+    connect(&options).await
+}
+
+fn within(database: &PgConnectOptions, schema: &str) -> PgConnectOptions {
     let search_path = format!("{schema},public");
-    let settings = [
-        ("search_path", search_path.as_str()),
-        ("plan_cache_mode", "force_custom_plan"),
-        ("client_min_messages", "warning"),
-    ];
-    connect(&database.clone().options(settings)).await
+    let settings = [("search_path", search_path.as_str()), ("client_min_messages", "warning")];
+    database.clone().options(settings)
 }
 
 /// The live checkpoint; where there is none, makes the live tables, empty, and a checkpoint at 0.

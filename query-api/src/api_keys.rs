@@ -14,8 +14,9 @@ use uuid::Uuid;
 use crate::caller_scope::{OwnerFilter, owner};
 use crate::database::refused;
 use crate::position::MinPosition;
+use crate::read_model::ReadModel;
 use crate::row_values::timestamp;
-use crate::snapshot::{ReadModel, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::state::ApiState;
 
 /// An API key, without its secret, of which not even the digest is shown.

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use api_conventions::{Problem, problem_kinds as kinds};
+use event_store::log::look_up_options;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-/// The most connections that queries hold: several for each core of a small server.
-const QUERY_CONNECTIONS_MAX: u32 = 12;
+/// The most connections that searches hold: several for each core of a small server.
+const SEARCH_CONNECTIONS_MAX: u32 = 8;
+/// The most connections for showing what has an id, which takes no time and waits for no search.
+const LOOK_UP_CONNECTIONS_MAX: u32 = 8;
 /// The most connections for looking up API keys, so that slow queries lock nobody out.
 const KEY_CONNECTIONS_MAX: u32 = 3;
 /// The most connections for followers of the log; each holds one for a page, not while it waits.
@@ -20,32 +23,36 @@ const STATEMENT_TIMEOUT: &str = "2s";
 /// The pools. Connections are made when they are needed.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
-    pub(crate) queries: PgPool,
+    /// For statements that are planned for the filters they are given.
+    pub(crate) searches: PgPool,
+    /// For statements by key, planned once.
+    pub(crate) look_ups: PgPool,
     pub(crate) keys: PgPool,
     pub(crate) followers: PgPool,
 }
 
 impl Database {
     pub(crate) fn of(options: &PgConnectOptions) -> Self {
-        let settings = [
-            ("statement_timeout", STATEMENT_TIMEOUT),
-            // Filters that are not given are nulls; a plan made for any value would use no index.
-            ("plan_cache_mode", "force_custom_plan"),
-            ("client_min_messages", "warning"),
-        ];
-        let options = options.clone().options(settings);
-        let pool = |connections| {
-            PgPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(CONNECTION_WAIT_MAX)
-                .connect_lazy_with(options.clone())
-        };
+        let settings =
+            [("statement_timeout", STATEMENT_TIMEOUT), ("client_min_messages", "warning")];
+        let bounded = options.clone().options(settings);
+        // Filters that are not given are nulls; a plan made for any value would use no index.
+        let searching = bounded.clone().options([("plan_cache_mode", "force_custom_plan")]);
+        let looking_up = look_up_options(bounded);
         Self {
-            queries: pool(QUERY_CONNECTIONS_MAX),
-            keys: pool(KEY_CONNECTIONS_MAX),
-            followers: pool(FOLLOWER_CONNECTIONS_MAX),
+            searches: pool(&searching, SEARCH_CONNECTIONS_MAX),
+            look_ups: pool(&looking_up, LOOK_UP_CONNECTIONS_MAX),
+            keys: pool(&looking_up, KEY_CONNECTIONS_MAX),
+            followers: pool(&searching, FOLLOWER_CONNECTIONS_MAX),
         }
     }
+}
+
+fn pool(options: &PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(CONNECTION_WAIT_MAX)
+        .connect_lazy_with(options.clone())
 }
 
 /// What Postgres says when a statement took too long (`query_canceled`).

@@ -21,8 +21,10 @@ mod log;
 mod merchants;
 mod position;
 mod projection_statuses;
+mod read_model;
 mod readiness;
 mod row_values;
+mod shown;
 mod snapshot;
 mod state;
 
@@ -39,7 +41,7 @@ use event_store::{Clock, IdSource};
 use tokio_util::sync::CancellationToken;
 
 pub use position::{MIN_POSITION_HEADER, POSITION_HEADER};
-pub use snapshot::PROJECTION_STATE_HEADER;
+pub use read_model::PROJECTION_STATE_HEADER;
 
 use database::Database;
 use key_directory::LoggedKeys;

@@ -10,7 +10,7 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
 use crate::database::not_there;
-use crate::snapshot::ReadModel;
+use crate::read_model::ReadModel;
 use crate::state::ApiState;
 
 /// How long the oldest event may have been waiting to be applied: what a projection makes up within
@@ -19,7 +19,7 @@ const LAG_MAX: Duration = Duration::from_secs(30);
 
 /// The database, its schema and every read model that queries show.
 pub(crate) async fn checks(api: ApiState) -> Vec<ReadinessCheck> {
-    let mut connection = match api.database.queries.acquire().await {
+    let mut connection = match api.database.look_ups.acquire().await {
         Ok(connection) => connection,
         Err(error) => return vec![check("database", Err(error.to_string()))],
     };

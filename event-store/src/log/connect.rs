@@ -108,6 +108,18 @@ pub fn append_options(options: PgConnectOptions) -> PgConnectOptions {
     options.options([("plan_cache_mode", "force_generic_plan")])
 }
 
+/// The same for a connection that finds rows by their keys only. Making plans would take most of its time, so
+/// each is made once; and by index, since a plan for the few rows that a table had then would read them all
+/// when there are millions.
+pub fn look_up_options(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ])
+}
+
 /// Connects, and checks that the schema is there and that nothing acknowledged can be lost.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ mod recorded_event;
 
 pub use connect::{
     ConnectError, Durability, SCHEMA_VERSION, append_options, connect, connect_options,
+    look_up_options,
 };
 pub use leaf_hash::LeafHash;
 pub(crate) use leaf_hash::{Leaf, digest_from_hex};

@@ -144,6 +144,10 @@ impl Feed {
     /// Hands the event on, if the message holds one: its sequence is the position, and its hash fits.
     async fn deliver(&self, message: &jetstream::Message) {
         let sequence = message.info().ok().map(|info| info.stream_sequence);
+        // Often Postgres was quicker.
+        if sequence.is_some_and(|sequence| sequence <= self.applied.borrow().sequence()) {
+            return;
+        }
         let decoded = message.headers.as_ref().map(|headers| decode(headers, &message.payload));
         let event = match (sequence, decoded) {
             (Some(sequence), Some(Ok(event)))

@@ -17,7 +17,7 @@ use super::inbox::Inbox;
 use super::session::{End, Session};
 use super::{NatsOptions, Options, ProjectionHealth, Retry};
 use crate::checkpoint::{self, Checkpoint, Halted, ProjectionState};
-use crate::generation::{LIVE_SCHEMA, connect_to};
+use crate::generation::connect_live;
 use crate::page::with_sources;
 use crate::projection::Projection;
 use crate::rebuild::{Progress, RebuildError, rebuild};
@@ -178,7 +178,7 @@ impl Follower {
         let explained = match writer {
             Some(db) => checkpoint::explain(db, name, judged, halted).await,
             None => {
-                let connected = connect_to(&self.database, LIVE_SCHEMA).await;
+                let connected = connect_live(&self.database).await;
                 let mut db = connected.map_err(|error| with_sources(&error))?;
                 checkpoint::explain(&mut db, name, judged, halted).await
             }

@@ -1,5 +1,6 @@
 //! A session: from connecting to the reason why it cannot go on.
 
+use std::mem;
 use std::time::Duration;
 
 use domain::Timestamp;
@@ -12,11 +13,17 @@ use super::follower::Follower;
 use super::inbox::{Inbox, Offer};
 use crate::checkpoint::{Checkpoint, ProjectionState};
 use crate::fold::{Applier, Halt};
-use crate::generation::{LIVE_SCHEMA, connect_to, prepare_live};
+use crate::generation::{connect_live, prepare_live};
 use crate::page::{Page, read_page, with_sources};
+use crate::projection::AppliedEvent;
 
 /// How often the head is read, whatever NATS says: the most by which a silent NATS delays an event.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long events that change nothing may wait to be passed over together: the checkpoint of a projection
+/// that few events concern would otherwise be written for each of the others.
+const PASS_EVERY: Duration = Duration::from_millis(20);
+/// Of so many of them none waits.
+const PASSED_TOGETHER_MAX: usize = 1_000;
 /// A projection further behind than this reads pages from Postgres even where JetStream has the events:
 /// large pages are quicker than messages that are confirmed.
 const FAR_BEHIND_EVENTS: i64 = 1_000;
@@ -71,6 +78,9 @@ pub(super) struct Session<'f> {
     pub(super) writer: PgConnection,
     log: PgConnection,
     applier: Applier<'f>,
+    /// Events that follow those applied and change nothing, and since when they wait.
+    unconcerned: Vec<AppliedEvent>,
+    waiting_since: Instant,
     /// The head of the log at least, as told by whoever appended or as last seen.
     head: Position,
     looks: Interval,
@@ -81,7 +91,7 @@ impl<'f> Session<'f> {
     /// Connects, makes the tables where there are none, and compares the checkpoint with the log.
     pub(super) async fn open(follower: &'f Follower) -> Result<Self, End> {
         let bounded = follower.database.clone().options([("statement_timeout", STATEMENT_TIMEOUT)]);
-        let mut writer = connect_to(&bounded, LIVE_SCHEMA).await?;
+        let mut writer = connect_live(&bounded).await?;
         let mut log = connect(&follower.database).await?;
         let projection = &*follower.projection;
         let checkpoint = prepare_live(&mut writer, projection).await?;
@@ -105,7 +115,19 @@ impl<'f> Session<'f> {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let applier = Applier::new(projection, checkpoint, ProjectionState::Running);
         let head = applier.position();
-        Ok(Self { follower, writer, log, applier, head, looks, looked: Instant::now() })
+        let now = Instant::now();
+        let unconcerned = Vec::new();
+        Ok(Self {
+            follower,
+            writer,
+            log,
+            applier,
+            unconcerned,
+            waiting_since: now,
+            head,
+            looks,
+            looked: now,
+        })
     }
 
     pub(super) fn position(&self) -> Position {
@@ -147,9 +169,17 @@ impl<'f> Session<'f> {
             }
             std::future::pending().await
         };
+        let patience = async {
+            if self.unconcerned.is_empty() {
+                std::future::pending().await
+            } else {
+                tokio::time::sleep_until(self.waiting_since + PASS_EVERY).await;
+            }
+        };
         tokio::select! {
             () = arrival => {}
             head = append => self.head = self.head.max(head),
+            () = patience => {}
             _ = self.looks.tick() => self.look().await?,
         }
         Ok(())
@@ -182,21 +212,45 @@ impl<'f> Session<'f> {
     async fn catch_up(&mut self, inbox: &mut Option<Inbox>) -> Result<(), End> {
         loop {
             let page = self.next_page(inbox).await?;
-            if page.nothing() {
+            let nothing = page.nothing();
+            self.apply(page).await?;
+            if nothing {
                 return Ok(());
             }
-            let applied = self.applier.apply(&mut self.writer, page).await;
-            self.follower.at(&self.applier.checkpoint);
-            applied?;
             if self.looked.elapsed() > LOOK_EVERY {
                 self.look().await?;
             }
         }
     }
 
+    /// Applies a page and what waits before it, unless that can wait a little longer.
+    async fn apply(&mut self, mut page: Page) -> Result<(), End> {
+        if self.unconcerned.is_empty() {
+            self.waiting_since = Instant::now();
+        }
+        self.unconcerned.append(&mut page.events);
+        page.events = mem::take(&mut self.unconcerned);
+        let waits = self.waiting_since.elapsed() < PASS_EVERY
+            && page.events.len() < PASSED_TOGETHER_MAX
+            && page.undecodable.is_none()
+            && !self.applier.concerned(&page.events);
+        if waits {
+            self.unconcerned = page.events;
+            return Ok(());
+        }
+        let applied = self.applier.apply(&mut self.writer, page).await;
+        self.follower.at(&self.applier.checkpoint);
+        Ok(applied?)
+    }
+
+    /// Up to where events were read, be it that the last of them wait.
+    fn read_to(&self) -> Position {
+        self.unconcerned.last().map_or(self.applier.position(), |last| last.position)
+    }
+
     /// The next events, from JetStream where it has them, and from Postgres whatever it has not.
     async fn next_page(&mut self, inbox: &mut Option<Inbox>) -> Result<Page, End> {
-        let applied = self.applier.position();
+        let applied = self.read_to();
         let behind = self.head.since(applied);
         if let Some(inbox) = inbox {
             match inbox.offer(applied) {
@@ -227,11 +281,12 @@ impl<'f> Session<'f> {
 
     async fn read(&mut self, events: i64) -> Result<Page, End> {
         let limit = events.max(UNMEASURED_EVENTS_MAX);
-        let reading = read_page(&mut self.log, self.applier.position(), limit);
+        let from = self.read_to();
+        let reading = read_page(&mut self.log, from, limit);
         let page = answered(reading).await?.map_err(Halt::from)?;
         if page.nothing() {
             // Whoever said that there is more was wrong, or has not committed.
-            self.head = self.applier.position();
+            self.head = self.read_to();
         }
         Ok(page)
     }

@@ -14,7 +14,8 @@ use crate::caller_scope::{OwnerFilter, visible_to};
 use crate::database::refused;
 use crate::ledgers::ids_named;
 use crate::position::MinPosition;
-use crate::snapshot::{ReadModel, Snapshot};
+use crate::read_model::ReadModel;
+use crate::snapshot::Snapshot;
 use crate::state::ApiState;
 
 /// Which accounts to list; all where nothing is given.

@@ -6,18 +6,19 @@ use axum::response::Response;
 use domain::{AccountId, StreamVersion};
 
 use super::{Account, AccountRow};
-use crate::caller_scope::visible_to;
-use crate::database::refused;
 use crate::position::MinPosition;
-use crate::snapshot::{ReadModel, Snapshot};
+use crate::read_model::ReadModel;
+use crate::shown::Shown;
 use crate::state::{ApiState, NoParameters};
 
 const SHOW: &str = "
-    select account_id, ledger, code, name, type, currency, status, min_balance_minor, balance_minor,
-        debits_posted, credits_posted, version, opened_at, opened_position, updated_at,
-        updated_position
-    from read.accounts
-    where account_id = $1 and ($2::uuid is null or ledger = $2)";
+    select model.position as model_position, model.state as model_state,
+        model.version as model_version, account_id is not null as found, account_id, ledger, code, name, type, currency,
+        status, min_balance_minor, balance_minor, debits_posted, credits_posted, account.version,
+        opened_at, opened_position, account.updated_at, updated_position
+    from read.checkpoint as model
+    left join read.accounts as account on account_id = $2 and ($3::uuid is null or ledger = $3)
+    where projection = $1";
 
 /// Show an account
 ///
@@ -46,15 +47,11 @@ pub(crate) async fn show_account(
     has: IfNoneMatch,
     min: MinPosition,
 ) -> Result<Response, Problem> {
-    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
-    let row: Option<AccountRow> = sqlx::query_as(SHOW)
-        .bind(id.uuid())
-        .bind(visible_to(&caller))
-        .fetch_optional(snapshot.db())
-        .await
-        .map_err(refused)?;
-    let Some(row) = row else { return Ok(snapshot.answer(Problem::not_found())) };
+    let model = ReadModel::LedgerBalance;
+    let Shown { row, standing } =
+        Shown::<AccountRow>::by_key(SHOW, id.uuid(), model, &api, &caller, min).await?;
+    let Some(row) = row else { return Ok(standing.said_in(Problem::not_found())) };
     let tag = etag_at(StreamVersion::from_number(row.version), row.updated_position);
     let account = Account::try_from(row)?;
-    Ok(snapshot.answer(has.answer_tagged(tag, account)))
+    Ok(standing.said_in(has.answer_tagged(tag, account)))
 }

@@ -15,8 +15,9 @@ use crate::caller_scope::visible_to;
 use crate::database::refused;
 use crate::log::{TimeRange, TimeRangeParameters};
 use crate::position::MinPosition;
+use crate::read_model::ReadModel;
 use crate::row_values::{currency, decimal, timestamp};
-use crate::snapshot::{ReadModel, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::state::ApiState;
 
 /// What one posting did to the account.

@@ -14,7 +14,8 @@ use crate::database::refused;
 use crate::ledgers::ids_named;
 use crate::log::TimeRange;
 use crate::position::MinPosition;
-use crate::snapshot::{ReadModel, Snapshot};
+use crate::read_model::ReadModel;
+use crate::snapshot::Snapshot;
 use crate::state::ApiState;
 
 /// Which entries to list; all where nothing is given.

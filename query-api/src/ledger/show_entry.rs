@@ -4,17 +4,17 @@ use api_conventions::{Caller, DecimalText, IfNoneMatch, PathId, Problem, StrictQ
 use axum::extract::State;
 use axum::response::Response;
 use domain::{AccountId, EntryId, StreamVersion};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
+use sqlx::types::Json as JsonColumn;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{EntryRow, EntrySummary};
-use crate::caller_scope::visible_to;
-use crate::database::refused;
 use crate::position::MinPosition;
+use crate::read_model::ReadModel;
 use crate::row_values::{currency, decimal};
-use crate::snapshot::{ReadModel, Snapshot};
+use crate::shown::Shown;
 use crate::state::{ApiState, NoParameters};
 
 /// An entry with what it moved.
@@ -46,6 +46,13 @@ pub(crate) struct EntryPosting {
 }
 
 #[derive(FromRow)]
+struct ShownEntry {
+    #[sqlx(flatten)]
+    entry: EntryRow,
+    postings: JsonColumn<Vec<PostingRow>>,
+}
+
+#[derive(Deserialize)]
 struct PostingRow {
     account_id: Uuid,
     direction: String,
@@ -63,19 +70,20 @@ impl TryFrom<PostingRow> for EntryPosting {
     }
 }
 
+/// The postings are found by one key of the statements' index for each account of the entry.
 const SHOW: &str = "
-    select entry_id, ledger, external_ref, description, metadata, reverses, reversed_by,
-        posting_count, version, position, recorded_at
-    from read.entries
-    where entry_id = $1 and ($2::uuid is null or ledger = $2)";
-
-/// One key of the statements' index for each account of the entry.
-const POSTINGS: &str = "
-    select account_id, direction, amount_minor, currency
-    from (select position, unnest(account_ids) as account_id from read.entries where entry_id = $1)
-        as entry
-    join read.postings using (account_id, position)
-    order by posting_index";
+    select model.position as model_position, model.state as model_state,
+        model.version as model_version, entry_id is not null as found, entry_id, ledger,
+        external_ref, description, metadata, reverses, reversed_by, posting_count, entry.version,
+        entry.position, entry.recorded_at,
+        (select json_agg(json_build_object('account_id', account_id, 'direction', direction,
+                'amount_minor', amount_minor, 'currency', currency) order by posting_index)
+            from unnest(entry.account_ids) as named (account_id)
+            join read.postings using (account_id)
+            where postings.position = entry.position) as postings
+    from read.checkpoint as model
+    left join read.entries as entry on entry_id = $2 and ($3::uuid is null or ledger = $3)
+    where projection = $1";
 
 /// Show an entry
 ///
@@ -103,21 +111,13 @@ pub(crate) async fn show_entry(
     has: IfNoneMatch,
     min: MinPosition,
 ) -> Result<Response, Problem> {
-    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
-    let row: Option<EntryRow> = sqlx::query_as(SHOW)
-        .bind(id.uuid())
-        .bind(visible_to(&caller))
-        .fetch_optional(snapshot.db())
-        .await
-        .map_err(refused)?;
-    let Some(row) = row else { return Ok(snapshot.answer(Problem::not_found())) };
-    let postings: Vec<PostingRow> = sqlx::query_as(POSTINGS)
-        .bind(row.entry_id)
-        .fetch_all(snapshot.db())
-        .await
-        .map_err(refused)?;
+    let model = ReadModel::LedgerBalance;
+    let Shown { row, standing } =
+        Shown::<ShownEntry>::by_key(SHOW, id.uuid(), model, &api, &caller, min).await?;
+    let Some(row) = row else { return Ok(standing.said_in(Problem::not_found())) };
+    let ShownEntry { entry: row, postings: JsonColumn(postings) } = row;
     let postings = postings.into_iter().map(EntryPosting::try_from).collect::<Result<_, _>>()?;
     let version = StreamVersion::from_number(row.version);
     let entry = Entry { summary: EntrySummary::from(row), postings };
-    Ok(snapshot.answer(has.answer(version, entry)))
+    Ok(standing.said_in(has.answer(version, entry)))
 }

@@ -11,8 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::caller_scope::{OwnerFilter, visible_to};
 use crate::database::refused;
 use crate::position::MinPosition;
+use crate::read_model::ReadModel;
 use crate::row_values::{currency, wide_decimal};
-use crate::snapshot::{ReadModel, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::state::ApiState;
 
 /// Of what to show the balance.

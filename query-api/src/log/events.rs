@@ -16,7 +16,8 @@ use super::page::read_page;
 use super::recorded::LoggedEvent;
 use crate::caller_scope::OwnerFilter;
 use crate::position::MinPosition;
-use crate::snapshot::{Snapshot, beyond_head};
+use crate::read_model::beyond_head;
+use crate::snapshot::Snapshot;
 use crate::state::ApiState;
 
 /// The most `type` parameters: more than there are types.

@@ -18,7 +18,7 @@ use super::page::scan_end;
 use super::recorded::LoggedEvent;
 use crate::database::refused;
 use crate::position::{Followed, MinPosition, POSITION_HEADER};
-use crate::snapshot::beyond_head;
+use crate::read_model::beyond_head;
 use crate::state::ApiState;
 
 /// The most followers of a process at a time: auditors' tools and exports, not the public.

@@ -9,7 +9,8 @@ use super::{Merchant, MerchantRow};
 use crate::caller_scope::visible_to;
 use crate::database::refused;
 use crate::position::MinPosition;
-use crate::snapshot::{ReadModel, Snapshot};
+use crate::read_model::ReadModel;
+use crate::snapshot::Snapshot;
 use crate::state::ApiState;
 
 const LIST: &str = "

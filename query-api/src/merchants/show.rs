@@ -6,16 +6,19 @@ use axum::response::Response;
 use domain::{MerchantId, StreamVersion};
 
 use super::{Merchant, MerchantRow};
-use crate::caller_scope::visible_to;
-use crate::database::refused;
 use crate::position::MinPosition;
-use crate::snapshot::{ReadModel, Snapshot};
+use crate::read_model::ReadModel;
+use crate::shown::Shown;
 use crate::state::{ApiState, NoParameters};
 
 const SHOW: &str = "
-    select merchant_id, name, fees, version, registered_at, registered_position
-    from read.merchants
-    where merchant_id = $1 and ($2::uuid is null or merchant_id = $2)";
+    select model.position as model_position, model.state as model_state,
+        model.version as model_version, merchant_id is not null as found, merchant_id, name, fees,
+        merchant.version, registered_at, registered_position
+    from read.checkpoint as model
+    left join read.merchants as merchant
+        on merchant_id = $2 and ($3::uuid is null or merchant_id = $3)
+    where projection = $1";
 
 /// Show a merchant
 #[utoipa::path(
@@ -41,14 +44,10 @@ pub(crate) async fn show_merchant(
     has: IfNoneMatch,
     min: MinPosition,
 ) -> Result<Response, Problem> {
-    let mut snapshot = Snapshot::of(ReadModel::Access, &api, min).await?;
-    let row: Option<MerchantRow> = sqlx::query_as(SHOW)
-        .bind(id.uuid())
-        .bind(visible_to(&caller))
-        .fetch_optional(snapshot.db())
-        .await
-        .map_err(refused)?;
-    let Some(row) = row else { return Ok(snapshot.answer(Problem::not_found())) };
+    let model = ReadModel::Access;
+    let Shown { row, standing } =
+        Shown::<MerchantRow>::by_key(SHOW, id.uuid(), model, &api, &caller, min).await?;
+    let Some(row) = row else { return Ok(standing.said_in(Problem::not_found())) };
     let version = StreamVersion::from_number(row.version);
-    Ok(snapshot.answer(has.answer(version, Merchant::try_from(row)?)))
+    Ok(standing.said_in(has.answer(version, Merchant::try_from(row)?)))
 }

@@ -8,7 +8,7 @@ use projections::Handle;
 use tokio::sync::watch;
 
 use super::demand::Demand;
-use crate::snapshot::ReadModel;
+use crate::read_model::ReadModel;
 
 /// Whether the wait was worth it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
