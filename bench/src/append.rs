@@ -1,30 +1,24 @@
 //! `bench append`: the sequencer, beside the bare statement and beside one transaction an event.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+mod limit;
+mod sequencer;
+mod transactions;
+
+use std::time::Duration;
 
 use clap::Args;
-use event_store::{EventStore, PreparedBatches, RandomIds, SystemClock};
-use migrations::Role;
-use replay_tool::verify::{Silent, VerifyOptions, verify};
-
-use tokio::task::JoinHandle;
 
 use crate::entries::{Accounts, request};
-use crate::figures::{Figure, Latencies, Output};
+use crate::figures::{Figure, Output, Tally};
 use crate::log_database::{LogDatabase, Server};
 use crate::seed;
 
-mod transactions;
-
 /// How many entries a batch of the limit has.
 const LIMIT_BATCH: usize = 200;
-/// How many batches of the limit are prepared at a time: their rows are kept in memory.
+/// How many of them are sent in a turn.
 const LIMIT_BATCHES: usize = 250;
-/// How many single-row statements are timed for the comparison with one caller alone.
+/// How many single-row statements are sent in a turn, for the comparison with one caller alone.
 const SINGLE_STATEMENTS: usize = 2_000;
-
 /// The callers that post before the measurements.
 const WARM_UP_CALLERS: usize = 200;
 /// The callers that post while the log is verified.
@@ -50,9 +44,13 @@ pub struct Options {
     /// the next checkpoint is 8 GB of it away. Printed as `append after checkpoint`.
     #[arg(long, default_value_t = 20)]
     warm_up: u64,
-    /// How long each measurement takes.
-    #[arg(long, default_value_t = 10)]
+    /// How long each measurement takes a turn.
+    #[arg(long, default_value_t = 4)]
     seconds: u64,
+    /// How many turns: each measures everything once. So that a machine that is slower for a minute is slower
+    /// for all that is compared.
+    #[arg(long, default_value_t = 3)]
+    turns: u32,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -75,6 +73,17 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     server.stop().await
 }
 
+/// What is measured in each turn.
+#[derive(Debug, Clone, Copy)]
+enum Subject {
+    Limit,
+    OneRow,
+    Callers(usize),
+    Alone,
+    DuringVerify,
+    Transactions(usize),
+}
+
 async fn measure(
     database: &LogDatabase,
     options: &Options,
@@ -88,27 +97,99 @@ async fn measure(
     seed::fill(database, &all, log_events).await?;
     database.settle().await?;
     let warm_up = Duration::from_secs(options.warm_up);
-    let first = sequencer(database, &all, WARM_UP_CALLERS, warm_up).await?;
-    output.figure(&Figure { bench: "append after checkpoint", ..first })?;
-    let duration = Duration::from_secs(options.seconds);
-    for &count in &options.accounts {
-        let accounts = Accounts::numbered(count)?;
-        let limit = limit(database, &accounts, LIMIT_BATCH, LIMIT_BATCHES, "append limit").await?;
-        let single = limit_one(database, &accounts).await?;
-        output.figure(&limit)?;
-        output.figure(&single)?;
-        for &callers in &options.callers {
-            let figure = sequencer(database, &accounts, callers, duration).await?;
-            let baseline = if callers == 1 { single.rate_per_s } else { limit.rate_per_s };
-            output.figure(&figure.against(baseline))?;
+    let first = sequencer::measure(database, &all, WARM_UP_CALLERS, warm_up).await?;
+    let first = Figure::new("append after checkpoint", &first);
+    output.figure(&first.of(WARM_UP_CALLERS, most))?;
+
+    let mut tallies: Vec<(usize, Subject, Tally)> = Vec::new();
+    for turn in 0..options.turns {
+        let mut measured = Vec::new();
+        for &count in &options.accounts {
+            let accounts = Accounts::numbered(count)?;
+            for subject in options.subjects() {
+                let tally = subject.measure(database, &accounts, options).await?;
+                let rate = tally.rate_per_s();
+                Output::remark(&format!(
+                    "  {} of {}: {count} accounts, {subject:?}: {rate:.0}/s",
+                    turn + 1,
+                    options.turns
+                ));
+                measured.push((count, subject, tally));
+            }
         }
-        let alone = sequencer(database, &accounts, VERIFY_CALLERS, duration).await?;
-        let verifying = while_verifying(database, &accounts, duration).await?;
-        output.figure(&verifying.against(alone.rate_per_s))?;
-        for callers in [1, 20] {
-            let figure = transactions::measure(database, &accounts, callers, duration).await?;
-            output.figure(&figure)?;
+        if tallies.is_empty() {
+            tallies = measured;
+        } else {
+            for ((_, _, sum), (_, _, later)) in tallies.iter_mut().zip(&measured) {
+                sum.add(later)?;
+            }
         }
+    }
+    print(&tallies, output)
+}
+
+impl Options {
+    fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let callers = self.callers.iter().map(|callers| Subject::Callers(*callers));
+        let verify = [Subject::Alone, Subject::DuringVerify];
+        let transactions = [Subject::Transactions(1), Subject::Transactions(20)];
+        [Subject::Limit, Subject::OneRow]
+            .into_iter()
+            .chain(callers)
+            .chain(verify)
+            .chain(transactions)
+    }
+}
+
+impl Subject {
+    async fn measure(
+        self,
+        database: &LogDatabase,
+        accounts: &Accounts,
+        options: &Options,
+    ) -> anyhow::Result<Tally> {
+        let duration = Duration::from_secs(options.seconds);
+        match self {
+            Self::Limit => limit::measure(database, accounts, LIMIT_BATCH, LIMIT_BATCHES).await,
+            Self::OneRow => limit::measure(database, accounts, 1, SINGLE_STATEMENTS).await,
+            Self::Callers(callers) => {
+                sequencer::measure(database, accounts, callers, duration).await
+            }
+            Self::Alone => sequencer::measure(database, accounts, VERIFY_CALLERS, duration).await,
+            Self::DuringVerify => {
+                sequencer::measure_during_verify(database, accounts, VERIFY_CALLERS, duration).await
+            }
+            Self::Transactions(callers) => {
+                transactions::measure(database, accounts, callers, duration).await
+            }
+        }
+    }
+}
+
+/// Each beside what it is to be compared with, which was measured just before in every turn.
+fn print(tallies: &[(usize, Subject, Tally)], output: &mut Output) -> anyhow::Result<()> {
+    let (mut limit, mut one_row, mut alone) = (0.0, 0.0, 0.0);
+    for (accounts, subject, tally) in tallies {
+        let figure = |bench, callers| Figure::new(bench, tally).of(callers, *accounts);
+        let figure = match *subject {
+            Subject::Limit => {
+                limit = tally.rate_per_s();
+                figure("append limit", 1)
+            }
+            Subject::OneRow => {
+                one_row = tally.rate_per_s();
+                figure("append one row", 1)
+            }
+            Subject::Callers(1) => figure("append", 1).against(one_row),
+            Subject::Callers(callers) => figure("append", callers).against(limit),
+            Subject::Alone => {
+                alone = tally.rate_per_s();
+                continue;
+            }
+            Subject::DuringVerify => figure("append during verify", VERIFY_CALLERS).against(alone),
+            Subject::Transactions(callers) => figure("transaction an event", callers),
+        };
+        output.figure(&figure)?;
     }
     Ok(())
 }
@@ -127,125 +208,4 @@ pub(crate) async fn open_accounts(
 
 fn run_name(bench: &str, database_events: i64) -> String {
     format!("{bench}-{database_events}")
-}
-
-/// The bare statement: rows made beforehand, one connection, nothing else.
-async fn limit(
-    database: &LogDatabase,
-    accounts: &Accounts,
-    batch: usize,
-    batches: usize,
-    name: &'static str,
-) -> anyhow::Result<Figure> {
-    let before = database.events().await?;
-    let run = run_name(name, before);
-    let requests: Result<Vec<Vec<_>>, _> = (0..batches)
-        .map(|b| (0..batch).map(|n| accounts.request(&run, b * batch + n)).collect())
-        .collect();
-    let mut db = database.connect_to_append().await?;
-    let mut prepared =
-        PreparedBatches::prepare(&mut db, &SystemClock, &RandomIds, requests?).await?;
-    let mut latencies = Latencies::new()?;
-    let (started, mut done) = (Instant::now(), 0);
-    loop {
-        let sent = Instant::now();
-        let Some(events) = prepared.send_next(&mut db).await? else { break };
-        latencies.record(sent.elapsed());
-        done += u64::try_from(events)?;
-    }
-    let figure = Figure::new(name, before, done, 0, started.elapsed(), &latencies);
-    Ok(Figure { callers: Some(1), accounts: Some(accounts.ids.len()), ..figure })
-}
-
-async fn limit_one(database: &LogDatabase, accounts: &Accounts) -> anyhow::Result<Figure> {
-    limit(database, accounts, 1, SINGLE_STATEMENTS, "append one row").await
-}
-
-/// Callers in closed loops: each posts its next entry when the last one is answered.
-pub(crate) async fn sequencer(
-    database: &LogDatabase,
-    accounts: &Accounts,
-    callers: usize,
-    duration: Duration,
-) -> anyhow::Result<Figure> {
-    let before = database.events().await?;
-    let run: Arc<str> = run_name("append", before).into();
-    let writer = database.writer().await?;
-    let next = Arc::new(AtomicUsize::new(0));
-    let stop = Arc::new(AtomicBool::new(false));
-    let tasks: Vec<_> = (0..callers)
-        .map(|_| {
-            let load = Load {
-                store: writer.store.clone(),
-                accounts: accounts.clone(),
-                run: Arc::clone(&run),
-                next: Arc::clone(&next),
-                stop: Arc::clone(&stop),
-            };
-            tokio::spawn(load.post())
-        })
-        .collect();
-    let started = Instant::now();
-    tokio::time::sleep(duration).await;
-    stop.store(true, Ordering::Relaxed);
-    let mut latencies = Latencies::new()?;
-    let (mut done, mut errors) = (0, 0);
-    for task in tasks {
-        let (own, posted, failed) = task.await??;
-        latencies.add(&own)?;
-        done += posted;
-        errors += failed;
-    }
-    let took = started.elapsed();
-    writer.stop().await?;
-    let figure = Figure::new("append", before, done, errors, took, &latencies);
-    debug_assert_eq!(i64::try_from(done)?, database.events().await? - before);
-    Ok(Figure { callers: Some(callers), accounts: Some(accounts.ids.len()), ..figure })
-}
-
-/// The same callers while an auditor verifies the log again and again; compared with them alone.
-async fn while_verifying(
-    database: &LogDatabase,
-    accounts: &Accounts,
-    duration: Duration,
-) -> anyhow::Result<Figure> {
-    let options = VerifyOptions::of(database.url(Role::Auditor));
-    let verifying: JoinHandle<anyhow::Result<()>> = tokio::spawn(async move {
-        loop {
-            let summary = verify(&options, &mut Silent).await?;
-            anyhow::ensure!(summary.clean(), "the log does not verify: {:?}", summary.findings);
-        }
-    });
-    let figure = sequencer(database, accounts, VERIFY_CALLERS, duration).await;
-    anyhow::ensure!(!verifying.is_finished(), "verify ended: {:?}", verifying.await);
-    verifying.abort();
-    Ok(Figure { bench: "append during verify", ..figure? })
-}
-
-struct Load {
-    store: EventStore,
-    accounts: Accounts,
-    run: Arc<str>,
-    next: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Load {
-    async fn post(self) -> anyhow::Result<(Latencies, u64, u64)> {
-        let mut latencies = Latencies::new()?;
-        let (mut done, mut errors) = (0, 0);
-        while !self.stop.load(Ordering::Relaxed) {
-            let n = self.next.fetch_add(1, Ordering::Relaxed);
-            let request = self.accounts.request(&self.run, n)?;
-            let sent = Instant::now();
-            match self.store.submit(request).await {
-                Ok(answer) if answer.status == 201 => {
-                    done += 1;
-                    latencies.record(sent.elapsed());
-                }
-                Ok(_) | Err(_) => errors += 1,
-            }
-        }
-        Ok((latencies, done, errors))
-    }
 }

@@ -33,6 +33,32 @@ impl Latencies {
     }
 }
 
+/// What was counted and timed, in one turn or in several.
+#[derive(Debug, Clone)]
+pub(crate) struct Tally {
+    /// How many events the log held when the first turn began.
+    pub(crate) log_events: i64,
+    pub(crate) done: u64,
+    pub(crate) errors: u64,
+    pub(crate) took: Duration,
+    pub(crate) latencies: Latencies,
+}
+
+impl Tally {
+    /// Adds a later turn.
+    pub(crate) fn add(&mut self, later: &Self) -> anyhow::Result<()> {
+        self.done += later.done;
+        self.errors += later.errors;
+        self.took += later.took;
+        self.latencies.add(&later.latencies)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+    pub(crate) fn rate_per_s(&self) -> f64 {
+        round(self.done as f64 / self.took.as_secs_f64())
+    }
+}
+
 /// One measurement.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
@@ -59,31 +85,29 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
-    pub(crate) fn new(
-        bench: &'static str,
-        log_events: i64,
-        done: u64,
-        errors: u64,
-        took: Duration,
-        latencies: &Latencies,
-    ) -> Self {
+    pub(crate) fn new(bench: &'static str, tally: &Tally) -> Self {
+        let Tally { log_events, errors, took, latencies, .. } = tally;
         Self {
             bench,
             callers: None,
             accounts: None,
-            log_events,
-            rate_per_s: round(done as f64 / took.as_secs_f64()),
+            log_events: *log_events,
+            rate_per_s: tally.rate_per_s(),
             limit_per_s: None,
             ratio: None,
             p50_ms: latencies.millis(0.5),
             p95_ms: latencies.millis(0.95),
             p99_ms: latencies.millis(0.99),
             p999_ms: latencies.millis(0.999),
-            errors,
+            errors: *errors,
             seconds: round(took.as_secs_f64()),
             peak_mib: None,
         }
+    }
+
+    /// By so many callers over so many accounts.
+    pub(crate) fn of(self, callers: usize, accounts: usize) -> Self {
+        Self { callers: Some(callers), accounts: Some(accounts), ..self }
     }
 
     /// With what it is to be compared with, measured in the same run.
@@ -157,7 +181,6 @@ impl Output {
             figure.errors.to_string(),
             figure.peak_mib.map_or(String::new(), |peak| peak.to_string()),
         ]);
-        Output::remark(&format!("  {} {:.0}/s", figure.bench, figure.rate_per_s));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use demo::stack::Stack;
 use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
-use crate::figures::{Figure, Latencies, Output};
+use crate::figures::{Figure, Latencies, Output, Tally};
 
 /// Commands before the measurement, so that caches are warm as in a deployment that runs.
 const WARM_UP: usize = 200;
@@ -85,10 +85,10 @@ async fn measure(stack: &Stack, options: &Options) -> anyhow::Result<[Figure; 2]
         }
     }
     let took = started.elapsed();
-    let figure = |bench, latencies: &Latencies| {
-        Figure::new(bench, i64::from(count), done, errors, took, latencies)
-    };
-    Ok([figure("command answered", &answered), figure("answer to effect", &visible)])
+    let log_events = i64::from(count);
+    let figure =
+        |bench, latencies| Figure::new(bench, &Tally { log_events, done, errors, took, latencies });
+    Ok([figure("command answered", answered), figure("answer to effect", visible)])
 }
 
 impl Probe {

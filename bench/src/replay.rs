@@ -10,7 +10,7 @@ use replay_tool::verify::{Silent, VerifyOptions, verify};
 
 use crate::append::open_accounts;
 use crate::entries::Accounts;
-use crate::figures::{Figure, Latencies, Output};
+use crate::figures::{Figure, Latencies, Output, Tally};
 use crate::log_database::{LogDatabase, Server};
 use crate::{memory, seed};
 
@@ -48,11 +48,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     Output::remark(&format!("a log of {} events", options.log_events));
     seed::fill(&database, &accounts, options.log_events).await?;
     database.settle().await?;
+    let mut show = |figure: Figure| {
+        Output::remark(&format!("  {} {:.0}/s", figure.bench, figure.rate_per_s));
+        output.figure(&figure)
+    };
     for _ in 0..options.runs {
-        output.figure(&verified(&database).await?)?;
+        show(verified(&database).await?)?;
     }
     for _ in 0..options.runs {
-        output.figure(&rebuilt(&database).await?)?;
+        show(rebuilt(&database).await?)?;
     }
     output.finish();
     server.remove(database).await?;
@@ -88,5 +92,7 @@ async fn whole(
 ) -> anyhow::Result<Figure> {
     let mut latencies = Latencies::new()?;
     latencies.record(took);
-    Ok(Figure::new(bench, database.events().await?, events, 0, took, &latencies))
+    let log_events = database.events().await?;
+    let tally = Tally { log_events, done: events, errors: 0, took, latencies };
+    Ok(Figure::new(bench, &tally))
 }

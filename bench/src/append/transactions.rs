@@ -10,7 +10,7 @@ use sqlx::{Connection, Row};
 
 use super::run_name;
 use crate::entries::{Accounts, LEDGER};
-use crate::figures::{Figure, Latencies};
+use crate::figures::{Latencies, Tally};
 use crate::log_database::LogDatabase;
 use domain::ledger::{EntryPosted, ExternalRef, Posting};
 use domain::{EntryId, Event, Metadata, StreamId};
@@ -22,7 +22,7 @@ pub(super) async fn measure(
     accounts: &Accounts,
     callers: usize,
     duration: Duration,
-) -> anyhow::Result<Figure> {
+) -> anyhow::Result<Tally> {
     let before = database.events().await?;
     let run: Arc<str> = run_name("transaction", before).into();
     let next = Arc::new(AtomicUsize::new(0));
@@ -51,9 +51,7 @@ pub(super) async fn measure(
         latencies.add(&own)?;
         done += posted;
     }
-    let figure =
-        Figure::new("transaction an event", before, done, 0, started.elapsed(), &latencies);
-    Ok(Figure { callers: Some(callers), accounts: Some(accounts.ids.len()), ..figure })
+    Ok(Tally { log_events: before, done, errors: 0, took: started.elapsed(), latencies })
 }
 
 async fn post(

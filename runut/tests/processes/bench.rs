@@ -28,7 +28,14 @@ fn figures(arguments: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn what_bench_append_prints() {
-    let least = ["--log-events=300", "--callers=1,2", "--accounts=2", "--seconds=1", "--warm-up=1"];
+    let least = [
+        "--log-events=300",
+        "--callers=1,2",
+        "--accounts=2",
+        "--seconds=1",
+        "--turns=2",
+        "--warm-up=1",
+    ];
     insta::assert_debug_snapshot!(figures(&[&["append"], &least[..]].concat()));
 }
 
