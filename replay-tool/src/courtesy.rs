@@ -37,7 +37,8 @@ struct State {
     /// Where the log ended when it was last looked at.
     head: i64,
     looked_at: Instant,
-    busy: bool,
+    /// Unknown until the first look.
+    busy: Option<bool>,
     /// Work that no pause was taken for, since the last look at least.
     worked: Duration,
     /// When the pauses for all work so far are over.
@@ -52,7 +53,7 @@ impl Courtesy {
         let state = State {
             head,
             looked_at: now,
-            busy: false,
+            busy: None,
             worked: Duration::ZERO,
             resume_at: now,
             paused: Duration::ZERO,
@@ -102,9 +103,10 @@ impl Courtesy {
         Ok(())
     }
 
-    /// What a statement should take at the moment.
+    /// What a statement should take at the moment: little as long as the log may be busy.
     pub(crate) fn statement_target(&self) -> Duration {
-        if self.state().busy { BUSY_STATEMENT_TARGET } else { STATEMENT_TARGET }
+        let may_be_busy = !self.full_speed && self.state().busy.unwrap_or(true);
+        if may_be_busy { BUSY_STATEMENT_TARGET } else { STATEMENT_TARGET }
     }
 
     /// All pauses so far.
@@ -117,16 +119,16 @@ impl State {
     fn saw(&mut self, head: Option<i64>, now: Instant) {
         // That a head is missing, or set back, is for the checks to tell.
         let head = head.unwrap_or(self.head);
-        self.busy = busy(head - self.head, now - self.looked_at);
-        (self.head, self.looked_at) = (head, now);
-        if !self.busy {
+        let busy = busy(head - self.head, now - self.looked_at);
+        (self.busy, self.head, self.looked_at) = (Some(busy), head, now);
+        if !busy {
             self.worked = Duration::ZERO;
         }
     }
 
     /// Until when to rest.
     fn make_way(&mut self, now: Instant) -> Option<Instant> {
-        if !self.busy {
+        if self.busy != Some(true) {
             return None;
         }
         let worked = std::mem::take(&mut self.worked);
@@ -191,6 +193,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn beside_a_busy_log_one_works_a_twelfth_of_the_time_and_two_no_more_together() {
         let alone = Courtesy::from(0, false);
+        assert_eq!(alone.statement_target(), BUSY_STATEMENT_TARGET, "nobody knows yet");
         let worked = share(work(&alone, 20).await);
         assert!((0.08..0.09).contains(&worked), "{worked}");
         assert!(share(alone.paused()) > 0.9, "{:?}", alone.paused());
@@ -209,6 +212,7 @@ mod tests {
         for courtesy in [Courtesy::from(0, false), Courtesy::from(0, true)] {
             assert_eq!(work(&courtesy, 0).await, LONG);
             assert_eq!(courtesy.paused(), Duration::ZERO);
+            assert_eq!(courtesy.statement_target(), STATEMENT_TARGET);
         }
         let hurried = Courtesy::from(0, true);
         assert_eq!(work(&hurried, 20).await, LONG);
