@@ -5,8 +5,8 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use event_store::log::{Position, head};
 use projections::{Access, LedgerBalance, Projection, ProjectionState};
-use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::{PgExecutor, Row};
 use tokio::time::Instant;
 
 use crate::database::refused;
@@ -51,12 +51,26 @@ pub(crate) struct Standing {
     state: ProjectionState,
 }
 
+const STANDING: &str = "
+    select position as model_position, state as model_state, version as model_version
+    from read.checkpoint where projection = $1";
+
 impl Standing {
-    /// Of a read model, which shows at least `min`: from the row of its checkpoint, with the columns
-    /// `model_position`, `model_state` and `model_version`. Whoever asks has waited before.
+    /// Of a read model, which shows at least `min`. Whoever asks has waited before.
     ///
     /// # Errors
     /// It is not as far, or cannot be shown at all.
+    pub(crate) async fn read(
+        db: impl PgExecutor<'_>,
+        model: ReadModel,
+        min: MinPosition,
+    ) -> Result<Self, Problem> {
+        let reading = sqlx::query(STANDING).bind(model.name()).fetch_optional(db);
+        Self::from_row(model, reading.await.map_err(refused)?.as_ref(), min)
+    }
+
+    /// The same from the row of its checkpoint, with the columns `model_position`, `model_state` and
+    /// `model_version`.
     pub(crate) fn from_row(
         model: ReadModel,
         checkpoint: Option<&PgRow>,

@@ -39,13 +39,18 @@ where
         min: MinPosition,
     ) -> Result<Self, Problem> {
         wait(model, api, min).await?;
-        let checkpoint = sqlx::query(statement)
-            .bind(model.name())
-            .bind(key)
-            .bind(visible_to(caller))
-            .fetch_optional(&api.database.look_ups)
-            .await
-            .map_err(refused)?;
+        let look_ups = &api.database.look_ups;
+        let looking = sqlx::query(statement).bind(model.name()).bind(key).bind(visible_to(caller));
+        let checkpoint = match looking.fetch_optional(look_ups).await {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                // Tables of another version may not even have these columns.
+                if error.as_database_error().is_some() {
+                    Standing::read(look_ups, model, min).await?;
+                }
+                return Err(refused(error));
+            }
+        };
         let standing = Standing::from_row(model, checkpoint.as_ref(), min)?;
         let row = checkpoint.map_or(Ok(None), |row| found(&row)).map_err(refused)?;
         Ok(Self { row, standing })

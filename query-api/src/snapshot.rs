@@ -12,10 +12,6 @@ use crate::position::MinPosition;
 use crate::read_model::{ReadModel, Standing, beyond_head, wait};
 use crate::state::ApiState;
 
-const STANDING: &str = "
-    select position as model_position, state as model_state, version as model_version
-    from read.checkpoint where projection = $1";
-
 /// A read-only transaction at one position of a read model, or of the log itself.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -34,12 +30,7 @@ impl Snapshot {
         let mut transaction =
             api.database.searches.begin_with(BEGIN_READ).await.map_err(refused)?;
         sqlx::raw_sql(HOLD_GENERATION).execute(&mut *transaction).await.map_err(refused)?;
-        let checkpoint = sqlx::query(STANDING)
-            .bind(model.name())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(refused)?;
-        let standing = Standing::from_row(model, checkpoint.as_ref(), min)?;
+        let standing = Standing::read(&mut *transaction, model, min).await?;
         Ok(Self { transaction, standing })
     }
 

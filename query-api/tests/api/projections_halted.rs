@@ -73,5 +73,9 @@ async fn tables_of_another_version_are_not_read() {
     let refused = platform.merchant.get("/v1/accounts").await;
     assert_eq!(refused.problem(), (503, "projection-behind".to_owned()));
     assert!(refused.body.contains("version 2"), "{refused}");
+    let cash = format!("/v1/accounts/{}", account(TOKO, "cash"));
+    assert_eq!(platform.merchant.get(&cash).await.body, refused.body);
+    platform.repair("alter table read.accounts rename balance_minor to balance").await;
+    assert_eq!(platform.merchant.get(&cash).await.problem(), refused.problem());
     assert_eq!(platform.anonymous.get("/health/ready").await.status.as_u16(), 503);
 }
