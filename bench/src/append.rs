@@ -19,6 +19,9 @@ const LIMIT_BATCH: usize = 200;
 const LIMIT_BATCHES: usize = 250;
 /// How many single-row statements are sent in a turn, for the comparison with one caller alone.
 const SINGLE_STATEMENTS: usize = 2_000;
+/// What callers post first is not counted: the states of accounts are loaded then, and a verify beside them
+/// finds out that the log is busy.
+const LEAD: Duration = Duration::from_secs(1);
 /// The callers that post before the measurements.
 const WARM_UP_CALLERS: usize = 200;
 /// The callers that post while the log is verified.
@@ -45,11 +48,11 @@ pub struct Options {
     #[arg(long, default_value_t = 20)]
     warm_up: u64,
     /// How long each measurement takes a turn.
-    #[arg(long, default_value_t = 4)]
-    seconds: u64,
-    /// How many turns: each measures everything once. So that a machine that is slower for a minute is slower
-    /// for all that is compared.
     #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// How many turns, there and back: each measures everything once. So that a machine that is slower for a
+    /// minute is slower for all that is compared.
+    #[arg(long, default_value_t = 4)]
     turns: u32,
     /// One JSON object a line.
     #[arg(long)]
@@ -81,7 +84,6 @@ enum Subject {
     Callers(usize),
     Alone,
     DuringVerify,
-    Transactions(usize),
 }
 
 async fn measure(
@@ -97,47 +99,65 @@ async fn measure(
     seed::fill(database, &all, log_events).await?;
     database.settle().await?;
     let warm_up = Duration::from_secs(options.warm_up);
-    let first = sequencer::measure(database, &all, WARM_UP_CALLERS, warm_up).await?;
+    let first =
+        sequencer::measure(database, &all, WARM_UP_CALLERS, Duration::ZERO, warm_up).await?;
     let first = Figure::new("append after checkpoint", &first);
     output.figure(&first.of(WARM_UP_CALLERS, most))?;
 
-    let mut tallies: Vec<(usize, Subject, Tally)> = Vec::new();
-    for turn in 0..options.turns {
-        let mut measured = Vec::new();
-        for &count in &options.accounts {
-            let accounts = Accounts::numbered(count)?;
-            for subject in options.subjects() {
-                let tally = subject.measure(database, &accounts, options).await?;
-                let rate = tally.rate_per_s();
-                Output::remark(&format!(
-                    "  {} of {}: {count} accounts, {subject:?}: {rate:.0}/s",
-                    turn + 1,
-                    options.turns
-                ));
-                measured.push((count, subject, tally));
-            }
+    let mut rounds: Vec<Round> = Vec::new();
+    for &accounts in &options.accounts {
+        rounds.extend(options.subjects().map(|subject| Round { accounts, subject, sum: None }));
+    }
+    for _ in 0..options.turns {
+        for round in &mut rounds {
+            round.measure(database, options).await?;
         }
-        if tallies.is_empty() {
-            tallies = measured;
-        } else {
-            for ((_, _, sum), (_, _, later)) in tallies.iter_mut().zip(&measured) {
-                sum.add(later)?;
-            }
+        // Each is as often before another as after it.
+        rounds.reverse();
+    }
+    if options.turns % 2 == 1 {
+        rounds.reverse();
+    }
+    print(&rounds, output)?;
+    // At the end, since no verify would find these events in order.
+    for &count in &options.accounts {
+        let accounts = Accounts::numbered(count)?;
+        for callers in [1, 20] {
+            let duration = Duration::from_secs(options.seconds);
+            let tally = transactions::measure(database, &accounts, callers, duration).await?;
+            output.figure(&Figure::new("transaction an event", &tally).of(callers, count))?;
         }
     }
-    print(&tallies, output)
+    Ok(())
 }
 
 impl Options {
     fn subjects(&self) -> impl Iterator<Item = Subject> {
         let callers = self.callers.iter().map(|callers| Subject::Callers(*callers));
-        let verify = [Subject::Alone, Subject::DuringVerify];
-        let transactions = [Subject::Transactions(1), Subject::Transactions(20)];
-        [Subject::Limit, Subject::OneRow]
-            .into_iter()
-            .chain(callers)
-            .chain(verify)
-            .chain(transactions)
+        let others = [Subject::OneRow, Subject::Limit, Subject::Alone, Subject::DuringVerify];
+        others.into_iter().chain(callers)
+    }
+}
+
+/// A subject over so many accounts, and what came of all its turns so far.
+#[derive(Debug)]
+struct Round {
+    accounts: usize,
+    subject: Subject,
+    sum: Option<Tally>,
+}
+
+impl Round {
+    async fn measure(&mut self, database: &LogDatabase, options: &Options) -> anyhow::Result<()> {
+        let accounts = Accounts::numbered(self.accounts)?;
+        let tally = self.subject.measure(database, &accounts, options).await?;
+        let rate = tally.rate_per_s();
+        Output::remark(&format!("  {} accounts, {:?}: {rate:.0}/s", self.accounts, self.subject));
+        match &mut self.sum {
+            Some(sum) => sum.add(&tally)?,
+            none => *none = Some(tally),
+        }
+        Ok(())
     }
 }
 
@@ -153,23 +173,24 @@ impl Subject {
             Self::Limit => limit::measure(database, accounts, LIMIT_BATCH, LIMIT_BATCHES).await,
             Self::OneRow => limit::measure(database, accounts, 1, SINGLE_STATEMENTS).await,
             Self::Callers(callers) => {
-                sequencer::measure(database, accounts, callers, duration).await
+                sequencer::measure(database, accounts, callers, LEAD, duration).await
             }
-            Self::Alone => sequencer::measure(database, accounts, VERIFY_CALLERS, duration).await,
+            Self::Alone => {
+                sequencer::measure(database, accounts, VERIFY_CALLERS, LEAD, duration).await
+            }
             Self::DuringVerify => {
-                sequencer::measure_during_verify(database, accounts, VERIFY_CALLERS, duration).await
-            }
-            Self::Transactions(callers) => {
-                transactions::measure(database, accounts, callers, duration).await
+                let callers = VERIFY_CALLERS;
+                sequencer::measure_during_verify(database, accounts, callers, LEAD, duration).await
             }
         }
     }
 }
 
-/// Each beside what it is to be compared with, which was measured just before in every turn.
-fn print(tallies: &[(usize, Subject, Tally)], output: &mut Output) -> anyhow::Result<()> {
+/// Each beside what it is to be compared with.
+fn print(rounds: &[Round], output: &mut Output) -> anyhow::Result<()> {
     let (mut limit, mut one_row, mut alone) = (0.0, 0.0, 0.0);
-    for (accounts, subject, tally) in tallies {
+    for Round { accounts, subject, sum } in rounds {
+        let Some(tally) = sum else { continue };
         let figure = |bench, callers| Figure::new(bench, tally).of(callers, *accounts);
         let figure = match *subject {
             Subject::Limit => {
@@ -187,7 +208,6 @@ fn print(tallies: &[(usize, Subject, Tally)], output: &mut Output) -> anyhow::Re
                 continue;
             }
             Subject::DuringVerify => figure("append during verify", VERIFY_CALLERS).against(alone),
-            Subject::Transactions(callers) => figure("transaction an event", callers),
         };
         output.figure(&figure)?;
     }

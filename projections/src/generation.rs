@@ -27,7 +27,7 @@ pub(crate) async fn execute(db: &mut PgConnection, statement: String) -> Result<
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(db).await.map(|_| ())
 }
 
-/// A connection for one event or a few at a time, whose unqualified names mean the live tables (and the log).
+/// A connection for events as they come, whose unqualified names mean the live tables (and the log).
 pub(crate) async fn connect_live(
     database: &PgConnectOptions,
 ) -> Result<PgConnection, ConnectError> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api_conventions::{Problem, problem_kinds as kinds};
 use event_store::log::look_up_options;
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 /// The most connections that searches hold: several for each core of a small server.
@@ -16,6 +17,10 @@ const KEY_CONNECTIONS_MAX: u32 = 3;
 const FOLLOWER_CONNECTIONS_MAX: u32 = 3;
 /// How long a request waits for a connection before it is told to come back.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How old a connection grows, and with it the plans that it keeps: they are for tables of the size of then.
+const CONNECTION_AGE_MAX: Duration = Duration::from_mins(1);
+/// How long after its last use a connection is taken to be alive. If it is not, the query is answered 503.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// How long a statement may take. In a snapshot only one is ever slow, the others are look-ups by key,
 /// so that none comes near the 5 s after which it would hold up the vacuum of the log's head.
 const STATEMENT_TIMEOUT: &str = "2s";
@@ -52,6 +57,17 @@ fn pool(options: &PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(CONNECTION_WAIT_MAX)
+        .max_lifetime(CONNECTION_AGE_MAX)
+        // A look at each connection would cost as much as most queries.
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for < TRUSTED_FOR {
+                    return Ok(true);
+                }
+                connection.ping().await.map(|()| true)
+            })
+        })
         .connect_lazy_with(options.clone())
 }
 
@@ -59,6 +75,10 @@ fn pool(options: &PgConnectOptions, connections: u32) -> PgPool {
 const QUERY_CANCELED: &str = "57014";
 /// What it says of tables and schemas that are not there (`undefined_table`, `invalid_schema_name`).
 const NOT_THERE: [&str; 2] = ["42P01", "3F000"];
+/// What it says of tables that are not as a statement has them: `undefined_table`, `undefined_column`,
+/// `undefined_function` (for these types), `datatype_mismatch`, and `feature_not_supported` where a kept plan
+/// would have other columns now.
+const OTHER_TABLES: [&str; 5] = ["42P01", "42703", "42883", "42804", "0A000"];
 /// SQLSTATE classes of a server that is away, busy or shutting down: connection exceptions, rolled back
 /// transactions, insufficient resources, objects in use, operator intervention.
 const AWAY_OR_BUSY: [&str; 5] = ["08", "40", "53", "55", "57"];
@@ -67,6 +87,12 @@ const AWAY_OR_BUSY: [&str; 5] = ["08", "40", "53", "55", "57"];
 pub(crate) fn not_there(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| NOT_THERE.contains(&code.as_ref()))
+}
+
+/// Whether a statement was written for other tables than there are.
+pub(crate) fn other_tables(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| OTHER_TABLES.contains(&code.as_ref()))
 }
 
 /// The answer to a query that the database did not answer; logged here, once.

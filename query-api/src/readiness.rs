@@ -19,7 +19,7 @@ const LAG_MAX: Duration = Duration::from_secs(30);
 
 /// The database, its schema and every read model that queries show.
 pub(crate) async fn checks(api: ApiState) -> Vec<ReadinessCheck> {
-    let mut connection = match api.database.look_ups.acquire().await {
+    let mut connection = match api.database.searches.acquire().await {
         Ok(connection) => connection,
         Err(error) => return vec![check("database", Err(error.to_string()))],
     };

@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 use crate::caller_scope::visible_to;
-use crate::database::refused;
+use crate::database::{other_tables, refused};
 use crate::position::MinPosition;
 use crate::read_model::{ReadModel, Standing, wait};
 use crate::state::ApiState;
@@ -45,7 +45,7 @@ where
             Ok(checkpoint) => checkpoint,
             Err(error) => {
                 // Tables of another version may not even have these columns.
-                if error.as_database_error().is_some() {
+                if other_tables(&error) {
                     Standing::read(look_ups, model, min).await?;
                 }
                 return Err(refused(error));

@@ -14,15 +14,12 @@ use crate::entries::Accounts;
 use crate::figures::{Latencies, Tally};
 use crate::log_database::LogDatabase;
 
-/// What callers post first is not counted: the states of accounts are loaded then, and a verify beside them
-/// finds out that the log is busy.
-const LEAD: Duration = Duration::from_secs(1);
-
-/// So many callers post, for so long.
+/// So many callers post, for so long; what they post in the `lead` before is not counted.
 pub(super) async fn measure(
     database: &LogDatabase,
     accounts: &Accounts,
     callers: usize,
+    lead: Duration,
     duration: Duration,
 ) -> anyhow::Result<Tally> {
     let before = database.events().await?;
@@ -43,7 +40,7 @@ pub(super) async fn measure(
             tokio::spawn(load.post())
         })
         .collect();
-    tokio::time::sleep(LEAD).await;
+    tokio::time::sleep(lead).await;
     let first = database.events().await?;
     counts.store(true, Ordering::Relaxed);
     let started = Instant::now();
@@ -67,6 +64,7 @@ pub(super) async fn measure_during_verify(
     database: &LogDatabase,
     accounts: &Accounts,
     callers: usize,
+    lead: Duration,
     duration: Duration,
 ) -> anyhow::Result<Tally> {
     let options = VerifyOptions::of(database.url(Role::Auditor));
@@ -76,7 +74,7 @@ pub(super) async fn measure_during_verify(
             anyhow::ensure!(summary.clean(), "the log does not verify: {:?}", summary.findings);
         }
     });
-    let measured = measure(database, accounts, callers, duration).await;
+    let measured = measure(database, accounts, callers, lead, duration).await;
     anyhow::ensure!(!verifying.is_finished(), "verify ended: {:?}", verifying.await);
     verifying.abort();
     measured

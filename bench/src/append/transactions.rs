@@ -26,10 +26,13 @@ pub(super) async fn measure(
     let before = database.events().await?;
     let run: Arc<str> = run_name("transaction", before).into();
     let next = Arc::new(AtomicUsize::new(0));
+    let mut connections = Vec::with_capacity(callers);
+    for _ in 0..callers {
+        connections.push(database.connect(Role::Application).await?);
+    }
     let mut tasks = Vec::with_capacity(callers);
     let started = Instant::now();
-    for _ in 0..callers {
-        let mut db = database.connect(Role::Application).await?;
+    for mut db in connections {
         let (accounts, run, next) = (accounts.clone(), Arc::clone(&run), Arc::clone(&next));
         tasks.push(tokio::spawn(async move {
             let mut latencies = Latencies::new()?;

@@ -144,7 +144,7 @@ impl Feed {
     /// Hands the event on, if the message holds one: its sequence is the position, and its hash fits.
     async fn deliver(&self, message: &jetstream::Message) {
         let sequence = message.info().ok().map(|info| info.stream_sequence);
-        // Often Postgres was quicker.
+        // Often Postgres was quicker. What such a message holds is nothing to look at any more.
         if sequence.is_some_and(|sequence| sequence <= self.applied.borrow().sequence()) {
             return;
         }

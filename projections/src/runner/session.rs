@@ -13,12 +13,14 @@ use super::follower::Follower;
 use super::inbox::{Inbox, Offer};
 use crate::checkpoint::{Checkpoint, ProjectionState};
 use crate::fold::{Applier, Halt};
-use crate::generation::{connect_live, prepare_live};
+use crate::generation::{connect_live, execute, prepare_live};
 use crate::page::{Page, read_page, with_sources};
 use crate::projection::AppliedEvent;
 
 /// How often the head is read, whatever NATS says: the most by which a silent NATS delays an event.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How old plans of the statements that write grow: they are for tables of the size of then.
+const PLANS_AGE_MAX: Duration = Duration::from_secs(10);
 /// How long events that change nothing may wait to be passed over together: the checkpoint of a projection
 /// that few events concern would otherwise be written for each of the others.
 const PASS_EVERY: Duration = Duration::from_millis(20);
@@ -81,6 +83,8 @@ pub(super) struct Session<'f> {
     /// Events that follow those applied and change nothing, and since when they wait.
     unconcerned: Vec<AppliedEvent>,
     waiting_since: Instant,
+    /// Since when the writer's plans are kept.
+    planned: Instant,
     /// The head of the log at least, as told by whoever appended or as last seen.
     head: Position,
     looks: Interval,
@@ -124,6 +128,7 @@ impl<'f> Session<'f> {
             applier,
             unconcerned,
             waiting_since: now,
+            planned: now,
             head,
             looks,
             looked: now,
@@ -237,6 +242,10 @@ impl<'f> Session<'f> {
         if waits {
             self.unconcerned = page.events;
             return Ok(());
+        }
+        if self.planned.elapsed() > PLANS_AGE_MAX {
+            answered(execute(&mut self.writer, "discard plans".to_owned())).await??;
+            self.planned = Instant::now();
         }
         let applied = self.applier.apply(&mut self.writer, page).await;
         self.follower.at(&self.applier.checkpoint);
