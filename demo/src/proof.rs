@@ -97,19 +97,24 @@ async fn await_projections(auditor: &Client) -> anyhow::Result<i64> {
 }
 
 async fn await_mirror(stack: &Stack, head: i64) -> anyhow::Result<u64> {
-    let nats = connect_nats(&stack.endpoint("NATS_URL")?, "runut demo").await?;
-    let jetstream = async_nats::jetstream::new(nats);
+    let url = stack.endpoint("NATS_URL")?;
     let deadline = Instant::now() + CATCH_UP_MAX;
     loop {
-        if let Ok(stream) = jetstream.get_stream("runut").await {
-            let last = stream.cached_info().state.last_sequence;
-            if i64::try_from(last)? == head {
-                return Ok(last);
-            }
+        // It may not even be back yet.
+        if let Ok(last) = last_sequence(&url).await
+            && i64::try_from(last)? == head
+        {
+            return Ok(last);
         }
         ensure!(Instant::now() < deadline, "the mirror does not catch up");
         tokio::time::sleep(POLL).await;
     }
+}
+
+async fn last_sequence(url: &str) -> Result<u64, async_nats::Error> {
+    let nats = connect_nats(url, "runut demo").await?;
+    let stream = async_nats::jetstream::new(nats).get_stream("runut").await?;
+    Ok(stream.cached_info().state.last_sequence)
 }
 
 /// The ledger's balances beside what the marketplace kept itself.

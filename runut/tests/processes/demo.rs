@@ -16,7 +16,7 @@ fn it_ends_well_only_if_the_auditors_program_says_so() {
     let demo = ["demo", "--deals", DEALS, "--data", &data];
     let held = runut(&demo).output().expect("it runs");
     let said = String::from_utf8_lossy(&held.stdout);
-    assert!(held.status.success(), "{said}");
+    assert!(held.status.success(), "{said}{}", String::from_utf8_lossy(&held.stderr));
     assert!(said.contains("verify OK") && said.contains("everything holds"), "{said}");
 
     // The same program beside an auditor's program that finds something.
