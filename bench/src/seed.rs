@@ -15,6 +15,10 @@ use crate::entries::{Accounts, LEDGER, idempotency_key};
 use crate::figures::Output;
 use crate::log_database::LogDatabase;
 
+/// The key rows, without what only requests of several appends have.
+const KEYS: &str = "copy idempotency_keys (log_id, merchant_id, key, fingerprint, resource_id, status, \
+    response, position, recorded_at) from stdin";
+
 /// How many rows one COPY takes: bounded memory, few commits.
 const COPY_ROWS: i64 = 50_000;
 
@@ -37,7 +41,7 @@ pub(crate) async fn fill(
         }
         tokio::try_join!(
             copy(&mut log, "copy events from stdin", event_rows),
-            copy(&mut keys, "copy idempotency_keys from stdin", key_rows),
+            copy(&mut keys, KEYS, key_rows),
         )?;
         next = until;
         if next % (COPY_ROWS * 20) < COPY_ROWS {

@@ -24,5 +24,7 @@ pub fn recorded_answer(events: &[NewEvent], recorded_at: Timestamp) -> Option<Ne
         Event::EntryPosted(_) => ledger::post::in_ledger(&decision, recorded_at),
         // It comes after the entry that reverses.
         Event::EntryReversed(_) => None,
+        // Answered once the payment has come to rest, by whoever finishes the request.
+        Event::Payment(_) => None,
     }
 }

@@ -6,6 +6,10 @@ use crate::api_keys::{IssueApiKey, RevokeApiKey};
 use crate::event::NewEvent;
 use crate::ledger::{PostEntry, ReverseEntry};
 use crate::merchants::RegisterMerchant;
+use crate::payments::{
+    AuthorizePayment, CancelPayment, CapturePayment, CreatePayment, ExpireAuthorization,
+    RecordOutcome, RefundPayment, ReplaceMethod, ShowPayment, StartAttempt, VoidPayment,
+};
 use crate::rejection::Rejection;
 use crate::state::{State, StateKey, States};
 use crate::stream::StreamId;
@@ -23,6 +27,17 @@ pub enum Command {
     CloseAccount(CloseAccount),
     PostEntry(PostEntry),
     ReverseEntry(ReverseEntry),
+    CreatePayment(CreatePayment),
+    AuthorizePayment(AuthorizePayment),
+    ReplaceMethod(ReplaceMethod),
+    CapturePayment(CapturePayment),
+    CancelPayment(CancelPayment),
+    VoidPayment(VoidPayment),
+    RefundPayment(RefundPayment),
+    ShowPayment(ShowPayment),
+    StartAttempt(StartAttempt),
+    RecordOutcome(RecordOutcome),
+    ExpireAuthorization(ExpireAuthorization),
 }
 
 /// What a command that is not rejected comes to.
@@ -47,6 +62,17 @@ impl Command {
             Self::CloseAccount(command) => command.reads(),
             Self::PostEntry(command) => command.reads(),
             Self::ReverseEntry(command) => command.reads(),
+            Self::CreatePayment(command) => command.reads(),
+            Self::AuthorizePayment(command) => command.reads(),
+            Self::ReplaceMethod(command) => command.reads(),
+            Self::CapturePayment(command) => command.reads(),
+            Self::CancelPayment(command) => command.reads(),
+            Self::VoidPayment(command) => command.reads(),
+            Self::RefundPayment(command) => command.reads(),
+            Self::ShowPayment(command) => command.reads(),
+            Self::StartAttempt(command) => command.reads(),
+            Self::RecordOutcome(command) => command.reads(),
+            Self::ExpireAuthorization(command) => command.reads(),
         }
     }
 
@@ -62,7 +88,45 @@ impl Command {
             | Self::OpenAccount(_)
             | Self::FreezeAccount(_)
             | Self::UnfreezeAccount(_)
-            | Self::CloseAccount(_) => None,
+            | Self::CloseAccount(_)
+            | Self::CreatePayment(_)
+            | Self::AuthorizePayment(_)
+            | Self::ReplaceMethod(_)
+            | Self::CapturePayment(_)
+            | Self::CancelPayment(_)
+            | Self::VoidPayment(_)
+            | Self::RefundPayment(_)
+            | Self::ShowPayment(_)
+            | Self::StartAttempt(_)
+            | Self::RecordOutcome(_)
+            | Self::ExpireAuthorization(_) => None,
+        }
+    }
+
+    /// The state that this makes under an id drawn for it, if it does. It is not read beforehand: should
+    /// the id be taken against all odds, the log's unique index refuses the append.
+    pub fn creates(&self) -> Option<StateKey> {
+        match self {
+            Self::CreatePayment(command) => Some(command.creates()),
+            Self::RegisterMerchant(_)
+            | Self::IssueApiKey(_)
+            | Self::RevokeApiKey(_)
+            | Self::OpenAccount(_)
+            | Self::FreezeAccount(_)
+            | Self::UnfreezeAccount(_)
+            | Self::CloseAccount(_)
+            | Self::PostEntry(_)
+            | Self::ReverseEntry(_)
+            | Self::AuthorizePayment(_)
+            | Self::ReplaceMethod(_)
+            | Self::CapturePayment(_)
+            | Self::CancelPayment(_)
+            | Self::VoidPayment(_)
+            | Self::RefundPayment(_)
+            | Self::ShowPayment(_)
+            | Self::StartAttempt(_)
+            | Self::RecordOutcome(_)
+            | Self::ExpireAuthorization(_) => None,
         }
     }
 
@@ -81,6 +145,17 @@ impl Command {
             Self::CloseAccount(command) => command.decide(states, context),
             Self::PostEntry(command) => command.decide(states, context),
             Self::ReverseEntry(command) => command.decide(states, context),
+            Self::CreatePayment(command) => command.decide(states, context),
+            Self::AuthorizePayment(command) => command.decide(states, context),
+            Self::ReplaceMethod(command) => command.decide(states, context),
+            Self::CapturePayment(command) => command.decide(states, context),
+            Self::CancelPayment(command) => command.decide(states, context),
+            Self::VoidPayment(command) => command.decide(states, context),
+            Self::RefundPayment(command) => command.decide(states, context),
+            Self::ShowPayment(command) => command.decide(states, context),
+            Self::StartAttempt(command) => command.decide(states, context),
+            Self::RecordOutcome(command) => command.decide(states, context),
+            Self::ExpireAuthorization(command) => command.decide(states, context),
         }
     }
 }

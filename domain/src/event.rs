@@ -1,6 +1,5 @@
 //! Events: what happened. Their JSON is the stored format, for ever.
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::accounts::{AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen};
@@ -8,8 +7,8 @@ use crate::api_keys::{ApiKeyIssued, ApiKeyRevoked};
 use crate::ids::MerchantId;
 use crate::ledger::{EntryPosted, EntryReversed};
 use crate::merchants::MerchantRegistered;
+use crate::payments::PaymentEvent;
 use crate::stream::{StreamId, StreamVersion};
-use crate::upcast::upcast;
 
 /// An event that a decision wants appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,54 +53,97 @@ pub enum DecodeError {
     },
 }
 
+/// An enum of events with their stored names and versions. Those of a `group` are an enum of their own.
 macro_rules! events {
-    ($($variant:ident: $name:literal v $version:literal),* $(,)?) => {
-        /// Everything that can happen. A new one is added in `event.rs`, one line with its name and version.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+    (
+        $(#[$doc:meta])*
+        pub enum $Events:ident {
+            $($variant:ident($data:ident): $name:literal v $version:literal),* $(,)?
+        }
+        $(groups { $($group:ident($group_events:ident)),* $(,)? })?
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
         #[serde(untagged)]
         #[expect(missing_docs, reason = "each variant carries the event of that name, documented there")]
-        pub enum Event {
-            $($variant($variant),)*
+        pub enum $Events {
+            $($variant($data),)*
+            $($($group($group_events),)*)?
         }
 
-        impl Event {
-            /// Names of all events, as stored.
-            pub const TYPES: &'static [&'static str] = &[$($name),*];
+        impl $Events {
+            /// Names of all of them, as stored.
+            pub fn types() -> Vec<&'static str> {
+                #[allow(unused_mut, reason = "not every one has groups")]
+                let mut types = vec![$($name),*];
+                $($(types.extend($group_events::types());)*)?
+                types
+            }
+
+            /// Whether one of them is stored under this name.
+            pub fn has_type(name: &str) -> bool {
+                matches!(name, $($name)|*) $($(|| $group_events::has_type(name))*)?
+            }
 
             /// The name, as stored: `<category>.<what happened>`.
             pub const fn event_type(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $name,)* }
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                    $($(Self::$group(event) => event.event_type(),)*)?
+                }
             }
 
             /// The version of the data's shape that this program writes.
             pub const fn schema_version(&self) -> i16 {
-                match self { $(Self::$variant(_) => $version,)* }
+                match self {
+                    $(Self::$variant(_) => $version,)*
+                    $($(Self::$group(event) => event.schema_version(),)*)?
+                }
             }
 
             /// Reads stored data of any version that was ever written.
             ///
             /// # Errors
-            /// [`DecodeError`].
-            pub fn decode(event_type: &str, schema_version: i16, data: &str) -> Result<Self, DecodeError> {
+            /// [`DecodeError`](crate::DecodeError).
+            pub fn decode(
+                event_type: &str,
+                schema_version: i16,
+                data: &str,
+            ) -> Result<Self, $crate::DecodeError> {
+                use $crate::upcast::upcast;
                 match event_type {
-                    $($name => upcast::<$variant>(event_type, schema_version, $version, data).map(Self::$variant),)*
-                    unknown => Err(DecodeError::UnknownType { event_type: unknown.to_owned() }),
+                    $($name => upcast::<$data>(event_type, schema_version, $version, data)
+                        .map(Self::$variant),)*
+                    unknown => {
+                        $($(if $group_events::has_type(unknown) {
+                            return $group_events::decode(unknown, schema_version, data)
+                                .map(Self::$group);
+                        })*)?
+                        Err($crate::DecodeError::UnknownType { event_type: unknown.to_owned() })
+                    }
                 }
             }
         }
     };
 }
+pub(crate) use events;
 
 events! {
-    MerchantRegistered: "merchant.registered" v 1,
-    ApiKeyIssued: "api_key.issued" v 1,
-    ApiKeyRevoked: "api_key.revoked" v 1,
-    AccountOpened: "ledger.account_opened" v 1,
-    AccountFrozen: "ledger.account_frozen" v 1,
-    AccountUnfrozen: "ledger.account_unfrozen" v 1,
-    AccountClosed: "ledger.account_closed" v 1,
-    EntryPosted: "ledger.entry_posted" v 1,
-    EntryReversed: "ledger.entry_reversed" v 1,
+    /// Everything that can happen. A new one is added here or in its group, one line with its name and version.
+    pub enum Event {
+        MerchantRegistered(MerchantRegistered): "merchant.registered" v 1,
+        ApiKeyIssued(ApiKeyIssued): "api_key.issued" v 1,
+        ApiKeyRevoked(ApiKeyRevoked): "api_key.revoked" v 1,
+        AccountOpened(AccountOpened): "ledger.account_opened" v 1,
+        AccountFrozen(AccountFrozen): "ledger.account_frozen" v 1,
+        AccountUnfrozen(AccountUnfrozen): "ledger.account_unfrozen" v 1,
+        AccountClosed(AccountClosed): "ledger.account_closed" v 1,
+        EntryPosted(EntryPosted): "ledger.entry_posted" v 1,
+        EntryReversed(EntryReversed): "ledger.entry_reversed" v 1,
+    }
+    groups {
+        Payment(PaymentEvent),
+    }
 }
 
 impl Event {

@@ -29,12 +29,14 @@ impl States for Folded {
 pub(crate) struct Given {
     states: Folded,
     versions: BTreeMap<StreamId, StreamVersion>,
+    now: Timestamp,
 }
 
 pub(crate) struct Decided(Result<Decision, Rejection>);
 
 pub(crate) fn given(history: impl IntoIterator<Item = Event>) -> Given {
-    let start = Given { states: Folded(HashMap::new()), versions: BTreeMap::new() };
+    let now = Timestamp::from_micros(1);
+    let start = Given { states: Folded(HashMap::new()), versions: BTreeMap::new(), now };
     history.into_iter().fold(start, Given::and)
 }
 
@@ -53,6 +55,19 @@ impl Given {
         self
     }
 
+    pub(crate) fn and_all(self, history: impl IntoIterator<Item = Event>) -> Self {
+        history.into_iter().fold(self, Self::and)
+    }
+
+    /// The time at which something is decided.
+    pub(crate) fn at(self, now: Timestamp) -> Self {
+        Self { now, ..self }
+    }
+
+    pub(crate) fn payment(&self, id: PaymentId) -> crate::payments::Payment {
+        self.states.payment(id).expect("it was created").clone()
+    }
+
     fn stream_of(&self, event: &Event) -> StreamId {
         match event {
             Event::EntryPosted(event) => StreamId::entry(event.entry_id),
@@ -62,9 +77,11 @@ impl Given {
                 .values()
                 .find_map(|state| match state {
                     State::Entry(entry) if entry.id == event.entry_id => Some(entry.stream()),
-                    State::Entry(_) | State::Merchant(_) | State::ApiKey(_) | State::Account(_) => {
-                        None
-                    }
+                    State::Entry(_)
+                    | State::Merchant(_)
+                    | State::ApiKey(_)
+                    | State::Account(_)
+                    | State::Payment(_) => None,
                 })
                 .expect("a reversed entry was posted"),
             other => other.changes(&StreamId::merchant(MERCHANT))[0].stream(),
@@ -73,18 +90,26 @@ impl Given {
 
     #[track_caller]
     pub(crate) fn when(self, command: Command) -> Decided {
-        let context = Context { now: Timestamp::from_micros(1), event_id: CONTEXT_EVENT };
+        Decided(self.decide(&command))
+    }
+
+    #[track_caller]
+    pub(crate) fn decide(&self, command: &Command) -> Result<Decision, Rejection> {
+        let context = Context { now: self.now, event_id: CONTEXT_EVENT };
         let decided = command.decide(&self.states, &context);
         let again = command.decide(&self.states, &context);
         assert_eq!(decided, again, "a decision made twice is the same decision");
         if let Ok(Decision::Append(events)) = &decided {
+            let mut versions = self.versions.clone();
+            let mut ids = std::collections::BTreeSet::new();
             for event in events {
-                let last = self.versions.get(&event.stream);
+                let last = versions.insert(event.stream.clone(), event.version);
                 assert_eq!(event.version, last.map_or(StreamVersion::FIRST, |last| last.next()));
                 assert_eq!(event.stream, self.stream_of(&event.event));
+                assert!(ids.insert(event.event_id), "each event has an id of its own");
             }
         }
-        Decided(decided)
+        decided
     }
 }
 

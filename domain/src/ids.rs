@@ -146,6 +146,17 @@ typed_id!(
     "ent"
 );
 
+typed_id!(
+    /// A payment.
+    PaymentId,
+    "pay"
+);
+typed_id!(
+    /// A refund of a payment.
+    RefundId,
+    "rfd"
+);
+
 impl MerchantId {
     /// The owner of what belongs to no merchant: system accounts, operators' and auditors' keys.
     pub const PLATFORM: Self = Self(Uuid::nil());

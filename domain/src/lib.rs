@@ -4,11 +4,12 @@
 //! to append or a [`Rejection`]. Nothing here reads a clock, draws a random number or does I/O: time
 //! and ids are passed in, so that a decision made twice is the same decision.
 //!
-//! One folder a concept (`merchants`, `api_keys`, `accounts`, `ledger`); in it one file a use case,
+//! One folder a concept (`merchants`, `api_keys`, `accounts`, `ledger`, `payments`); in it one file a use case,
 //! with the command, its rules and their tests, and `mod.rs` with the state and its `evolve`.
 
 pub mod accounts;
 pub mod api_keys;
+mod card_number;
 mod command;
 mod currency;
 mod event;
@@ -16,6 +17,7 @@ mod ids;
 pub mod ledger;
 pub mod merchants;
 mod money;
+pub mod payments;
 mod rejection;
 mod state;
 mod stream;
@@ -29,7 +31,7 @@ mod given_when_then;
 pub use command::{Command, Decision};
 pub use currency::{Currency, UnknownCurrency};
 pub use event::{DecodeError, Event, NewEvent};
-pub use ids::{AccountId, ApiKeyId, EntryId, MerchantId, ParseIdError};
+pub use ids::{AccountId, ApiKeyId, EntryId, MerchantId, ParseIdError, PaymentId, RefundId};
 pub use money::{AMOUNT_MINOR_MAX, Amount, Money, MoneyError};
 pub use rejection::{Rejection, RejectionClass};
 pub use state::{State, StateKey, States};
@@ -48,4 +50,13 @@ pub struct Context {
     pub now: Timestamp,
     /// A fresh UUIDv7 that names the first event of the decision; further events derive theirs from it.
     pub event_id: Uuid,
+}
+
+impl Context {
+    /// The id of a decision's event number `index`, from 0: the first's with its last bits turned, so that
+    /// it is as unique.
+    pub(crate) fn event_id_of(&self, index: usize) -> Uuid {
+        let turned = u128::try_from(index).unwrap_or_default();
+        Uuid::from_u128(self.event_id.as_u128() ^ turned)
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::currency::Currency;
 
 /// The largest amount in minor units: 2^53 − 1, so that every JSON reader, those that keep numbers in
@@ -97,8 +99,29 @@ impl fmt::Display for Money {
 }
 
 /// A positive sum of money, at most [`AMOUNT_MINOR_MAX`] minor units: what a posting moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "StoredAmount", try_from = "StoredAmount")]
 pub struct Amount(Money);
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct StoredAmount {
+    minor: i64,
+    currency: Currency,
+}
+
+impl From<Amount> for StoredAmount {
+    fn from(amount: Amount) -> Self {
+        Self { minor: amount.minor(), currency: amount.currency() }
+    }
+}
+
+impl TryFrom<StoredAmount> for Amount {
+    type Error = MoneyError;
+
+    fn try_from(stored: StoredAmount) -> Result<Self, MoneyError> {
+        Self::from_minor(stored.minor, stored.currency)
+    }
+}
 
 impl Amount {
     /// From minor units.

@@ -3,8 +3,12 @@
 use crate::accounts::{AccountCode, AccountStatus};
 use crate::api_keys::Role;
 use crate::currency::Currency;
-use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId};
+use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId, PaymentId};
 use crate::ledger::ExternalRef;
+use crate::money::Money;
+use crate::payments::{
+    ATTEMPTS_MAX, CAPTURES_MAX, Operation, PaymentAction, PaymentState, REFUNDS_MAX,
+};
 use crate::stream::StreamVersion;
 
 /// Why a command is not carried out. An answer like any other: stored under its idempotency key.
@@ -45,6 +49,50 @@ pub enum Rejection {
     EntryAlreadyReversed { entry_id: EntryId, reversed_by: EntryId },
     #[error("entry {entry_id} is itself a reversal; post a new entry instead")]
     ReversalIsFinal { entry_id: EntryId },
+    #[error("payment {payment_id} exists already")]
+    PaymentIdTaken { payment_id: PaymentId },
+    #[error("there is no payment {payment_id}")]
+    PaymentNotFound { payment_id: PaymentId },
+    #[error("payment {payment_id} is at version {version}")]
+    PaymentVersionMismatch { payment_id: PaymentId, version: StreamVersion },
+    #[error("payment {payment_id} is {state}; {}", allowed_now(allowed))]
+    PaymentStateForbids { payment_id: PaymentId, state: PaymentState, allowed: Vec<PaymentAction> },
+    #[error("payment {payment_id} has no method; give it one first")]
+    PaymentMethodMissing { payment_id: PaymentId },
+    #[error("payment {payment_id} is in {currency}")]
+    PaymentCurrency { payment_id: PaymentId, currency: Currency },
+    #[error("of payment {payment_id} at most {} {currency} may be captured now", decimal(*capturable_minor, *currency))]
+    AboveCapturable { payment_id: PaymentId, capturable_minor: i64, currency: Currency },
+    #[error("of payment {payment_id} at most {} {currency} may be refunded now", decimal(*refundable_minor, *currency))]
+    AboveRefundable { payment_id: PaymentId, refundable_minor: i64, currency: Currency },
+    #[error(
+        "payment {payment_id} was captured {CAPTURES_MAX} times; that is the most there may be"
+    )]
+    TooManyCaptures { payment_id: PaymentId },
+    #[error("payment {payment_id} has {REFUNDS_MAX} refunds; that is the most there may be")]
+    TooManyRefunds { payment_id: PaymentId },
+    #[error(
+        "payment {payment_id} was attempted {ATTEMPTS_MAX} times; that is the most there may be"
+    )]
+    TooManyAttempts { payment_id: PaymentId },
+    #[error("no attempt to {operation} payment {payment_id} is to be made now")]
+    AttemptNotDue { payment_id: PaymentId, operation: Operation },
+    #[error("payment {payment_id} has no attempt {attempt} at this PSP")]
+    AttemptNotFound { payment_id: PaymentId, attempt: u32 },
+    #[error("what the PSP says of payment {payment_id} cannot be booked")]
+    PaymentNotBookable { payment_id: PaymentId },
+}
+
+fn allowed_now(allowed: &[PaymentAction]) -> String {
+    let names: Vec<&str> = allowed.iter().map(|action| action.name()).collect();
+    match names.as_slice() {
+        [] => "nothing can be done with it now".to_owned(),
+        names => format!("allowed now: {}", names.join(", ")),
+    }
+}
+
+fn decimal(minor: i64, currency: Currency) -> Money {
+    Money { minor, currency }
 }
 
 /// Who has to act on a rejection, which decides the HTTP status.
@@ -85,6 +133,20 @@ impl Rejection {
             Self::EntryNotFound { .. } => "entry-not-found",
             Self::EntryAlreadyReversed { .. } => "entry-already-reversed",
             Self::ReversalIsFinal { .. } => "reversal-is-final",
+            Self::PaymentIdTaken { .. } => "payment-id-taken",
+            Self::PaymentNotFound { .. } => "payment-not-found",
+            Self::PaymentVersionMismatch { .. } => "precondition-failed",
+            Self::PaymentStateForbids { .. } => "payment-state-forbids",
+            Self::PaymentMethodMissing { .. } => "payment-requires-method",
+            Self::PaymentCurrency { .. } => "payment-currency-mismatch",
+            Self::AboveCapturable { .. } => "amount-above-capturable",
+            Self::AboveRefundable { .. } => "amount-above-refundable",
+            Self::TooManyCaptures { .. } => "too-many-captures",
+            Self::TooManyRefunds { .. } => "too-many-refunds",
+            Self::TooManyAttempts { .. } => "too-many-attempts",
+            Self::AttemptNotDue { .. } => "attempt-not-due",
+            Self::AttemptNotFound { .. } => "attempt-not-found",
+            Self::PaymentNotBookable { .. } => "payment-not-bookable",
         }
     }
 
@@ -94,7 +156,9 @@ impl Rejection {
             Self::MerchantNotFound { .. }
             | Self::ApiKeyNotFound { .. }
             | Self::AccountNotFound { .. }
-            | Self::EntryNotFound { .. } => RejectionClass::NotFound,
+            | Self::EntryNotFound { .. }
+            | Self::PaymentNotFound { .. }
+            | Self::AttemptNotFound { .. } => RejectionClass::NotFound,
             Self::MerchantIdTaken { .. }
             | Self::ApiKeyIdTaken { .. }
             | Self::AccountCodeTaken { .. }
@@ -103,9 +167,22 @@ impl Rejection {
             | Self::InsufficientFunds { .. }
             | Self::ExternalRefTaken { .. }
             | Self::EntryAlreadyReversed { .. }
-            | Self::ReversalIsFinal { .. } => RejectionClass::Conflict,
-            Self::VersionMismatch { .. } => RejectionClass::Precondition,
+            | Self::ReversalIsFinal { .. }
+            | Self::PaymentIdTaken { .. }
+            | Self::PaymentStateForbids { .. }
+            | Self::PaymentMethodMissing { .. }
+            | Self::AboveCapturable { .. }
+            | Self::AboveRefundable { .. }
+            | Self::TooManyCaptures { .. }
+            | Self::TooManyRefunds { .. }
+            | Self::TooManyAttempts { .. }
+            | Self::AttemptNotDue { .. }
+            | Self::PaymentNotBookable { .. } => RejectionClass::Conflict,
+            Self::VersionMismatch { .. } | Self::PaymentVersionMismatch { .. } => {
+                RejectionClass::Precondition
+            }
             Self::RoleNeedsMerchant { .. }
+            | Self::PaymentCurrency { .. }
             | Self::CurrencyMismatch { .. }
             | Self::TotalOverflow { .. } => RejectionClass::Invalid,
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::accounts::{Account, AccountStatus};
 use crate::api_keys::ApiKey;
 use crate::event::Event;
-use crate::ids::{AccountId, ApiKeyId, MerchantId};
+use crate::ids::{AccountId, ApiKeyId, MerchantId, PaymentId};
 use crate::ledger::Entry;
 use crate::merchants::Merchant;
+use crate::payments::{Payment, PaymentEvent};
 use crate::stream::{StreamId, StreamVersion};
 use crate::time::Timestamp;
 
@@ -22,6 +23,8 @@ pub enum StateKey {
     Account(AccountId),
     /// An entry, by the stream that its reference leads to.
     Entry(StreamId),
+    /// A payment, by its id.
+    Payment(PaymentId),
 }
 
 impl StateKey {
@@ -32,6 +35,7 @@ impl StateKey {
             Self::ApiKey(id) => StreamId::api_key(*id),
             Self::Account(id) => StreamId::account(*id),
             Self::Entry(stream) => stream.clone(),
+            Self::Payment(id) => StreamId::payment(*id),
         }
     }
 }
@@ -47,6 +51,8 @@ pub enum State {
     Account(Account),
     /// An entry.
     Entry(Arc<Entry>),
+    /// A payment.
+    Payment(Arc<Payment>),
 }
 
 /// Where decisions find the states they read.
@@ -58,7 +64,7 @@ pub trait States {
     fn merchant(&self, id: MerchantId) -> Option<&Merchant> {
         match self.state(&StateKey::Merchant(id))? {
             State::Merchant(merchant) => Some(merchant),
-            State::ApiKey(_) | State::Account(_) | State::Entry(_) => None,
+            State::ApiKey(_) | State::Account(_) | State::Entry(_) | State::Payment(_) => None,
         }
     }
 
@@ -66,7 +72,7 @@ pub trait States {
     fn api_key(&self, id: ApiKeyId) -> Option<&ApiKey> {
         match self.state(&StateKey::ApiKey(id))? {
             State::ApiKey(key) => Some(key),
-            State::Merchant(_) | State::Account(_) | State::Entry(_) => None,
+            State::Merchant(_) | State::Account(_) | State::Entry(_) | State::Payment(_) => None,
         }
     }
 
@@ -74,7 +80,7 @@ pub trait States {
     fn account(&self, id: AccountId) -> Option<&Account> {
         match self.state(&StateKey::Account(id))? {
             State::Account(account) => Some(account),
-            State::Merchant(_) | State::ApiKey(_) | State::Entry(_) => None,
+            State::Merchant(_) | State::ApiKey(_) | State::Entry(_) | State::Payment(_) => None,
         }
     }
 
@@ -82,7 +88,15 @@ pub trait States {
     fn entry(&self, stream: &StreamId) -> Option<&Entry> {
         match self.state(&StateKey::Entry(stream.clone()))? {
             State::Entry(entry) => Some(entry),
-            State::Merchant(_) | State::ApiKey(_) | State::Account(_) => None,
+            State::Merchant(_) | State::ApiKey(_) | State::Account(_) | State::Payment(_) => None,
+        }
+    }
+
+    /// A payment.
+    fn payment(&self, id: PaymentId) -> Option<&Payment> {
+        match self.state(&StateKey::Payment(id))? {
+            State::Payment(payment) => Some(payment),
+            State::Merchant(_) | State::ApiKey(_) | State::Account(_) | State::Entry(_) => None,
         }
     }
 }
@@ -104,6 +118,7 @@ impl Event {
                 keys
             }
             Self::EntryReversed(_) => vec![StateKey::Entry(stream.clone())],
+            Self::Payment(event) => vec![StateKey::Payment(event.payment_id())],
         }
     }
 }
@@ -146,18 +161,29 @@ impl State {
                 StateKey::Entry(_) => {
                     Some(Self::Entry(Entry::posted(event, version, recorded_at).into()))
                 }
-                StateKey::Merchant(_) | StateKey::ApiKey(_) | StateKey::Account(_) => other,
+                StateKey::Merchant(_)
+                | StateKey::ApiKey(_)
+                | StateKey::Account(_)
+                | StateKey::Payment(_) => other,
             },
             (Event::EntryReversed(event), Some(Self::Entry(entry))) => {
                 let entry = Arc::unwrap_or_clone(entry);
                 Some(Self::Entry(entry.reversed(event, version).into()))
+            }
+            (Event::Payment(PaymentEvent::Created(event)), _) => {
+                Some(Self::Payment(Payment::created(event, version, recorded_at).into()))
+            }
+            (Event::Payment(event), Some(Self::Payment(payment))) => {
+                let payment = Arc::unwrap_or_clone(payment);
+                Some(Self::Payment(payment.evolved(event, version, recorded_at).into()))
             }
             (
                 Event::ApiKeyRevoked(_)
                 | Event::AccountFrozen(_)
                 | Event::AccountUnfrozen(_)
                 | Event::AccountClosed(_)
-                | Event::EntryReversed(_),
+                | Event::EntryReversed(_)
+                | Event::Payment(_),
                 other,
             ) => other,
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId};
+use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId, PaymentId};
 
 /// The number of an event in its stream, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,6 +66,11 @@ impl StreamId {
     /// is one entry for a reference in a ledger, for ever.
     pub fn entry(id: EntryId) -> Self {
         Self(format!("{}{id}", Self::ENTRY_PREFIX))
+    }
+
+    /// A payment's stream.
+    pub fn payment(id: PaymentId) -> Self {
+        Self(format!("payment-{id}"))
     }
 
     /// A name read from the log.

@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::card_number::holds_card_number;
+use crate::ids::PaymentId;
+
 /// Why a text is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
@@ -29,6 +32,9 @@ pub enum InvalidText {
         /// The reserved prefix.
         prefix: &'static str,
     },
+    /// Digits that are a card's number. Those never come near the log.
+    #[error("this looks like a card's number; give the token that your PSP has for it")]
+    CardNumber,
     /// More metadata keys than allowed.
     #[error("at most {max} keys")]
     TooManyKeys {
@@ -45,7 +51,7 @@ pub(crate) fn check_free_text(text: &str, max: usize) -> Result<(), InvalidText>
     if text.chars().any(char::is_control) {
         return Err(InvalidText::Control);
     }
-    Ok(())
+    if holds_card_number(text) { Err(InvalidText::CardNumber) } else { Ok(()) }
 }
 
 /// Checks length and that only ASCII letters, digits and `allowed` occur.
@@ -58,7 +64,10 @@ pub(crate) fn check_token(
         return Err(InvalidText::Length { max });
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || allowed.contains(c);
-    if text.chars().all(fits) { Ok(()) } else { Err(InvalidText::Character { allowed }) }
+    if !text.chars().all(fits) {
+        return Err(InvalidText::Character { allowed });
+    }
+    if holds_card_number(text) { Err(InvalidText::CardNumber) } else { Ok(()) }
 }
 
 /// A name or a description, for people to read.
@@ -118,6 +127,11 @@ impl Metadata {
                 .map_err(|invalid| (key.clone(), invalid))?;
         }
         Ok(Self(entries))
+    }
+
+    /// What the entries of a payment are found with.
+    pub(crate) fn of_payment(payment: PaymentId) -> Self {
+        Self(BTreeMap::from([("payment".to_owned(), payment.to_string())]))
     }
 
     /// Whether there is nothing in it.

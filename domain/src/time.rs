@@ -23,6 +23,12 @@ impl Timestamp {
         self.0
     }
 
+    /// This much later; the last time that there is where that would be beyond it.
+    #[must_use]
+    pub const fn plus_millis(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis.saturating_mul(1_000)))
+    }
+
     /// From a date and time of any offset; what is finer than a microsecond is cut off.
     /// Times outside the years −290,000 to 290,000 are clamped to them.
     pub fn from_datetime(datetime: OffsetDateTime) -> Self {

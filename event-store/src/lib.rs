@@ -9,6 +9,7 @@
 //! **Architecture Invariant:** this is the only crate that writes to `events`.
 
 mod clock;
+mod give;
 mod health;
 pub mod log;
 pub mod mirror;
@@ -17,10 +18,12 @@ mod request;
 mod sequencer;
 mod snapshots;
 mod store;
+mod unanswered;
 
 use std::time::Duration;
 
 pub use clock::{Clock, IdSource, RandomIds, SystemClock};
+pub use give::Given;
 pub use health::Health;
 pub use request::{
     Answer, AnswerFn, NewAnswer, Origin, Request, RequestKey, RequestPart, SubmitError,
@@ -28,6 +31,7 @@ pub use request::{
 pub use sequencer::{PreparedBatches, PreparedError, Sequencer};
 pub use snapshots::{OldSnapshot, SNAPSHOT_HELD_MAX, SNAPSHOT_TRANSACTIONS_MAX, SnapshotWatch};
 pub use store::{EventStore, StoreOptions};
+pub use unanswered::{Unanswered, UnansweredError};
 
 /// The most data an event may have, in bytes: a page of events stays small, and so does a message.
 pub const EVENT_DATA_BYTES_MAX: usize = 256 * 1024;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use domain::accounts::Account;
 use domain::api_keys::ApiKey;
 use domain::ledger::EntryPosted;
+use domain::payments::Payment;
 use domain::{
-    AccountId, ApiKeyId, Context, EntryId, Event, State, StateKey, StreamId, StreamVersion,
+    AccountId, ApiKeyId, Context, EntryId, Event, PaymentId, State, StateKey, StreamId,
+    StreamVersion,
 };
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgPoolOptions};
@@ -20,7 +22,8 @@ use crate::health::Health;
 use crate::log::{self, ConnectError, Position};
 use crate::request::{Answer, Request, SubmitError};
 use crate::sequencer::{
-    Fate, LoadError, Loaded, Pending, Reply, Sequencer, StateCache, Work, Writer, load, look_up,
+    Fate, LoadError, Loaded, Pending, Reply, Sequencer, StateCache, Watchers, Work, Writer, load,
+    look_up,
 };
 use crate::snapshots::{OldSnapshot, SnapshotWatch};
 use crate::{QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
@@ -60,6 +63,7 @@ pub struct EventStore {
 struct Shared {
     queue: mpsc::Sender<Work>,
     cache: Arc<StateCache>,
+    watchers: Arc<Watchers>,
     pool: PgPool,
     key_look_ups: Semaphore,
     clock: Arc<dyn Clock>,
@@ -86,11 +90,13 @@ impl EventStore {
         let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS_MAX);
         let (head_sender, head_receiver) = watch::channel(state.position());
         let cache = Arc::new(StateCache::default());
+        let watchers = Arc::new(Watchers::default());
         let health = Arc::new(Health::default());
         let sequencer = Sequencer {
             options: append,
             queue: waiting,
             cache: Arc::clone(&cache),
+            watchers: Arc::clone(&watchers),
             clock: Arc::clone(&options.clock),
             head_sender,
             health: Arc::clone(&health),
@@ -99,6 +105,7 @@ impl EventStore {
         let shared = Shared {
             queue,
             cache,
+            watchers,
             pool,
             key_look_ups: Semaphore::new(KEY_LOOK_UPS_MAX),
             clock: options.clock,
@@ -231,7 +238,8 @@ impl EventStore {
         };
         match state {
             Some(State::ApiKey(key)) => Ok(Some(key)),
-            Some(State::Merchant(_) | State::Account(_) | State::Entry(_)) | None => Ok(None),
+            Some(State::Merchant(_) | State::Account(_) | State::Entry(_) | State::Payment(_))
+            | None => Ok(None),
         }
     }
 
@@ -242,7 +250,40 @@ impl EventStore {
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, SubmitError> {
         match self.state(StateKey::Account(id)).await? {
             Some(State::Account(account)) => Ok(Some(account)),
-            Some(State::Merchant(_) | State::ApiKey(_) | State::Entry(_)) | None => Ok(None),
+            Some(State::Merchant(_) | State::ApiKey(_) | State::Entry(_) | State::Payment(_))
+            | None => Ok(None),
+        }
+    }
+
+    /// A payment as this process knows it: at most 250 ms behind the log.
+    ///
+    /// # Errors
+    /// [`SubmitError::Unavailable`] when it is not in memory and the log cannot be read.
+    pub async fn payment(&self, id: PaymentId) -> Result<Option<Arc<Payment>>, SubmitError> {
+        match self.state(StateKey::Payment(id)).await? {
+            Some(State::Payment(payment)) => Ok(Some(payment)),
+            Some(State::Merchant(_) | State::ApiKey(_) | State::Account(_) | State::Entry(_))
+            | None => Ok(None),
+        }
+    }
+
+    /// The payment as soon as it is `as_wanted`, and at `deadline` as it is then.
+    ///
+    /// # Errors
+    /// [`SubmitError::Unavailable`] when it is not in memory and the log cannot be read.
+    pub async fn await_payment(
+        &self,
+        id: PaymentId,
+        as_wanted: impl Fn(&Payment) -> bool,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Payment>>, SubmitError> {
+        let mut watching = self.shared.watchers.watch(StateKey::Payment(id));
+        loop {
+            let payment = self.payment(id).await?;
+            let arrived = payment.as_ref().is_none_or(|payment| as_wanted(payment));
+            if arrived || tokio::time::timeout_at(deadline, watching.changed()).await.is_err() {
+                return Ok(payment);
+            }
         }
     }
 
@@ -290,6 +331,10 @@ impl EventStore {
                 Err(SubmitError::Unavailable)
             }
         }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.shared.pool
     }
 
     /// The position of the last event that this process wrote or saw; changes as the log grows.

@@ -116,5 +116,6 @@ pub(crate) async fn grant(
     projection: &dyn Projection,
 ) -> Result<(), sqlx::Error> {
     let names: Vec<&str> = projection.tables().iter().map(|table| table.name).collect();
-    execute(db, format!("grant select on {} to {READERS}", names.join(", "))).await
+    execute(db, format!("grant select on {} to {READERS}", names.join(", "))).await?;
+    execute(db, projection.grants_sql().to_owned()).await
 }

@@ -16,6 +16,7 @@ mod fold;
 mod generation;
 pub mod ledger_balance;
 mod page;
+pub mod payments;
 mod projection;
 pub mod rebuild;
 pub mod runner;
@@ -27,13 +28,18 @@ pub use checkpoint::{
 pub use fold::{FoldError, Folded, fold_into};
 pub use ledger_balance::LedgerBalance;
 pub use page::PageError;
+pub use payments::Payments;
 pub use projection::{AppliedEvent, ApplyError, Projection, Table};
 pub use rebuild::{Progress, RebuildError, rebuild};
 pub use runner::{Handle, NatsOptions, Options, ProjectionHealth, Retry, Runner, WaitError};
 
 /// Every projection of this program, by name.
 pub fn all() -> Vec<std::sync::Arc<dyn Projection>> {
-    vec![std::sync::Arc::new(LedgerBalance), std::sync::Arc::new(Access)]
+    vec![
+        std::sync::Arc::new(LedgerBalance),
+        std::sync::Arc::new(Access),
+        std::sync::Arc::new(Payments),
+    ]
 }
 
 /// The projection called `name`.

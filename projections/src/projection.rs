@@ -135,6 +135,11 @@ pub trait Projection: Debug + Send + Sync + 'static {
     /// at its end; a rebuild runs them after the first part of the load.
     fn indexes_sql(&self) -> &'static str;
 
+    /// Grants on its tables beyond reading: where workers claim rows, the right to lock them.
+    fn grants_sql(&self) -> &'static str {
+        ""
+    }
+
     /// The tables, in the order of their creation.
     fn tables(&self) -> &'static [Table];
 

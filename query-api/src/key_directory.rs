@@ -62,7 +62,8 @@ impl LoggedKeys {
                 | Event::AccountUnfrozen(_)
                 | Event::AccountClosed(_)
                 | Event::EntryPosted(_)
-                | Event::EntryReversed(_) => {}
+                | Event::EntryReversed(_)
+                | Event::Payment(_) => {}
             }
         }
         Ok(key)

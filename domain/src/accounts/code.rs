@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::currency::Currency;
 use crate::text::{InvalidText, check_token};
 
 /// What a ledger's owner calls an account, such as `cash` or `customers:42`; unique in the ledger.
@@ -17,6 +18,16 @@ impl AccountCode {
     pub const CHARACTERS_MAX: usize = 100;
     /// What is allowed besides ASCII letters and digits.
     pub const PUNCTUATION: &'static str = ":._-";
+
+    /// The code of an account of the platform that is kept for each `whose`, one a currency.
+    pub(crate) fn of_system(kind: &'static str, whose: &str, currency: Currency) -> Self {
+        Self(format!("{kind}:{whose}:{currency}"))
+    }
+
+    /// The code of an account of the platform itself, one a currency.
+    pub(crate) fn of_platform(kind: &'static str, currency: Currency) -> Self {
+        Self(format!("{kind}:{currency}"))
+    }
 
     /// The text.
     pub fn as_str(&self) -> &str {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::EntryId;
+use crate::ids::{EntryId, PaymentId, RefundId};
 use crate::text::{InvalidText, check_free_text};
 
 /// What the poster of an entry calls it: names one entry in a ledger, for ever.
@@ -35,6 +35,21 @@ impl ExternalRef {
     /// The reference of the entry that reverses `entry`, where the client gives none.
     pub fn reversal_of(entry: EntryId) -> Self {
         Self(format!("reversal:{entry}"))
+    }
+
+    /// The reference of the entry that books a payment's capture.
+    pub(crate) fn of_capture(payment: PaymentId, capture: u32) -> Self {
+        Self(format!("payment:{payment}:capture:{capture}:v1"))
+    }
+
+    /// The reference of the entry that books a payment's refund.
+    pub(crate) fn of_refund(payment: PaymentId, refund: RefundId) -> Self {
+        Self(format!("payment:{payment}:refund:{refund}:v1"))
+    }
+
+    /// The reference of the entry that undoes this one's, because what it booked failed later.
+    pub(crate) fn of_failure(&self) -> Self {
+        Self(format!("{}:failed", self.0))
     }
 
     /// The text.

@@ -1,7 +1,6 @@
 //! Reversing an entry: the only correction there is.
 
 use serde::{Deserialize, Serialize};
-use uuid::{Builder, Uuid};
 
 use super::post::{account_keys, check_postings};
 use super::{EntryPosted, ExternalRef, Posting, Postings};
@@ -130,7 +129,7 @@ impl ReverseEntry {
                 }),
             },
             NewEvent {
-                event_id: second_event_id(context.event_id),
+                event_id: context.event_id_of(1),
                 stream: original.stream(),
                 version: original.version.next(),
                 merchant_id: self.ledger,
@@ -138,13 +137,6 @@ impl ReverseEntry {
             },
         ]))
     }
-}
-
-/// The id of a decision's second event: the first's with its last bit turned, so that it is as unique.
-fn second_event_id(first: Uuid) -> Uuid {
-    let mut bytes = *first.as_bytes();
-    bytes[15] ^= 1;
-    Builder::from_bytes(bytes).into_uuid()
 }
 
 #[cfg(test)]

@@ -16,6 +16,6 @@ pub use position::{LOG_ID, Position};
 pub use read::{
     EVENTS_PAGE_MAX, Head, LOG_PAGE_BYTES_MAX, LogFilter, LogPage, PAGE_BYTES_MAX, StreamPage,
     UNMEASURED_EVENTS_MAX, events_after, head, last_before, leaf_hash_at, log_page, page_after,
-    stream_page,
+    stream_events, stream_page,
 };
 pub use recorded_event::{EventMetadata, RecordedEvent};

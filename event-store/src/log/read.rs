@@ -272,3 +272,24 @@ pub async fn stream_page(
         .await?;
     Ok(StreamPage { events: rows(found)? })
 }
+
+/// Every event of `streams`, ascending by position; for streams that are short, such as entries'.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn stream_events(
+    db: impl PgExecutor<'_>,
+    streams: &[StreamId],
+) -> Result<Vec<RecordedEvent>, sqlx::Error> {
+    if streams.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<&str> = streams.iter().map(StreamId::as_str).collect();
+    let found = sqlx::query(select("stream_id = any($2) order by position limit $3"))
+        .bind(LOG_ID)
+        .bind(names)
+        .bind(EVENTS_PAGE_MAX)
+        .fetch_all(db)
+        .await?;
+    rows(found)
+}

@@ -52,7 +52,7 @@ const APPEND: &str = "
 const ANSWERED: &str = ", answered as (
         update idempotency_keys i
         set resource_id = k.resource_id, status = k.status, response = k.response,
-            position = k.position
+            shown_position = k.position
         from head, unnest($27::uuid[], $28::text[], $29::text[], $30::smallint[], $31::text[],
              $32::bigint[]) as k (merchant_id, key, resource_id, status, response, position)
         where i.log_id = head.log_id and i.merchant_id = k.merchant_id and i.key = k.key

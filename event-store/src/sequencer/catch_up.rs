@@ -105,6 +105,7 @@ impl Sequencer {
         });
         for key in &committed.changes {
             self.cache.advance(key, position, |state| committed.apply(key, state));
+            self.watchers.changed(key);
         }
         self.state.tail.push(committed);
         self.state.head = Head { position, recorded_at: recorded.recorded_at };

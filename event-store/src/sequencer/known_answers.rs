@@ -71,7 +71,8 @@ pub(crate) async fn look_up(
     let owners: Vec<Uuid> = keys.iter().map(|(owner, _)| owner.uuid()).collect();
     let texts: Vec<&str> = keys.iter().map(|(_, key)| key.as_str()).collect();
     let rows = sqlx::query(
-        "select i.merchant_id, i.key, i.fingerprint, i.status, i.resource_id, i.response, i.position
+        "select i.merchant_id, i.key, i.fingerprint, i.status, i.resource_id, i.response,
+                coalesce(i.shown_position, i.position)
          from unnest($2::uuid[], $3::text[]) as k (merchant_id, key)
          join idempotency_keys i
            on i.log_id = $1 and i.merchant_id = k.merchant_id and i.key = k.key",

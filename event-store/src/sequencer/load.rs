@@ -65,7 +65,10 @@ pub(crate) async fn load(
         .iter()
         .map(|key| match key {
             StateKey::Account(id) => Some(id.uuid()),
-            StateKey::Merchant(_) | StateKey::ApiKey(_) | StateKey::Entry(_) => None,
+            StateKey::Merchant(_)
+            | StateKey::ApiKey(_)
+            | StateKey::Entry(_)
+            | StateKey::Payment(_) => None,
         })
         .collect();
     let rows = sqlx::query(LOAD).bind(LOG_ID).bind(streams).bind(accounts).fetch_all(db).await?;
@@ -115,7 +118,7 @@ fn with_totals(state: State, row: &PgRow) -> Result<State, LoadError> {
             }
             Ok(State::Account(account))
         }
-        State::Merchant(_) | State::ApiKey(_) | State::Entry(_) => Ok(state),
+        State::Merchant(_) | State::ApiKey(_) | State::Entry(_) | State::Payment(_) => Ok(state),
     }
 }
 

@@ -16,6 +16,7 @@ mod plan;
 mod prepared;
 mod resolve;
 mod tail;
+mod watchers;
 mod write;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use cache::StateCache;
@@ -30,6 +32,7 @@ pub(crate) use known_answers::look_up;
 pub(crate) use load::{LoadError, Loaded, load};
 pub(crate) use pending::{Fate, Pending, Reply};
 pub use prepared::{PreparedBatches, PreparedError};
+pub(crate) use watchers::Watchers;
 
 use self::known_answers::KnownAnswers;
 use self::tail::Tail;
@@ -41,6 +44,8 @@ use crate::log::{self, ConnectError, Head, LeafHash, Position};
 /// How often an idle sequencer looks whether another process moved the head: revocations must act
 /// everywhere within a second, and states must not grow stale.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
+/// The same while somebody waits for a state to change, which another process may bring about.
+const FOLLOW_WATCHED_INTERVAL: Duration = Duration::from_millis(5);
 /// How long it waits before it tries a lost database again, at first and at most.
 const RECONNECT_FIRST: Duration = Duration::from_millis(20);
 const RECONNECT_MAX: Duration = Duration::from_millis(500);
@@ -60,6 +65,7 @@ pub struct Sequencer {
     pub(crate) options: PgConnectOptions,
     pub(crate) queue: mpsc::Receiver<Work>,
     pub(crate) cache: Arc<StateCache>,
+    pub(crate) watchers: Arc<Watchers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) head_sender: watch::Sender<Position>,
     pub(crate) health: Arc<Health>,
@@ -108,13 +114,19 @@ impl Writer {
 impl Sequencer {
     /// Runs until `shutdown`, then finishes what was accepted before it and ends.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut follow = tokio::time::interval(FOLLOW_INTERVAL);
-        follow.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let watchers = Arc::clone(&self.watchers);
+        let mut followed = Instant::now();
         loop {
+            let watched = watchers.any();
+            let pause = if watched { FOLLOW_WATCHED_INTERVAL } else { FOLLOW_INTERVAL };
             tokio::select! {
                 biased;
                 // First, since commands that write nothing, such as repeated ones, may keep coming.
-                _ = follow.tick() => self.follow().await,
+                () = tokio::time::sleep_until(followed + pause) => {
+                    self.follow().await;
+                    followed = Instant::now();
+                }
+                () = watchers.added(), if !watched => {}
                 work = self.queue.recv() => match work {
                     Some(work) => self.work_off(work).await,
                     None => break,

@@ -65,6 +65,14 @@ impl<'a> Overlay<'a> {
         true
     }
 
+    /// Makes room for a state that a command makes under an id drawn for it; taken for absent where
+    /// nothing is known of it.
+    pub(super) fn reach_new(&mut self, key: StateKey) {
+        if !self.reach(&key) {
+            self.slots.insert(key, Slot { state: None, changed: false });
+        }
+    }
+
     /// Brings within reach what is known of a stream that a command claims as new: an entry of this very
     /// batch or of the one before it, or one that was looked up after the log refused the claim.
     pub(super) fn reach_claim(&mut self, stream: &StreamId) {

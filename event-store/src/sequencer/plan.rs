@@ -224,6 +224,9 @@ impl<'a> Planner<'a> {
         if let Some(stream) = pending.request.command.claims() {
             self.overlay.reach_claim(stream);
         }
+        if let Some(key) = pending.request.command.creates() {
+            self.overlay.reach_new(key);
+        }
         self.decide(pending, key)
     }
 

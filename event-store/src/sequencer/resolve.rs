@@ -227,7 +227,8 @@ impl Sequencer {
             .increment(u64::try_from(changes.events.len()).unwrap_or(0));
         metrics::counter!("runut_batches_total").increment(1);
         for (key, state) in changes.states {
-            self.cache.insert(key, Versioned { state, at: head.position });
+            self.cache.insert(key.clone(), Versioned { state, at: head.position });
+            self.watchers.changed(&key);
         }
         for event in changes.events {
             self.state.tail.push(event);

@@ -60,13 +60,14 @@ pub(super) fn fold(events: &[AppliedEvent]) -> Batch<'_> {
                 Some(&row) => batch.issued[row].revoked = Some(applied),
                 None => batch.revoked.push(Revoked { key_id: event.key_id, applied }),
             },
-            // What accounts and entries are is another projection's: `ledger_balance`.
+            // What accounts, entries and payments are is other projections'.
             Event::AccountOpened(_)
             | Event::AccountFrozen(_)
             | Event::AccountUnfrozen(_)
             | Event::AccountClosed(_)
             | Event::EntryPosted(_)
-            | Event::EntryReversed(_) => {}
+            | Event::EntryReversed(_)
+            | Event::Payment(_) => {}
         }
     }
     batch

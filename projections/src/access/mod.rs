@@ -46,7 +46,8 @@ impl Projection for Access {
             | Event::AccountUnfrozen(_)
             | Event::AccountClosed(_)
             | Event::EntryPosted(_)
-            | Event::EntryReversed(_) => false,
+            | Event::EntryReversed(_)
+            | Event::Payment(_) => false,
         }
     }
 

@@ -54,6 +54,8 @@ impl Projection for LedgerBalance {
             Event::MerchantRegistered(_) | Event::ApiKeyIssued(_) | Event::ApiKeyRevoked(_) => {
                 false
             }
+            // What a payment moves is in the entries that come with it.
+            Event::Payment(_) => false,
             Event::AccountOpened(_)
             | Event::AccountFrozen(_)
             | Event::AccountUnfrozen(_)
@@ -137,7 +139,8 @@ fn named_accounts(events: &[AppliedEvent]) -> Vec<Uuid> {
             | Event::ApiKeyIssued(_)
             | Event::ApiKeyRevoked(_)
             | Event::AccountOpened(_)
-            | Event::EntryReversed(_) => {}
+            | Event::EntryReversed(_)
+            | Event::Payment(_) => {}
         }
     }
     named.sort_unstable();

@@ -4,7 +4,11 @@ use domain::accounts::{AccountClosed, AccountFrozen, AccountOpened, AccountType,
 use domain::api_keys::{ApiKeyIssued, ApiKeyRevoked, Role, SecretDigest};
 use domain::ledger::{Direction, EntryPosted, EntryReversed, ExternalRef, Posting, Postings};
 use domain::merchants::{FeeTerms, MerchantRegistered, Rounding};
-use domain::{AccountId, Amount, ApiKeyId, EntryId, Event, MerchantId, Metadata, Name, StreamId};
+use domain::payments::*;
+use domain::{
+    AccountId, Amount, ApiKeyId, EntryId, Event, MerchantId, Metadata, Name, PaymentId, RefundId,
+    StreamId, Timestamp,
+};
 use uuid::Uuid;
 
 /// An event and the stream that it goes to. An entry's id is set when it is appended.
@@ -155,4 +159,113 @@ fn entry(reference: &str, postings: Vec<Posting>, reverses: Option<EntryId>) -> 
 
 fn reference_as_stored(reference: &str) -> ExternalRef {
     serde_json::from_value(serde_json::Value::String(reference.to_owned())).expect("a reference")
+}
+
+/// What happens to a payment one after the other: declined, tried again, captured in parts, refunded.
+pub(crate) fn way_of_a_payment(number: u128) -> Vec<Happened> {
+    let payment_id = PaymentId::from_uuid(Uuid::from_u128(number + 1));
+    let refund_id = RefundId::from_uuid(Uuid::from_u128(number + 1));
+    let amount = |text| Amount::parse(text, "USD".parse().expect("a currency")).expect("an amount");
+    let at = Timestamp::from_micros(1_760_000_000_000_000);
+    let psp: PspName =
+        if number.is_multiple_of(2) { "alpha" } else { "beta" }.parse().expect("a name");
+    let started = |attempt, operation, text| {
+        let key = AttemptKey::of(payment_id, attempt);
+        let (psp, amount) = (psp.clone(), amount(text));
+        let started =
+            AttemptStarted { payment_id, attempt, operation, psp, key, amount, ask_at: at };
+        PaymentEvent::AttemptStarted(started)
+    };
+    let entry_id = EntryId::from_uuid(Uuid::from_u128(number));
+    let intent = PaymentIntent {
+        amount: amount("100.00"),
+        capture_method: CaptureMethod::Manual,
+        psp: None,
+        customer: Some(Name::parse("customer 7").expect("a name")),
+        reference: None,
+        description: None,
+        metadata: Metadata::default(),
+        order: Order::default(),
+    };
+    let method = PaymentMethod::new(MethodKind::Card, "ok").expect("a token");
+    let declined = AttemptDeclined {
+        payment_id,
+        attempt: 1,
+        code: "insufficient_funds".to_owned(),
+        advice: None,
+        class: DeclineClass::SoftFunds,
+        declines_version: 1,
+        retry_at: Some(at),
+        requires_method: false,
+    };
+    let authorized = PaymentAuthorized {
+        payment_id,
+        attempt: 2,
+        psp: psp.clone(),
+        psp_reference: "ch_1".to_owned(),
+        amount: amount("100.00"),
+        expires_at: at.plus_millis(1_000),
+    };
+    let capture = Operation::Capture { capture: 1 };
+    let captured = PaymentCaptured {
+        payment_id,
+        capture: 1,
+        attempt: 3,
+        psp: psp.clone(),
+        psp_reference: "op_1".to_owned(),
+        amount: amount("40.00"),
+        fee_minor: 146,
+        entry_id,
+        closes: true,
+    };
+    let refund = Operation::Refund { refund_id };
+    let (reason, timeout) = (None, UnknownReason::Timeout);
+    let events = vec![
+        PaymentEvent::Created(PaymentCreated {
+            payment_id,
+            merchant_id: SHOP,
+            intent,
+            method: Some(method),
+        }),
+        PaymentEvent::AuthorizationRequested(AuthorizationRequested { payment_id }),
+        started(1, Operation::Authorize, "100.00"),
+        PaymentEvent::AttemptDeclined(declined),
+        started(2, Operation::Authorize, "100.00"),
+        PaymentEvent::AttemptUnknown(AttemptUnknown {
+            payment_id,
+            attempt: 2,
+            reason: timeout,
+            ask_at: at,
+        }),
+        PaymentEvent::Authorized(authorized),
+        PaymentEvent::CaptureRequested(CaptureRequested {
+            payment_id,
+            capture: 1,
+            amount: amount("40.00"),
+            closes: true,
+        }),
+        started(3, capture, "40.00"),
+        PaymentEvent::Captured(captured),
+        PaymentEvent::RefundRequested(RefundRequested {
+            payment_id,
+            refund_id,
+            amount: amount("25.00"),
+            reason,
+        }),
+        started(4, refund, "25.00"),
+        PaymentEvent::RefundSucceeded(RefundSucceeded {
+            payment_id,
+            refund_id,
+            attempt: 4,
+            psp_reference: "op_2".to_owned(),
+            amount: amount("25.00"),
+            entry_id,
+        }),
+    ];
+    let happened = |event| Happened {
+        stream: StreamId::payment(payment_id),
+        merchant: SHOP,
+        event: Event::Payment(event),
+    };
+    events.into_iter().map(happened).collect()
 }

@@ -5,15 +5,15 @@ use domain::accounts::AccountType;
 use domain::api_keys::Role as KeyRole;
 use event_store::log::Position;
 use migrations::Role;
-use projections::LedgerBalance;
+use projections::{LedgerBalance, Options};
 use proptest::prelude::*;
 
 use super::events::{
     Happened, SHOP, frozen, issued, merchant, opened, posted, registered, reversed, revoked,
-    unfrozen,
+    unfrozen, way_of_a_payment,
 };
 use super::scenario::{Running, Scenario};
-use super::tables::{dump, same};
+use super::tables::{dump, expected, same};
 
 #[tokio::test]
 async fn an_auditor_folds_a_copy_up_to_any_position() {
@@ -86,6 +86,8 @@ enum Wish {
     Issue(u8, u8),
     Revoke(u8),
     /// The runner is at the head before the history goes on: where a batch is cut.
+    /// The next of what happens to a payment.
+    Pay(u8),
     Pause,
 }
 
@@ -99,6 +101,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         1 => (0_u8..4).prop_map(Wish::Register),
         1 => (0_u8..4, 0_u8..8).prop_map(|(m, k)| Wish::Issue(m, k)),
         1 => (0_u8..8).prop_map(Wish::Revoke),
+        4 => (0_u8..4).prop_map(Wish::Pay),
         2 => Just(Wish::Pause),
     ]
 }
@@ -113,6 +116,8 @@ struct Made {
     issued: [bool; 8],
     /// Positions of entries that can still be reversed.
     reversible: Vec<Position>,
+    /// How far each payment is on its way.
+    paid: [usize; 4],
 }
 
 fn code(number: u8) -> String {
@@ -124,6 +129,14 @@ fn kind(number: u8) -> AccountType {
 }
 
 impl Made {
+    /// The next that happens to a payment, if it is not at the end of its way.
+    fn pay(&mut self, number: u8) -> Vec<Happened> {
+        let at = &mut self.paid[usize::from(number)];
+        let next = way_of_a_payment(u128::from(number)).into_iter().nth(*at);
+        *at += 1;
+        next.into_iter().collect()
+    }
+
     /// The events of a wish that makes sense now.
     fn grant(&mut self, wish: &Wish, scenario: &Scenario) -> Vec<Happened> {
         let open = |number: u8| self.accounts[usize::from(number)];
@@ -166,13 +179,15 @@ impl Made {
             | Wish::Issue(..)
             | Wish::Revoke(_)
             | Wish::Pause => Vec::new(),
+            Wish::Pay(number) => self.pay(number),
         }
     }
 }
 
 async fn rows_depend_on_events_alone(wishes: Vec<Wish>) {
     let mut scenario = Scenario::with_accounts().await;
-    let running = Running::start(scenario.options_without_nats());
+    let options = Options { projections: projections::all(), ..scenario.options_without_nats() };
+    let running = Running::start(options);
     let mut made = Made::default();
     for wish in &wishes {
         if let Wish::Pause = wish {
@@ -182,11 +197,13 @@ async fn rows_depend_on_events_alone(wishes: Vec<Wish>) {
         scenario.log.append(happened).await;
     }
     running.reaches(scenario.log.position()).await;
+    running.one_reaches("payments", scenario.log.position()).await;
     running.stop().await;
     scenario.assert_exactly_once().await;
     let mut db = scenario.database.owner().await;
     for projection in projections::all() {
         let live = dump(&mut db, &*projection, "read").await;
+        same(&live, &expected(&mut db, &*projection).await);
         let database = scenario.options().database;
         projections::rebuild(&database, &*projection, &|_| {}).await.expect("rebuilds");
         same(&dump(&mut db, &*projection, "read").await, &live);

@@ -111,9 +111,9 @@ impl<S: Sync> FromRequestParts<S> for EventsQuery {
 }
 
 fn known_type(name: &str) -> Result<String, Problem> {
-    let known = Event::TYPES.iter().find(|known| **known == name);
+    let known = Event::types().into_iter().find(|known| *known == name);
     let known = known.ok_or_else(|| {
-        invalid("type", format_args!("expected one of {}", Event::TYPES.join(", ")))
+        invalid("type", format_args!("expected one of {}", Event::types().join(", ")))
     })?;
     Ok((*known).to_owned())
 }

@@ -177,7 +177,8 @@ impl AccountStates {
                 | Event::ApiKeyIssued(_)
                 | Event::ApiKeyRevoked(_)
                 | Event::EntryPosted(_)
-                | Event::EntryReversed(_),
+                | Event::EntryReversed(_)
+                | Event::Payment(_),
             ) => return,
         };
         self.moved(row, status, findings);

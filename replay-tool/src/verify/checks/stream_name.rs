@@ -2,6 +2,7 @@
 //! its id, and that comes of its reference, this is also what makes references unique: two entries of one
 //! reference would be in one stream, and only one of them can be its first event.
 
+use domain::payments::PaymentEvent;
 use domain::{EntryId, Event, MerchantId, StreamId};
 
 use crate::facts::{EntryFacts, Fact};
@@ -46,6 +47,10 @@ fn check_other(row: &Row<'_>, event: &Event, findings: &mut Findings) {
         Event::AccountClosed(event) => (StreamId::account(event.account_id), None),
         // The first is not made by `Fact::read`; the second is looked up by the check of reversals.
         Event::EntryPosted(_) | Event::EntryReversed(_) => return,
+        Event::Payment(PaymentEvent::Created(event)) => {
+            (StreamId::payment(event.payment_id), Some(event.merchant_id))
+        }
+        Event::Payment(event) => (StreamId::payment(event.payment_id()), None),
     };
     if stream.as_str() != row.stream_id {
         let expected = format!("stream {stream}");

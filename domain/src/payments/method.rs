@@ -1,0 +1,103 @@
+//! Payment methods: how a payment is paid. Tokens only; a card's number is refused wherever it is given.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::{InvalidText, check_token};
+
+/// When the money is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptureMethod {
+    /// As soon as it is authorized; in one call where the PSP has that.
+    Automatic,
+    /// When the merchant says so.
+    Manual,
+}
+
+impl CaptureMethod {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Automatic, Self::Manual];
+
+    /// The name as stored and on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Automatic => "automatic",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+impl FromStr for CaptureMethod {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let named = Self::ALL.into_iter().find(|method| method.name() == text);
+        named.ok_or("expected `automatic` or `manual`")
+    }
+}
+
+/// What kind of thing a token stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodKind {
+    /// A card.
+    Card,
+    /// An account at a bank.
+    BankAccount,
+    /// A wallet of another company.
+    Wallet,
+}
+
+impl MethodKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Card, Self::BankAccount, Self::Wallet];
+
+    /// The name as stored and on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Card => "card",
+            Self::BankAccount => "bank_account",
+            Self::Wallet => "wallet",
+        }
+    }
+}
+
+/// The text names no kind of method.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected `card`, `bank_account` or `wallet`")]
+pub struct UnknownMethodKind;
+
+impl FromStr for MethodKind {
+    type Err = UnknownMethodKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMethodKind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or(UnknownMethodKind)
+    }
+}
+
+/// How a payment is paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentMethod {
+    /// What the token stands for.
+    pub kind: MethodKind,
+    /// What the PSPs know it by.
+    pub token: String,
+}
+
+impl PaymentMethod {
+    /// The most characters of a token.
+    pub const TOKEN_CHARACTERS_MAX: usize = 128;
+    /// What is allowed in a token besides ASCII letters and digits.
+    pub const TOKEN_PUNCTUATION: &'static str = "_-:.@";
+
+    /// A method known by `token`.
+    ///
+    /// # Errors
+    /// [`InvalidText`], also where the token is a card's number.
+    pub fn new(kind: MethodKind, token: &str) -> Result<Self, InvalidText> {
+        check_token(token, Self::TOKEN_CHARACTERS_MAX, Self::TOKEN_PUNCTUATION)?;
+        Ok(Self { kind, token: token.to_owned() })
+    }
+}

@@ -1,0 +1,53 @@
+//! What has to be done for a payment, and when: from its state alone.
+
+use super::{OpenOperation, Operation, Payment, PaymentState, Phase};
+use crate::time::Timestamp;
+
+/// Something to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Attempt an operation.
+    Attempt {
+        /// The operation.
+        operation: Operation,
+    },
+    /// Ask the PSP what came of an attempt.
+    Ask {
+        /// The attempt's number.
+        attempt: u32,
+    },
+    /// Note that the authorization lapsed.
+    Expire,
+}
+
+impl Payment {
+    /// When something is to be done next, if nothing happens before; `None` if nothing is.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let operations = self.operations().map(OpenOperation::due_at);
+        operations.chain(self.lapses_at()).min()
+    }
+
+    /// Everything that is to be done by `now`.
+    pub fn steps(&self, now: Timestamp) -> Vec<Step> {
+        let due = self.operations().filter(|open| open.due_at() <= now);
+        let lapsed = self.lapses_at().filter(|at| *at <= now).map(|_| Step::Expire);
+        due.map(step).chain(lapsed).collect()
+    }
+
+    fn operations(&self) -> impl Iterator<Item = &OpenOperation> {
+        self.open.iter().chain(self.refunds.iter().filter_map(|refund| refund.open.as_ref()))
+    }
+
+    /// When its authorization lapses, if nothing is under way that needs it.
+    fn lapses_at(&self) -> Option<Timestamp> {
+        let holds = self.standing == PaymentState::Authorized && self.open.is_none();
+        self.authorization.as_ref().filter(|_| holds).map(|held| held.expires_at)
+    }
+}
+
+fn step(open: &OpenOperation) -> Step {
+    match open.phase {
+        Phase::Due { .. } => Step::Attempt { operation: open.operation },
+        Phase::Sent { attempt, .. } | Phase::Unknown { attempt, .. } => Step::Ask { attempt },
+    }
+}

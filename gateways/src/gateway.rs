@@ -1,0 +1,49 @@
+//! What a gateway is.
+
+use std::fmt::Debug;
+
+use domain::payments::{AttemptKey, Operation, PspName, PspOutcome};
+use domain::{Amount, PaymentId};
+use futures::future::BoxFuture;
+
+/// What a PSP can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// To hold and take money in one call.
+    pub sale: bool,
+}
+
+/// An attempt that is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The payment, which is what the PSP is told as the merchant's reference.
+    pub payment_id: PaymentId,
+    /// What is asked for.
+    pub operation: Operation,
+    /// What makes a repetition known to the PSP.
+    pub key: AttemptKey,
+    /// How much.
+    pub amount: Amount,
+    /// What the PSP knows the payer's method by.
+    pub token: String,
+    /// What the PSP calls the authorization, for what follows one.
+    pub authorization: Option<String>,
+    /// Whether nothing more is to be captured after this.
+    pub closes: bool,
+}
+
+/// The way to one PSP.
+pub trait Gateway: Debug + Send + Sync + 'static {
+    /// What the platform calls the PSP.
+    fn psp(&self) -> &PspName;
+
+    /// What the PSP can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Sends an order and waits for what comes of it, within a bound. Sending it again, under its key, has
+    /// no second effect at the PSP.
+    fn send<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, PspOutcome>;
+
+    /// Asks the PSP what became of the attempt with this key.
+    fn ask<'a>(&'a self, key: &'a AttemptKey) -> BoxFuture<'a, PspOutcome>;
+}

@@ -1,0 +1,22 @@
+//! Gateways: how the platform speaks with payment service providers (PSPs).
+//!
+//! A [`Gateway`] carries out an [`Order`], or says what became of one, and answers with what the domain
+//! understands: a [`PspOutcome`]. It never guesses: what it cannot be sure of is unknown. One file a
+//! protocol; what all of them share is in `http` (time-outs and repetitions).
+//!
+//! **Architecture Invariant:** nothing here writes to the log or reads from it. That an order's intent and
+//! its key are in the log before it is sent is up to whoever sends it.
+
+mod config;
+mod gateway;
+mod http;
+mod registry;
+mod simulated;
+
+pub use config::{ConfigError, PspConfig, PspsConfig, Timeouts};
+pub use gateway::{Capabilities, Gateway, Order};
+pub use http::{BACKOFF_FIRST, CONNECT_TIMEOUT, REQUEST_TIMEOUT, RETRIES_MAX, TOTAL_TIMEOUT};
+pub use registry::Gateways;
+pub use simulated::SimulatedPsp;
+
+pub use domain::payments::PspOutcome;

@@ -1,0 +1,129 @@
+//! The tables `payments` and `payment_work`: read and written as sets.
+
+use domain::payments::{AttemptConclusion, Payment};
+use domain::{Name, Timestamp};
+use event_store::log::Position;
+use sqlx::{PgConnection, Row};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::batch::PaymentRow;
+use crate::projection::ApplyError;
+
+/// The payments of `ids` as they stand.
+pub(super) async fn read(
+    db: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<PaymentRow>, ApplyError> {
+    let rows = sqlx::query(
+        "select aggregate::text, created_position, updated_position, updated_at \
+         from payments where payment_id = any($1)",
+    )
+    .bind(ids)
+    .fetch_all(db)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let aggregate: &str = row.try_get(0)?;
+            let payment: Payment = serde_json::from_str(aggregate).map_err(|error| {
+                ApplyError::contradiction(format!("a payment's row cannot be read: {error}"))
+            })?;
+            Ok(PaymentRow {
+                payment,
+                created_position: Position::from_number(row.try_get(1)?),
+                updated_position: Position::from_number(row.try_get(2)?),
+                updated_at: Timestamp::from_datetime(row.try_get::<OffsetDateTime, _>(3)?),
+            })
+        })
+        .collect()
+}
+
+const UPSERT: &str = "
+    insert into payments (payment_id, merchant_id, state, amount_minor, currency, customer, reference,
+        psp, decline_class, version, created_at, created_position, updated_at, updated_position,
+        aggregate)
+    select p.payment_id, p.merchant_id, p.state, p.amount_minor, p.currency, p.customer, p.reference,
+        p.psp, p.decline_class, p.version, p.created_at, p.created_position, p.updated_at,
+        p.updated_position, p.aggregate::json
+    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+        $8::text[], $9::text[], $10::bigint[], $11::timestamptz[], $12::bigint[], $13::timestamptz[],
+        $14::bigint[], $15::text[])
+        as p (payment_id, merchant_id, state, amount_minor, currency, customer, reference, psp,
+            decline_class, version, created_at, created_position, updated_at, updated_position,
+            aggregate)
+    on conflict (payment_id) do update
+    set state = excluded.state, psp = excluded.psp, decline_class = excluded.decline_class,
+        version = excluded.version, updated_at = excluded.updated_at,
+        updated_position = excluded.updated_position, aggregate = excluded.aggregate";
+
+/// Writes the payments as they stand now.
+pub(super) async fn upsert(db: &mut PgConnection, rows: &[PaymentRow]) -> Result<(), ApplyError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let payments = || rows.iter().map(|row| &row.payment);
+    let text = |name: &Option<Name>| name.as_ref().map(|name| name.as_str().to_owned());
+    let aggregates = payments()
+        .map(serde_json::to_string)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| ApplyError::contradiction(format!("a payment is not JSON: {error}")))?;
+    sqlx::query(UPSERT)
+        .bind(payments().map(|payment| payment.id.uuid()).collect::<Vec<_>>())
+        .bind(payments().map(|payment| payment.merchant_id.uuid()).collect::<Vec<_>>())
+        .bind(payments().map(|payment| payment.state().name()).collect::<Vec<_>>())
+        .bind(payments().map(|payment| payment.amount().minor()).collect::<Vec<_>>())
+        .bind(payments().map(|payment| payment.amount().currency().to_string()).collect::<Vec<_>>())
+        .bind(payments().map(|payment| text(&payment.intent.customer)).collect::<Vec<_>>())
+        .bind(payments().map(|payment| text(&payment.intent.reference)).collect::<Vec<_>>())
+        .bind(payments().map(last_psp).collect::<Vec<_>>())
+        .bind(payments().map(decline_class).collect::<Vec<_>>())
+        .bind(payments().map(|payment| payment.version.number()).collect::<Vec<_>>())
+        .bind(payments().map(|payment| payment.created_at.datetime()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.created_position.number()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.updated_at.datetime()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.updated_position.number()).collect::<Vec<_>>())
+        .bind(aggregates)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+fn last_psp(payment: &Payment) -> Option<&str> {
+    payment.attempts.last().map(|attempt| attempt.psp.as_str())
+}
+
+fn decline_class(payment: &Payment) -> Option<&'static str> {
+    match &payment.attempts.last()?.conclusion {
+        Some(AttemptConclusion::Declined { class, .. }) => Some(class.name()),
+        Some(AttemptConclusion::Succeeded { .. } | AttemptConclusion::Failed { .. }) | None => None,
+    }
+}
+
+/// Writes what is to be done for them, and takes away what is done.
+pub(super) async fn queue(db: &mut PgConnection, rows: &[PaymentRow]) -> Result<(), ApplyError> {
+    let due = |row: &PaymentRow| row.payment.due_at();
+    let done: Vec<Uuid> =
+        rows.iter().filter(|row| due(row).is_none()).map(|row| row.payment.id.uuid()).collect();
+    if !done.is_empty() {
+        sqlx::query("delete from payment_work where payment_id = any($1)")
+            .bind(done)
+            .execute(&mut *db)
+            .await?;
+    }
+    let waiting: Vec<(&Payment, Timestamp)> =
+        rows.iter().filter_map(|row| Some((&row.payment, due(row)?))).collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into payment_work (payment_id, due_at, version) \
+         select * from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) \
+         on conflict (payment_id) do update set due_at = excluded.due_at, version = excluded.version",
+    )
+    .bind(waiting.iter().map(|(payment, _)| payment.id.uuid()).collect::<Vec<_>>())
+    .bind(waiting.iter().map(|(_, due_at)| due_at.datetime()).collect::<Vec<_>>())
+    .bind(waiting.iter().map(|(payment, _)| payment.version.number()).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(())
+}

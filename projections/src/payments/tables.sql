@@ -1,0 +1,35 @@
+-- Every payment as it stands. Amounts are minor units of its currency.
+create table payments (
+    payment_id uuid not null,
+    merchant_id uuid not null,
+    state text collate "C" not null,
+    amount_minor bigint not null,
+    currency text collate "C" not null,
+    customer text,
+    reference text,
+    -- Whom the last attempt was asked of; null before the first.
+    psp text collate "C",
+    -- Of the last attempt, if it was declined.
+    decline_class text collate "C",
+    -- Of the payment's stream: what an ETag shows.
+    version bigint not null,
+    created_at timestamptz not null,
+    created_position bigint not null,
+    -- Of the last event that changed anything in the row.
+    updated_at timestamptz not null,
+    updated_position bigint not null,
+    -- The payment folded from its stream, as `domain` has it: attempts, captures and refunds included.
+    aggregate json not null,
+    constraint payments_pkey primary key (payment_id)
+) with (fillfactor = 70);
+
+-- Payments for which something is to be done, from `due_at` on. Workers claim rows of it by a lock; what is
+-- to be done is in the log, and so is who did it.
+create table payment_work (
+    payment_id uuid not null,
+    due_at timestamptz not null,
+    -- Of the payment's stream, when this was found to be due.
+    version bigint not null,
+    constraint payment_work_pkey primary key (payment_id)
+);
+create index payment_work_by_due on payment_work (due_at);
