@@ -43,6 +43,14 @@ impl<const BYTES_MAX: usize> CommandEnvelope<BYTES_MAX> {
         parse_json(&self.raw)
     }
 
+    /// The body as `T`, of which everything may be left out, the body itself included.
+    ///
+    /// # Errors
+    /// As of [`Self::json`].
+    pub fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        if self.raw.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+
     /// For commands that have no body: nothing, or `{}`, is accepted.
     ///
     /// # Errors

@@ -73,7 +73,9 @@ mod json_structure;
 mod openapi;
 mod pages;
 mod path;
+mod payments;
 mod pointer;
+mod prefer;
 mod problem;
 mod query;
 mod rate_limit;
@@ -106,7 +108,12 @@ pub use pages::{
     PageParameters, decode_cursor, encode_cursor,
 };
 pub use path::PathId;
+pub use payments::{
+    CaptureResource, DeclineResource, LineItemResource, OperationResource, PaymentAmountsResource,
+    PaymentMethodResource, PaymentResource, RefundResource,
+};
 pub use pointer::{POINTER_BYTES_MAX, Pointer};
+pub use prefer::Prefer;
 pub use problem::{
     DETAIL_CHARACTERS_MAX, FieldError, PROBLEM_MEDIA_TYPE, Problem, ProblemBody, RETRY_AFTER_S,
     RenderedProblem,

@@ -87,6 +87,8 @@ problem_kinds! {
     API_KEY_NOT_FOUND = 404 "api-key-not-found" "There is no such API key" CallingProgram;
     ACCOUNT_NOT_FOUND = 404 "account-not-found" "There is no such account" CallingProgram;
     ENTRY_NOT_FOUND = 404 "entry-not-found" "There is no such entry" CallingProgram;
+    PAYMENT_NOT_FOUND = 404 "payment-not-found" "There is no such payment" CallingProgram;
+    ATTEMPT_NOT_FOUND = 404 "attempt-not-found" "There is no such attempt" CallingProgram;
     METHOD_NOT_ALLOWED = 405 "method-not-allowed" "The resource has no such method" CallingProgram;
     REQUEST_TIMEOUT = 408 "request-timeout" "The body did not arrive in time" NobodyJustRetry;
     CONFLICT = 409 "conflict" "The state forbids it" KeyOwner;
@@ -105,6 +107,20 @@ problem_kinds! {
     ENTRY_ALREADY_REVERSED = 409 "entry-already-reversed"
         "The entry was reversed already" KeyOwner;
     REVERSAL_IS_FINAL = 409 "reversal-is-final" "A reversal cannot be reversed" CallingProgram;
+    PAYMENT_STATE_FORBIDS = 409 "payment-state-forbids"
+        "The payment's state does not allow this" KeyOwner;
+    PAYMENT_REQUIRES_METHOD = 409 "payment-requires-method" "The payment has no method" KeyOwner;
+    AMOUNT_ABOVE_CAPTURABLE = 409 "amount-above-capturable"
+        "More than may be captured now" CallingProgram;
+    AMOUNT_ABOVE_REFUNDABLE = 409 "amount-above-refundable"
+        "More than may be refunded now" CallingProgram;
+    PAYMENT_ID_TAKEN = 409 "payment-id-taken" "The payment exists already" CallingProgram;
+    ATTEMPT_NOT_DUE = 409 "attempt-not-due" "No attempt is to be made now" CallingProgram;
+    PAYMENT_NOT_BOOKABLE = 409 "payment-not-bookable"
+        "What the PSP says cannot be booked" ServiceOperator;
+    TOO_MANY_CAPTURES = 409 "too-many-captures" "The payment has all its captures" CallingProgram;
+    TOO_MANY_REFUNDS = 409 "too-many-refunds" "The payment has all its refunds" CallingProgram;
+    TOO_MANY_ATTEMPTS = 409 "too-many-attempts" "The payment has all its attempts" CallingProgram;
     PRECONDITION_FAILED = 412 "precondition-failed"
         "The resource has another version than If-Match says" CallingProgram;
     BODY_TOO_LARGE = 413 "body-too-large" "The body is too large" CallingProgram;
@@ -119,6 +135,8 @@ problem_kinds! {
         "The role does not fit the owner of the key" CallingProgram;
     CURRENCY_MISMATCH = 422 "currency-mismatch"
         "The account holds another currency" CallingProgram;
+    PAYMENT_CURRENCY_MISMATCH = 422 "payment-currency-mismatch"
+        "The payment is in another currency" CallingProgram;
     TOTAL_OVERFLOW = 422 "total-overflow" "The account's totals have no room" KeyOwner;
     TOO_MANY_REQUESTS = 429 "too-many-requests" "Too many requests" NobodyJustRetry;
     INTERNAL = 500 "internal" "Something is broken here" ServiceOperator;

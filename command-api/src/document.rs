@@ -13,7 +13,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
-use crate::{accounts, api_keys, ledger, merchants};
+use crate::{accounts, api_keys, ledger, merchants, payments};
 
 const OPERATOR: &[Role] = &[Role::Operator];
 const MERCHANT: &[Role] = &[Role::Merchant];
@@ -33,6 +33,7 @@ const OWN_LEDGER: &[Role] = &[Role::Merchant, Role::Operator];
         (name = "api keys", description = "Who may do what, for which merchant"),
         (name = "accounts", description = "Where money is, and under which limits it moves"),
         (name = "ledger", description = "Balanced entries, corrected only by reversal"),
+        (name = "payments", description = "Paid through PSPs, booked with every step"),
     )
 )]
 struct Document;
@@ -69,6 +70,13 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(accounts::close::close_account).map(|m| allow(MERCHANT, m)))
         .routes(routes!(ledger::post::post_entry).map(|m| allow(MERCHANT, m)))
         .routes(routes!(ledger::reverse::reverse_entry).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(payments::create::create_payment).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(payments::authorize::authorize_payment).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(payments::replace_method::replace_method).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(payments::capture::capture_payment).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(payments::cancel::cancel_payment).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(payments::void::void_payment).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(payments::refund::refund_payment).map(|m| allow(MERCHANT, m)))
 }
 
 /// Adds to every command what handlers do not repeat: the headers of answers, and the problems that
@@ -83,7 +91,7 @@ pub(crate) fn describe_answers(mut document: OpenApi) -> OpenApi {
 }
 
 fn commands(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut path.post, &mut path.delete].into_iter().flatten()
+    [&mut path.post, &mut path.put, &mut path.delete].into_iter().flatten()
 }
 
 fn describe(responses: &mut Responses) {

@@ -17,12 +17,15 @@ mod key_directory;
 mod ledger;
 mod limits;
 mod merchants;
+mod metadata;
 mod names;
+mod payments;
 mod random;
 mod readiness;
 mod recorded_answers;
 mod state;
 mod submission;
+mod versions;
 
 use std::sync::Arc;
 
@@ -38,7 +41,10 @@ use tokio::sync::watch;
 pub use answer::POSITION_HEADER;
 pub use limits::{
     ACCOUNT_BODY_BYTES_MAX, API_KEY_BODY_BYTES_MAX, EMPTY_BODY_BYTES_MAX, ENTRY_BODY_BYTES_MAX,
-    MERCHANT_BODY_BYTES_MAX,
+    MERCHANT_BODY_BYTES_MAX, PAYMENT_ACTION_BODY_BYTES_MAX, PAYMENT_BODY_BYTES_MAX,
+};
+pub use payments::{
+    ANSWERS_FINISHED_AT_ONCE_MAX, AnswerFinisher, FINISH_AFTER, FINISH_INTERVAL, SYNC_PATIENCE,
 };
 pub use random::{RandomSource, SystemRandom};
 pub use recorded_answers::recorded_answer;

@@ -16,3 +16,10 @@ pub const ENTRY_BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// The most bytes of a command that says everything in its path: `{}` with room for blanks.
 pub const EMPTY_BODY_BYTES_MAX: usize = 1024;
+
+/// The most bytes of `POST /v1/payments`: 100 lines of an order with names at their longest, in characters of
+/// 4 bytes, take some 110 KiB, and metadata at its longest as many.
+pub const PAYMENT_BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// The most bytes of a command on a payment: an amount, a token and a reason.
+pub const PAYMENT_ACTION_BODY_BYTES_MAX: usize = 8 * 1024;

@@ -4,6 +4,7 @@
 use domain::accounts::{AccountStatus, AccountType};
 use domain::api_keys::Role;
 use domain::ledger::Direction;
+use domain::payments::{CaptureMethod, MethodKind};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 fn one_of<const N: usize>(names: [&'static str; N], description: &str) -> Object {
@@ -39,4 +40,14 @@ pub(crate) fn rounding() -> Object {
     let description = "How a fee that falls between two minor units is rounded; `half_even` \
                        where it is not given.";
     one_of(["half_even", "half_up", "down", "up"], description)
+}
+
+pub(crate) fn capture_method() -> Object {
+    let description = "When the money is taken: as soon as it is authorized, or when the merchant \
+                       says so.";
+    one_of(CaptureMethod::ALL.map(CaptureMethod::name), description)
+}
+
+pub(crate) fn method_kind() -> Object {
+    one_of(MethodKind::ALL.map(MethodKind::name), "What the token stands for.")
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use api_conventions::{CommandEnvelope, Problem, problem_kinds as kinds};
-use domain::{Command, Decision, Timestamp};
+use api_conventions::{CommandEnvelope, CorrelationId, Problem, problem_kinds as kinds};
+use domain::{Command, Decision, MerchantId, Timestamp};
 use event_store::{
     Answer, AnswerFn, EventStore, NewAnswer, Origin, Request, RequestKey, RequestPart, SubmitError,
 };
@@ -22,28 +22,66 @@ pub(crate) async fn submit<const BYTES_MAX: usize>(
     command: Command,
     success: impl Fn(&Decision, Timestamp) -> Option<NewAnswer> + Send + Sync + 'static,
 ) -> Result<Answer, Problem> {
-    let CommandEnvelope { caller, context, idempotency_key, fingerprint, .. } = envelope;
-    let origin = Origin {
-        actor: caller.key_id.to_string(),
-        correlation_id: context.correlation_id.as_str().to_owned(),
-        traceparent: context.traceparent.map(|trace| trace.as_str().to_owned()),
-    };
-    let key = RequestKey {
-        owner: caller.merchant_id,
-        key: idempotency_key.as_str().to_owned(),
-        fingerprint: *fingerprint.as_bytes(),
-        part: RequestPart::Whole,
-    };
-    let correlation_id = context.correlation_id;
-    let answer: AnswerFn = Arc::new(move |decided, recorded_at| match decided {
-        Ok(decision) => success(decision, recorded_at).unwrap_or_else(|| {
-            let problem = Problem::internal("a command came to a decision that it never comes to");
-            refusal(&problem, &correlation_id)
-        }),
-        Err(rejection) => refusal(&Problem::from(rejection), &correlation_id),
-    });
-    let request = Request { command, key: Some(key), origin, answer };
-    store.submit(request).await.map_err(|error| no_answer(&error))
+    Submission::of(envelope).part(store, RequestPart::Whole, command, success).await
+}
+
+/// All of a request but its commands.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    origin: Origin,
+    owner: MerchantId,
+    key: String,
+    fingerprint: [u8; 32],
+    correlation_id: CorrelationId,
+}
+
+impl Submission {
+    pub(crate) fn of<const BYTES_MAX: usize>(envelope: CommandEnvelope<BYTES_MAX>) -> Self {
+        let CommandEnvelope { caller, context, idempotency_key, fingerprint, .. } = envelope;
+        let origin = Origin {
+            actor: caller.key_id.to_string(),
+            correlation_id: context.correlation_id.as_str().to_owned(),
+            traceparent: context.traceparent.map(|trace| trace.as_str().to_owned()),
+        };
+        Self {
+            origin,
+            owner: caller.merchant_id,
+            key: idempotency_key.as_str().to_owned(),
+            fingerprint: *fingerprint.as_bytes(),
+            correlation_id: context.correlation_id,
+        }
+    }
+
+    /// One append of the request; see [`submit`].
+    ///
+    /// # Errors
+    /// As of [`submit`].
+    pub(crate) async fn part(
+        &self,
+        store: &EventStore,
+        part: RequestPart,
+        command: Command,
+        success: impl Fn(&Decision, Timestamp) -> Option<NewAnswer> + Send + Sync + 'static,
+    ) -> Result<Answer, Problem> {
+        let correlation_id = self.correlation_id.clone();
+        let answer: AnswerFn = Arc::new(move |decided, recorded_at| match decided {
+            Ok(decision) => success(decision, recorded_at).unwrap_or_else(|| {
+                let problem =
+                    Problem::internal("a command came to a decision that it never comes to");
+                refusal(&problem, &correlation_id)
+            }),
+            Err(rejection) => refusal(&Problem::from(rejection), &correlation_id),
+        });
+        let key = RequestKey {
+            owner: self.owner,
+            key: self.key.clone(),
+            fingerprint: self.fingerprint,
+            part,
+        };
+        let origin = self.origin.clone();
+        let request = Request { command, key: Some(key), origin, answer };
+        store.submit(request).await.map_err(|error| no_answer(&error))
+    }
 }
 
 /// The problem of a command that has no answer, or none yet.

@@ -13,7 +13,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
-use crate::{accounts, api_keys, ledger, log, merchants, projection_statuses};
+use crate::{accounts, api_keys, ledger, log, merchants, payments, projection_statuses};
 
 /// Whoever audits the log, and whoever runs the platform.
 const LOG_READERS: &[Role] = &[Role::Operator, Role::Auditor];
@@ -32,6 +32,7 @@ const PLATFORM: &[Role] = &[Role::Operator, Role::Auditor, Role::Analyst];
     tags(
         (name = "accounts", description = "Where money is, and how it got there"),
         (name = "ledger", description = "Balanced entries, and whether all of them balance"),
+        (name = "payments", description = "Payments as they stand, and how they got there"),
         (name = "log", description = "What happened, and how far the read models are behind it"),
         (name = "access", description = "Who trades on the platform, and who may do what"),
     )
@@ -60,6 +61,10 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(ledger::list_entries::list_entries))
         .routes(routes!(ledger::show_entry::show_entry))
         .routes(routes!(ledger::trial_balance::show_trial_balance))
+        .routes(routes!(payments::list::list_payments))
+        .routes(routes!(payments::show::show_payment))
+        .routes(routes!(payments::refunds::list_refunds))
+        .routes(routes!(payments::timeline::show_timeline))
         .routes(routes!(log::head::show_head))
         .routes(routes!(log::events::list_events).map(|m| allow(LOG_READERS, m)))
         .routes(routes!(log::stream::read_stream).map(|m| allow(LOG_READERS, m)))

@@ -19,6 +19,7 @@ mod ledger;
 mod ledgers;
 mod log;
 mod merchants;
+mod payments;
 mod position;
 mod projection_statuses;
 mod read_model;

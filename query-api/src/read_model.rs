@@ -4,7 +4,7 @@ use api_conventions::{Problem, problem_kinds as kinds};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use event_store::log::{Position, head};
-use projections::{Access, LedgerBalance, Projection, ProjectionState};
+use projections::{Access, LedgerBalance, Payments, Projection, ProjectionState};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row};
 use tokio::time::Instant;
@@ -22,15 +22,17 @@ pub const PROJECTION_STATE_HEADER: HeaderName = HeaderName::from_static("runut-p
 pub(crate) enum ReadModel {
     LedgerBalance,
     Access,
+    Payments,
 }
 
 impl ReadModel {
-    pub(crate) const ALL: [Self; 2] = [Self::LedgerBalance, Self::Access];
+    pub(crate) const ALL: [Self; 3] = [Self::LedgerBalance, Self::Access, Self::Payments];
 
     fn projection(self) -> &'static dyn Projection {
         match self {
             Self::LedgerBalance => &LedgerBalance,
             Self::Access => &Access,
+            Self::Payments => &Payments,
         }
     }
 

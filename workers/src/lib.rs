@@ -1,10 +1,12 @@
-//! The processes that act by themselves, without anybody asking: so far the [`Pruner`].
+//! The processes that act by themselves, without anybody asking: the [`PaymentWorker`]s and the [`Pruner`].
 //!
 //! Each worker is made from its options, does nothing until it is run, and ends when told to.
 //! Whatever it was about then is done by its next run, so that a worker may be killed at any time.
 
+mod payments;
 mod pruner;
 
+pub use payments::{PAYMENTS_AT_ONCE_MAX, PaymentWorker, PaymentWorkerOptions};
 pub use pruner::{
     BATCH_KEYS_MAX, KEYS_KEPT_FOR, PASS_BATCHES_MAX, PASS_INTERVAL, PassError, Pruned, Pruner,
     PrunerOptions, UNANSWERED_COUNTED_MAX,
@@ -16,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 /// What the workers of a process need.
 #[derive(Debug)]
 pub struct Options {
+    /// The payment worker's; none where no PSP is configured.
+    pub payments: Option<PaymentWorkerOptions>,
     /// The pruner's.
     pub pruner: PrunerOptions,
 }
@@ -23,6 +27,7 @@ pub struct Options {
 /// All workers of a process. Made by [`Workers::new`]; they do nothing until they are run.
 #[derive(Debug)]
 pub struct Workers {
+    payments: Option<PaymentWorker>,
     pruner: Pruner,
 }
 
@@ -32,11 +37,17 @@ impl Workers {
     /// # Errors
     /// [`ConnectError::Url`] when a database URL is none.
     pub fn new(options: Options) -> Result<Self, ConnectError> {
-        Ok(Self { pruner: Pruner::new(options.pruner)? })
+        let payments = options.payments.map(PaymentWorker::new).transpose()?;
+        Ok(Self { payments, pruner: Pruner::new(options.pruner)? })
     }
 
     /// Works until `shutdown`, whatever happens to the servers meanwhile.
     pub async fn run(self, shutdown: CancellationToken) {
-        self.pruner.run(shutdown).await;
+        let payments = async {
+            if let Some(worker) = self.payments {
+                worker.run(shutdown.clone()).await;
+            }
+        };
+        tokio::join!(payments, self.pruner.run(shutdown.clone()));
     }
 }

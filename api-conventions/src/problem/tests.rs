@@ -3,7 +3,8 @@ use crate::problem_kinds::find;
 use axum::body::Body;
 use domain::accounts::AccountStatus;
 use domain::api_keys::Role;
-use domain::{AccountId, ApiKeyId, EntryId, MerchantId, StreamVersion};
+use domain::payments::{Operation, PaymentAction, PaymentState};
+use domain::{AccountId, ApiKeyId, EntryId, MerchantId, PaymentId, StreamVersion};
 use http_body_util::BodyExt;
 use uuid::Uuid;
 
@@ -35,6 +36,31 @@ fn every_rejection() -> Vec<Rejection> {
         Rejection::EntryAlreadyReversed { entry_id, reversed_by: entry_id },
         Rejection::ReversalIsFinal { entry_id },
     ]
+    .into_iter()
+    .chain(every_rejection_of_payments())
+    .collect()
+}
+
+fn every_rejection_of_payments() -> Vec<Rejection> {
+    let payment_id = PaymentId::from_uuid(Uuid::nil());
+    let currency = "USD".parse().unwrap();
+    let (state, allowed) = (PaymentState::Captured, vec![PaymentAction::Refund]);
+    vec![
+        Rejection::PaymentIdTaken { payment_id },
+        Rejection::PaymentNotFound { payment_id },
+        Rejection::PaymentVersionMismatch { payment_id, version: StreamVersion::FIRST },
+        Rejection::PaymentStateForbids { payment_id, state, allowed },
+        Rejection::PaymentMethodMissing { payment_id },
+        Rejection::PaymentCurrency { payment_id, currency },
+        Rejection::AboveCapturable { payment_id, capturable_minor: 1, currency },
+        Rejection::AboveRefundable { payment_id, refundable_minor: 1, currency },
+        Rejection::TooManyCaptures { payment_id },
+        Rejection::TooManyRefunds { payment_id },
+        Rejection::TooManyAttempts { payment_id },
+        Rejection::AttemptNotDue { payment_id, operation: Operation::Void },
+        Rejection::AttemptNotFound { payment_id, attempt: 1 },
+        Rejection::PaymentNotBookable { payment_id },
+    ]
 }
 
 /// Breaks the build when a rejection is added: then add it above, and its code to the table.
@@ -56,7 +82,21 @@ fn listed_above(rejection: &Rejection) {
         | Rejection::ExternalRefTaken { .. }
         | Rejection::EntryNotFound { .. }
         | Rejection::EntryAlreadyReversed { .. }
-        | Rejection::ReversalIsFinal { .. } => {}
+        | Rejection::ReversalIsFinal { .. }
+        | Rejection::PaymentIdTaken { .. }
+        | Rejection::PaymentNotFound { .. }
+        | Rejection::PaymentVersionMismatch { .. }
+        | Rejection::PaymentStateForbids { .. }
+        | Rejection::PaymentMethodMissing { .. }
+        | Rejection::PaymentCurrency { .. }
+        | Rejection::AboveCapturable { .. }
+        | Rejection::AboveRefundable { .. }
+        | Rejection::TooManyCaptures { .. }
+        | Rejection::TooManyRefunds { .. }
+        | Rejection::TooManyAttempts { .. }
+        | Rejection::AttemptNotDue { .. }
+        | Rejection::AttemptNotFound { .. }
+        | Rejection::PaymentNotBookable { .. } => {}
     }
 }
 

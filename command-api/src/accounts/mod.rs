@@ -5,7 +5,6 @@ pub(crate) mod freeze;
 pub(crate) mod open;
 pub(crate) mod unfreeze;
 
-use api_conventions::IfMatch;
 use axum::http::StatusCode;
 use domain::accounts::AccountStatus;
 use domain::{AccountId, Decision, Event, StreamVersion, Timestamp};
@@ -31,11 +30,6 @@ pub(crate) struct AccountStatusChange {
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     recorded_at: Timestamp,
-}
-
-/// The versions at which a command may find its account; any where the caller does not insist.
-fn expected_versions(if_match: Option<&IfMatch>) -> Option<Vec<StreamVersion>> {
-    if_match.and_then(IfMatch::versions).map(<[StreamVersion]>::to_vec)
 }
 
 /// The answer to the commands that change an account's status.

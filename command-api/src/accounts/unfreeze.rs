@@ -6,11 +6,12 @@ use axum::response::Response;
 use domain::accounts::UnfreezeAccount;
 use domain::{AccountId, Command};
 
-use super::{AccountStatusChange, expected_versions, status_changed};
+use super::{AccountStatusChange, status_changed};
 use crate::answer::respond_with_version;
 use crate::limits::EMPTY_BODY_BYTES_MAX;
 use crate::state::ApiState;
 use crate::submission::submit;
+use crate::versions::expected_versions;
 
 /// Unfreeze an account
 ///

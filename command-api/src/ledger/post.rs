@@ -15,9 +15,9 @@ use event_store::NewAnswer;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::checked_metadata;
 use crate::answer::{respond, success};
 use crate::limits::ENTRY_BODY_BYTES_MAX;
+use crate::metadata::checked_metadata;
 use crate::names;
 use crate::state::ApiState;
 use crate::submission::submit;

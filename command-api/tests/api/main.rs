@@ -8,6 +8,7 @@ mod api_keys;
 mod app;
 mod entries;
 mod malformed;
+mod payments;
 mod recorded_answers;
 mod repeated;
 mod service;

@@ -2,13 +2,13 @@
 
 use domain::accounts::AccountType;
 use domain::api_keys::Role;
-use domain::{EntryId, MerchantId};
+use domain::{EntryId, MerchantId, PaymentId};
 use uuid::Uuid;
 
 use crate::platform::{Platform, TOKO, WARUNG, account};
 
 /// Every route that needs a key, with ids of the merchant Toko.
-fn routes(entry: EntryId) -> Vec<String> {
+fn routes(entry: EntryId, payment: PaymentId) -> Vec<String> {
     let cash = account(TOKO, "cash");
     vec![
         "/v1/accounts".to_owned(),
@@ -17,6 +17,10 @@ fn routes(entry: EntryId) -> Vec<String> {
         "/v1/ledger/entries".to_owned(),
         format!("/v1/ledger/entries/{entry}"),
         "/v1/ledger/trial-balance".to_owned(),
+        "/v1/payments".to_owned(),
+        format!("/v1/payments/{payment}"),
+        format!("/v1/payments/{payment}/refunds"),
+        format!("/v1/payments/{payment}/timeline"),
         "/v1/log/head".to_owned(),
         "/v1/events".to_owned(),
         format!("/v1/streams/account-{cash}"),
@@ -31,7 +35,7 @@ fn routes(entry: EntryId) -> Vec<String> {
 async fn no_route_answers_without_a_valid_key() {
     let platform = Platform::new().await;
     let entry = platform.sell(TOKO, "order-1", 100).await;
-    let routes = routes(entry);
+    let routes = routes(entry, platform.pay(TOKO, "lost_card").await);
     let documented = query_api::openapi().paths.paths.len();
     assert_eq!(routes.len(), documented, "every documented route is tried");
     let (key_id, revoked) = platform.issue(TOKO, Role::Merchant).await;
@@ -52,8 +56,10 @@ async fn anothers_and_the_platforms_are_not_there_exactly_like_what_is_unknown()
     let platform = Platform::new().await;
     let entry = platform.sell(TOKO, "order-1", 100).await;
     platform.open(MerchantId::PLATFORM, "fees", AccountType::Income, "USD").await;
+    let payment = platform.pay(TOKO, "lost_card").await;
     let other = platform.other_merchant.seeing(platform.position());
     let unknown_entry = EntryId::from_uuid(Uuid::from_u128(0xDEAD));
+    let unknown_payment = PaymentId::from_uuid(Uuid::from_u128(0xDEAD));
     let unknown = account(TOKO, "unknown");
     let (theirs, system) = (account(TOKO, "cash"), account(MerchantId::PLATFORM, "fees"));
     let unknown_merchant = MerchantId::from_uuid(Uuid::from_u128(0xC));
@@ -62,6 +68,9 @@ async fn anothers_and_the_platforms_are_not_there_exactly_like_what_is_unknown()
         (format!("/v1/accounts/{unknown}"), vec![theirs.to_string(), system.to_string()]),
         (format!("/v1/accounts/{unknown}/statement"), vec![theirs.to_string(), system.to_string()]),
         (format!("/v1/ledger/entries/{unknown_entry}"), vec![entry.to_string()]),
+        (format!("/v1/payments/{unknown_payment}"), vec![payment.to_string()]),
+        (format!("/v1/payments/{unknown_payment}/refunds"), vec![payment.to_string()]),
+        (format!("/v1/payments/{unknown_payment}/timeline"), vec![payment.to_string()]),
         (
             format!("/v1/merchants/{unknown_merchant}"),
             vec![TOKO.to_string(), platforms_own.to_string()],
@@ -89,8 +98,10 @@ async fn no_list_has_anything_of_another_merchant() {
     let platform = Platform::new().await;
     let entry = platform.sell(TOKO, "order-1", 100).await;
     platform.open(MerchantId::PLATFORM, "fees", AccountType::Income, "USD").await;
+    let payment = platform.pay(TOKO, "lost_card").await;
     let other = platform.other_merchant.seeing(platform.position());
     let hidden = [
+        payment.to_string(),
         TOKO.to_string(),
         entry.to_string(),
         account(TOKO, "cash").to_string(),
@@ -109,6 +120,10 @@ async fn no_list_has_anything_of_another_merchant() {
                 assert!(!answer.body.contains(hidden), "{path}{filter}: {answer}");
             }
         }
+    }
+    for filter in [String::new(), format!("?merchant={TOKO}"), "?decline_class=hard".to_owned()] {
+        let answer = other.get(&format!("/v1/payments{filter}")).await;
+        assert_eq!(answer.body, r#"{"data":[],"next_cursor":null}"#, "{filter}");
     }
     let nothing = other.get("/v1/ledger/trial-balance").await;
     assert_eq!(nothing.body, r#"{"currencies":[]}"#, "its own ledger has no postings");

@@ -10,6 +10,7 @@ mod health;
 mod isolation;
 mod ledger;
 mod paging;
+mod payments;
 mod platform;
 mod positions;
 mod projections_halted;

@@ -12,9 +12,10 @@ use domain::accounts::{AccountType, CloseAccount, FreezeAccount, OpenAccount};
 use domain::api_keys::{IssueApiKey, RevokeApiKey, Role};
 use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings, ReverseEntry};
 use domain::merchants::{FeeTerms, RegisterMerchant, Rounding};
+use domain::payments::*;
 use domain::{
     AccountId, Amount, ApiKeyId, Command, Decision, EntryId, Event, MerchantId, Metadata, Name,
-    Timestamp,
+    PaymentId, RefundId, Timestamp,
 };
 use event_store::{Clock, EventStore, IdSource, NewAnswer, Origin, Request, StoreOptions};
 use migrations::Role as Login;
@@ -306,6 +307,89 @@ impl Platform {
         let command =
             ReverseEntry::new(ledger, entry, None, None, Metadata::default(), original.as_ref());
         entry_id(&self.submit(Command::ReverseEntry(command)).await)
+    }
+
+    /// A payment of 100.00 USD of which the PSP says this, by a decline's code or `ok`.
+    pub(crate) async fn pay(&self, merchant_id: MerchantId, what: &str) -> PaymentId {
+        let payment_id = PaymentId::from_uuid(self.store.ids().next());
+        let amount = Amount::parse("100.00", "USD".parse().expect("a currency"));
+        let intent = PaymentIntent {
+            amount: amount.expect("an amount"),
+            capture_method: CaptureMethod::Automatic,
+            psp: None,
+            customer: Some(Name::parse("customer 7").expect("a name")),
+            reference: Some(Name::parse(what).expect("a name")),
+            description: None,
+            metadata: Metadata::default(),
+            order: Order::default(),
+        };
+        let method = Some(PaymentMethod::new(MethodKind::Card, "tok_1").expect("a token"));
+        let create = CreatePayment { payment_id, merchant_id, intent, method };
+        self.submit(Command::CreatePayment(create)).await;
+        self.attempt(merchant_id, payment_id, Operation::Sale).await;
+        let outcome = match what {
+            "ok" => {
+                let psp_reference = "ch_1".to_owned();
+                PspOutcome::Succeeded { psp_reference, amount_minor: 10_000 }
+            }
+            code => PspOutcome::Declined { code: code.to_owned(), advice: None },
+        };
+        self.record(merchant_id, payment_id, 1, outcome).await;
+        payment_id
+    }
+
+    /// Gives money of it back.
+    pub(crate) async fn refund(&self, merchant_id: MerchantId, payment_id: PaymentId, cents: i64) {
+        let refund_id = RefundId::from_uuid(self.store.ids().next());
+        let amount = Amount::from_minor(cents, "USD".parse().expect("a currency")).expect("some");
+        let refund = RefundPayment {
+            merchant_id,
+            payment_id,
+            refund_id,
+            amount: Some(amount),
+            reason: None,
+            expected_versions: None,
+        };
+        self.submit(Command::RefundPayment(refund)).await;
+        let operation = Operation::Refund { refund_id };
+        let attempt = self.attempt(merchant_id, payment_id, operation).await;
+        let psp_reference = "op_1".to_owned();
+        let outcome = PspOutcome::Succeeded { psp_reference, amount_minor: cents };
+        self.record(merchant_id, payment_id, attempt, outcome).await;
+    }
+
+    async fn attempt(
+        &self,
+        merchant_id: MerchantId,
+        payment_id: PaymentId,
+        operation: Operation,
+    ) -> u32 {
+        let (psp, policy) = ("alpha".parse().expect("a name"), PaymentPolicy::default());
+        let start = StartAttempt { merchant_id, payment_id, operation, psp, policy };
+        let events = self.submit(Command::StartAttempt(start)).await;
+        let Some(Event::Payment(PaymentEvent::AttemptStarted(started))) = events.first() else {
+            panic!("no attempt: {events:?}");
+        };
+        started.attempt
+    }
+
+    async fn record(
+        &self,
+        merchant_id: MerchantId,
+        payment_id: PaymentId,
+        attempt: u32,
+        outcome: PspOutcome,
+    ) {
+        let record = RecordOutcome {
+            merchant_id,
+            payment_id,
+            currency: "USD".parse().expect("a currency"),
+            attempt,
+            psp: "alpha".parse().expect("a name"),
+            outcome,
+            policy: PaymentPolicy::default(),
+        };
+        self.submit(Command::RecordOutcome(record)).await;
     }
 
     /// Ends the projections; what is appended from now on is not applied.

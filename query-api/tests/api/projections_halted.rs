@@ -24,6 +24,7 @@ async fn a_stopped_projection_is_shown_as_it_is_and_says_so() {
     let mut platform = Platform::new().await;
     platform.operator.seeing(platform.position()).get("/v1/accounts").await.json();
     platform.operator.seeing(platform.position()).get("/v1/merchants").await.json();
+    platform.operator.seeing(platform.position()).get("/v1/payments").await.json();
     let shown = platform.position();
     platform.stop_projecting().await;
     platform.sell(TOKO, "order-1", 100).await;
@@ -48,6 +49,7 @@ async fn a_diverged_projection_shows_another_history_and_is_not_shown() {
     let mut platform = Platform::new().await;
     platform.operator.seeing(platform.position()).get("/v1/accounts").await.json();
     platform.operator.seeing(platform.position()).get("/v1/merchants").await.json();
+    platform.operator.seeing(platform.position()).get("/v1/payments").await.json();
     platform.stop_projecting().await;
     platform
         .repair(

@@ -1,0 +1,336 @@
+//! Payments on the wire: the same wherever they are answered.
+
+use domain::payments::{
+    AttemptConclusion, Capture, OpenOperation, Operation, Payment, Phase, Refund, RefundState,
+};
+use domain::{Currency, EntryId, Metadata, Money, PaymentId, RefundId, StreamVersion, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::amounts::DecimalText;
+
+/// A payment. All amounts are of its currency.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Payment)]
+pub struct PaymentResource {
+    /// Its id.
+    #[schema(value_type = String, example = "pay_01h455vb4pex5vsknk084sn02q")]
+    id: PaymentId,
+    /// Where it stands.
+    #[schema(example = "captured")]
+    state: &'static str,
+    /// What is to be paid.
+    #[schema(value_type = String, example = "100.00")]
+    amount: DecimalText,
+    /// The upper-case ISO 4217 code.
+    #[schema(value_type = String, example = "USD")]
+    currency: Currency,
+    /// `automatic` or `manual`.
+    #[schema(example = "automatic")]
+    capture_method: &'static str,
+    /// How it is paid; null as long as nobody said.
+    #[schema(required)]
+    payment_method: Option<PaymentMethodResource>,
+    /// What of it is where.
+    amounts: PaymentAmountsResource,
+    /// Whom the last attempt was asked of; null before the first.
+    #[schema(required, example = "alpha")]
+    psp: Option<String>,
+    /// What is under way; null where nothing is.
+    #[schema(required)]
+    operation: Option<OperationResource>,
+    /// Why the last attempt was declined, if it was.
+    #[schema(required)]
+    decline: Option<DeclineResource>,
+    /// When what is authorized lapses, as far as it is not captured; null where nothing is.
+    #[schema(value_type = Option<String>, required, format = DateTime)]
+    authorized_until: Option<Timestamp>,
+    /// Who pays, as the merchant calls them.
+    #[schema(required)]
+    customer: Option<String>,
+    /// What the merchant calls it.
+    #[schema(required, example = "order-1042")]
+    reference: Option<String>,
+    /// What statements say of it.
+    #[schema(required)]
+    description: Option<String>,
+    /// What the merchant wants to find with it.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    metadata: Metadata,
+    /// What is bought.
+    order: Vec<LineItemResource>,
+    /// Every capture, in their order.
+    captures: Vec<CaptureResource>,
+    /// Every refund, in the order in which they were asked for.
+    refunds: Vec<RefundResource>,
+    /// How many attempts were made.
+    #[schema(example = 1)]
+    attempts: usize,
+    /// Counts its events; what `If-Match` compares.
+    #[schema(value_type = i64, example = 4)]
+    version: StreamVersion,
+    /// When it was created.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it changed last.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// How a payment is paid.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PaymentMethod)]
+pub struct PaymentMethodResource {
+    /// `card`, `bank_account` or `wallet`.
+    #[schema(example = "card")]
+    r#type: &'static str,
+    /// What the PSPs know it by.
+    #[schema(example = "ok")]
+    token: String,
+}
+
+/// What of a payment is where.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PaymentAmounts)]
+pub struct PaymentAmountsResource {
+    /// What a PSP held ready, at the most.
+    #[schema(value_type = String, example = "100.00")]
+    authorized: DecimalText,
+    /// What may still be captured.
+    #[schema(value_type = String, example = "0.00")]
+    capturable: DecimalText,
+    /// What was captured, less what failed later.
+    #[schema(value_type = String, example = "100.00")]
+    captured: DecimalText,
+    /// What was given back, less what failed later.
+    #[schema(value_type = String, example = "0.00")]
+    refunded: DecimalText,
+    /// What may still be given back.
+    #[schema(value_type = String, example = "100.00")]
+    refundable: DecimalText,
+}
+
+/// Something under way at a PSP, or about to be.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PaymentOperation)]
+pub struct OperationResource {
+    /// `authorize`, `sale`, `capture`, `void` or `refund`.
+    #[schema(example = "authorize")]
+    kind: &'static str,
+    /// `due`, `processing`, or `unknown` while the PSP is asked what came of it.
+    #[schema(example = "processing")]
+    state: &'static str,
+    /// When it is attempted, or the PSP asked, if nothing happens before.
+    #[schema(value_type = String, format = DateTime)]
+    next_at: Timestamp,
+}
+
+/// Why an attempt was declined.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PaymentDecline)]
+pub struct DeclineResource {
+    /// What kind of reason it was: says what would help.
+    #[schema(example = "soft_funds")]
+    class: &'static str,
+    /// The reason, as far as the payer may know it.
+    #[schema(example = "insufficient_funds")]
+    code: String,
+}
+
+/// A line of an order.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = LineItem)]
+pub struct LineItemResource {
+    /// What it is.
+    name: String,
+    /// How many of it.
+    quantity: u32,
+    /// What one of it costs.
+    #[schema(value_type = String, example = "25.00")]
+    unit_amount: DecimalText,
+}
+
+/// Money that was taken.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PaymentCapture)]
+pub struct CaptureResource {
+    /// Its number, from 1.
+    number: u32,
+    /// How much was taken.
+    #[schema(value_type = String, example = "100.00")]
+    amount: DecimalText,
+    /// What the platform kept of it.
+    #[schema(value_type = String, example = "3.20")]
+    fee: DecimalText,
+    /// The entry that booked it.
+    #[schema(value_type = String, example = "ent_01h455vb4pex5vsknk084sn02q")]
+    entry: EntryId,
+    /// Whether it failed later, and was undone.
+    failed: bool,
+    /// When it was booked.
+    #[schema(value_type = String, format = DateTime)]
+    captured_at: Timestamp,
+}
+
+/// Money that is given back.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Refund)]
+pub struct RefundResource {
+    /// Its id.
+    #[schema(value_type = String, example = "rfd_01h455vb4pex5vsknk084sn02q")]
+    id: RefundId,
+    /// The payment that it is of.
+    #[schema(value_type = String, example = "pay_01h455vb4pex5vsknk084sn02q")]
+    payment: PaymentId,
+    /// `requested`, `processing`, `unknown`, `succeeded` or `failed`.
+    #[schema(example = "succeeded")]
+    state: &'static str,
+    /// How much.
+    #[schema(value_type = String, example = "25.00")]
+    amount: DecimalText,
+    /// The payment's currency.
+    #[schema(value_type = String, example = "USD")]
+    currency: Currency,
+    /// Why, in the merchant's words.
+    #[schema(required)]
+    reason: Option<String>,
+    /// Why it failed, if it did.
+    #[schema(required)]
+    failure: Option<String>,
+    /// The entry that booked it, once it succeeded.
+    #[schema(value_type = Option<String>, required, example = "ent_01h455vb4pex5vsknk084sn02q")]
+    entry: Option<EntryId>,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    requested_at: Timestamp,
+    /// When it changed last.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+fn decimal(minor: i64, currency: Currency) -> DecimalText {
+    DecimalText::from(Money { minor, currency })
+}
+
+impl From<&Payment> for PaymentResource {
+    fn from(payment: &Payment) -> Self {
+        let currency = payment.amount().currency();
+        let intent = &payment.intent;
+        let text = |name: &Option<domain::Name>| name.as_ref().map(ToString::to_string);
+        let held = payment.authorization.as_ref().filter(|held| !held.closed);
+        Self {
+            id: payment.id,
+            state: payment.state().name(),
+            amount: payment.amount().money().into(),
+            currency,
+            capture_method: intent.capture_method.name(),
+            payment_method: payment.method.as_ref().map(|method| PaymentMethodResource {
+                r#type: method.kind.name(),
+                token: method.token.clone(),
+            }),
+            amounts: PaymentAmountsResource::of(payment),
+            psp: payment.attempts.last().map(|attempt| attempt.psp.to_string()),
+            operation: payment.open.as_ref().map(OperationResource::from),
+            decline: decline(payment),
+            authorized_until: held.map(|held| held.expires_at),
+            customer: text(&intent.customer),
+            reference: text(&intent.reference),
+            description: text(&intent.description),
+            metadata: intent.metadata.clone(),
+            order: intent
+                .order
+                .lines()
+                .iter()
+                .map(|line| LineItemResource {
+                    name: line.name.to_string(),
+                    quantity: line.quantity,
+                    unit_amount: decimal(line.unit_amount_minor, currency),
+                })
+                .collect(),
+            captures: payment
+                .captures
+                .iter()
+                .map(|one| CaptureResource::of(one, currency))
+                .collect(),
+            refunds: payment.refunds.iter().map(|one| RefundResource::of(payment, one)).collect(),
+            attempts: payment.attempts.len(),
+            version: payment.version,
+            created_at: payment.created_at,
+            updated_at: payment.updated_at,
+        }
+    }
+}
+
+impl PaymentAmountsResource {
+    fn of(payment: &Payment) -> Self {
+        let amounts = payment.amounts();
+        let decimal = |minor| decimal(minor, payment.amount().currency());
+        Self {
+            authorized: decimal(amounts.authorized_minor),
+            capturable: decimal(amounts.capturable_minor),
+            captured: decimal(amounts.captured_minor),
+            refunded: decimal(amounts.refunded_minor),
+            refundable: decimal(amounts.refundable_minor),
+        }
+    }
+}
+
+impl From<&OpenOperation> for OperationResource {
+    fn from(open: &OpenOperation) -> Self {
+        let state = match open.phase {
+            Phase::Due { .. } => "due",
+            Phase::Sent { .. } => "processing",
+            Phase::Unknown { .. } => "unknown",
+        };
+        Self { kind: open.operation.name(), state, next_at: open.due_at() }
+    }
+}
+
+/// The reason of the last attempt, as far as it may be shown.
+fn decline(payment: &Payment) -> Option<DeclineResource> {
+    let mut attempts = payment.attempts.iter().rev().filter(|attempt| match attempt.operation {
+        Operation::Refund { .. } => false,
+        Operation::Authorize | Operation::Sale | Operation::Capture { .. } | Operation::Void => {
+            true
+        }
+    });
+    match &attempts.next()?.conclusion {
+        Some(AttemptConclusion::Declined { code, class }) => Some(DeclineResource {
+            class: class.shown().name(),
+            code: class.shown_code(code).to_owned(),
+        }),
+        Some(AttemptConclusion::Succeeded { .. } | AttemptConclusion::Failed { .. }) | None => None,
+    }
+}
+
+impl CaptureResource {
+    fn of(capture: &Capture, currency: Currency) -> Self {
+        Self {
+            number: capture.number,
+            amount: decimal(capture.amount_minor, currency),
+            fee: decimal(capture.fee_minor, currency),
+            entry: capture.entry_id,
+            failed: capture.failed,
+            captured_at: capture.captured_at,
+        }
+    }
+}
+
+impl RefundResource {
+    /// A refund of `payment`.
+    pub fn of(payment: &Payment, refund: &Refund) -> Self {
+        let currency = payment.amount().currency();
+        Self {
+            id: refund.id,
+            payment: payment.id,
+            state: refund.state().name(),
+            amount: decimal(refund.amount_minor, currency),
+            currency,
+            reason: refund.reason.as_ref().map(ToString::to_string),
+            failure: refund.failure.clone(),
+            entry: refund.entry_id.filter(|_| refund.state() == RefundState::Succeeded),
+            requested_at: refund.requested_at,
+            updated_at: refund.updated_at,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Carrying out what is due for one payment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::payments::{
+    Attempt, AttemptStarted, CaptureMethod, ExpireAuthorization, Operation, Payment, PaymentEvent,
+    PaymentPolicy, PspOutcome, RecordOutcome, StartAttempt, Step,
+};
+use domain::{Amount, Command, Decision, Event, PaymentId, Rejection, StreamVersion};
+use event_store::{EventStore, Given, Origin, SubmitError};
+use gateways::{Gateway, Gateways, Order};
+use tokio::time::Instant;
+
+use super::queue::Claimed;
+
+/// The most rounds with one payment while it is claimed: to authorize and to capture are two.
+const ROUNDS_MAX: u32 = 8;
+/// How long this process may take to see in the log what the queue saw there.
+const SEE_MAX: Duration = Duration::from_secs(2);
+/// How often an outcome is tried to be recorded, and the pause in between: while the log is away there is
+/// nothing better to do with it. After that the PSP will be asked.
+const RECORD_TRIES_MAX: u32 = 40;
+const RECORD_PAUSE: Duration = Duration::from_millis(250);
+
+/// Who appends, as the log names it.
+const ACTOR: &str = "payment-worker";
+
+/// Why a payment was left as it is. Whoever claims it next goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CarryError {
+    #[error("the log cannot be reached")]
+    Log(#[from] SubmitError),
+    #[error("the log refuses what is due")]
+    Rejected(#[source] Rejection),
+    #[error("no PSP that is configured can be asked")]
+    NoPsp,
+    #[error("the payment is not in the log")]
+    NotThere,
+}
+
+/// Carries out payments.
+#[derive(Debug)]
+pub(super) struct Carrier {
+    pub(super) store: EventStore,
+    pub(super) gateways: Gateways,
+    pub(super) policy: PaymentPolicy,
+}
+
+impl Carrier {
+    /// Does all that is due; up to which version of the payment.
+    pub(super) async fn carry_out(&self, claimed: &Claimed) -> Result<StreamVersion, CarryError> {
+        let mut payment = self.payment(claimed.payment_id, claimed.version).await?;
+        for _ in 0..ROUNDS_MAX {
+            let steps = payment.steps(self.store.clock().now());
+            if steps.is_empty() {
+                break;
+            }
+            for step in steps {
+                self.step(&payment, step).await?;
+            }
+            payment = self.payment(claimed.payment_id, payment.version).await?;
+        }
+        Ok(payment.version)
+    }
+
+    /// The payment as this process knows it, at `version` at least: another process may have appended.
+    async fn payment(
+        &self,
+        id: PaymentId,
+        version: StreamVersion,
+    ) -> Result<Arc<Payment>, CarryError> {
+        let deadline = Instant::now() + SEE_MAX;
+        let current = |payment: &Payment| payment.version >= version;
+        let payment = self.store.await_payment(id, current, deadline).await?;
+        payment.ok_or(CarryError::NotThere)
+    }
+
+    async fn step(&self, payment: &Payment, step: Step) -> Result<(), CarryError> {
+        match step {
+            Step::Attempt { operation } => self.attempt(payment, operation).await,
+            Step::Ask { attempt } => {
+                let attempt = payment.attempt(attempt).ok_or(CarryError::NotThere)?;
+                self.ask(payment, attempt).await
+            }
+            Step::Expire => {
+                let (merchant_id, payment_id) = (payment.merchant_id, payment.id);
+                let expire = ExpireAuthorization { merchant_id, payment_id };
+                let given = self.give(payment.id, Command::ExpireAuthorization(expire)).await?;
+                given.decision.map(|_| ()).map_err(CarryError::Rejected)
+            }
+        }
+    }
+
+    /// The intent and its key are in the log before anything is sent; and if another worker's are, nothing
+    /// is sent here.
+    async fn attempt(&self, payment: &Payment, operation: Operation) -> Result<(), CarryError> {
+        let gateway = self.gateways.route(payment, operation).ok_or(CarryError::NoPsp)?;
+        let start = StartAttempt {
+            merchant_id: payment.merchant_id,
+            payment_id: payment.id,
+            operation: offered(payment, operation, gateway.as_ref()),
+            psp: gateway.psp().clone(),
+            policy: self.policy.clone(),
+        };
+        let given = self.give(payment.id, Command::StartAttempt(start)).await?;
+        let started = match given.decision {
+            Ok(Decision::Append(events)) => events.into_iter().find_map(|new| match new.event {
+                Event::Payment(PaymentEvent::AttemptStarted(started)) => Some(started),
+                _ => None,
+            }),
+            Ok(Decision::Already(_)) | Err(Rejection::AttemptNotDue { .. }) => None,
+            Err(rejection) => return Err(CarryError::Rejected(rejection)),
+        };
+        let Some(AttemptStarted { attempt, operation, key, amount, .. }) = started else {
+            return Ok(());
+        };
+        let order = order(payment, operation, key, amount).ok_or(CarryError::NotThere)?;
+        let outcome = send(gateway.as_ref(), &order).await;
+        self.record(payment, attempt, gateway.as_ref(), outcome).await.map(|_| ())
+    }
+
+    /// Asks the PSP for its truth; what it does not know of is sent again when the domain says so.
+    async fn ask(&self, payment: &Payment, attempt: &Attempt) -> Result<(), CarryError> {
+        let gateway = self.gateways.named(&attempt.psp).ok_or(CarryError::NoPsp)?.as_ref();
+        let outcome = gateway.ask(&attempt.key).await;
+        let given = self.record(payment, attempt.number, gateway, outcome).await?;
+        let Decision::Append(events) = given else { return Ok(()) };
+        let again = events
+            .iter()
+            .any(|new| matches!(new.event, Event::Payment(PaymentEvent::AttemptResent(_))));
+        if !again {
+            return Ok(());
+        }
+        let currency = payment.amount().currency();
+        let amount = Amount::from_minor(attempt.amount_minor, currency);
+        let amount = amount.map_err(|_| CarryError::NotThere)?;
+        let order = order(payment, attempt.operation, attempt.key.clone(), amount);
+        let outcome = send(gateway, &order.ok_or(CarryError::NotThere)?).await;
+        self.record(payment, attempt.number, gateway, outcome).await.map(|_| ())
+    }
+
+    /// Puts into the log what came of an attempt; patiently, since only this worker knows.
+    async fn record(
+        &self,
+        payment: &Payment,
+        attempt: u32,
+        gateway: &dyn Gateway,
+        outcome: PspOutcome,
+    ) -> Result<Decision, CarryError> {
+        let record = Command::RecordOutcome(RecordOutcome {
+            merchant_id: payment.merchant_id,
+            payment_id: payment.id,
+            currency: payment.amount().currency(),
+            attempt,
+            psp: gateway.psp().clone(),
+            outcome,
+            policy: self.policy.clone(),
+        });
+        let mut tries = 0;
+        loop {
+            match self.give(payment.id, record.clone()).await {
+                Ok(given) => return given.decision.map_err(CarryError::Rejected),
+                // Saying it again changes nothing, so what is in doubt is simply said again.
+                Err(CarryError::Log(error)) if error.retryable() && tries < RECORD_TRIES_MAX => {
+                    tries += 1;
+                    tokio::time::sleep(RECORD_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn give(&self, payment: PaymentId, command: Command) -> Result<Given, CarryError> {
+        let origin = Origin {
+            actor: ACTOR.to_owned(),
+            correlation_id: payment.to_string(),
+            traceparent: None,
+        };
+        Ok(self.store.give(origin, command).await?)
+    }
+}
+
+async fn send(gateway: &dyn Gateway, order: &Order) -> PspOutcome {
+    let began = Instant::now();
+    let outcome = gateway.send(order).await;
+    let (psp, operation) = (gateway.psp().to_string(), order.operation.name());
+    metrics::histogram!("runut_psp_call_seconds", "psp" => psp, "operation" => operation)
+        .record(began.elapsed());
+    outcome
+}
+
+/// Money that is to be taken at once is asked for in one call, where the PSP has that.
+fn offered(payment: &Payment, operation: Operation, gateway: &dyn Gateway) -> Operation {
+    let at_once = payment.intent.capture_method == CaptureMethod::Automatic;
+    match operation {
+        Operation::Authorize | Operation::Sale if at_once && gateway.capabilities().sale => {
+            Operation::Sale
+        }
+        Operation::Authorize | Operation::Sale => Operation::Authorize,
+        Operation::Capture { .. } | Operation::Void | Operation::Refund { .. } => operation,
+    }
+}
+
+fn order(
+    payment: &Payment,
+    operation: Operation,
+    key: domain::payments::AttemptKey,
+    amount: Amount,
+) -> Option<Order> {
+    let closes = payment.open.as_ref().is_some_and(|open| open.closes);
+    Some(Order {
+        payment_id: payment.id,
+        operation,
+        key,
+        amount,
+        token: payment.method.as_ref()?.token.clone(),
+        authorization: payment.authorization.as_ref().map(|held| held.psp_reference.clone()),
+        closes,
+    })
+}

@@ -1,0 +1,154 @@
+//! Payments are carried out here: what is due is claimed, attempted at a PSP, asked for, and recorded.
+//!
+//! What is to be done for a payment follows from its state alone (`domain`'s `Payment::steps`), so a worker
+//! that takes over from one that died does what that one would have done: if nothing was sent it sends, and
+//! if something may have been sent it asks. A lease only keeps workers from doing the same work; that an
+//! attempt is made once is decided by the log.
+
+mod carry_out;
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::payments::PaymentPolicy;
+use event_store::EventStore;
+use event_store::log::ConnectError;
+use gateways::Gateways;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::carry_out::Carrier;
+use self::queue::{Claimed, WorkQueue};
+
+/// The most payments that a worker is at at the same time: each mostly waits for a PSP.
+pub const PAYMENTS_AT_ONCE_MAX: usize = 256;
+/// The most payments that are claimed with one statement.
+const CLAIM_PAYMENTS_MAX: usize = 64;
+/// How often the queue is looked at when something was in it just now.
+const POLL_BUSY: Duration = Duration::from_millis(4);
+/// How often when it was empty for a while.
+const POLL_IDLE: Duration = Duration::from_millis(20);
+/// For how many empty looks it is taken for busy.
+const BUSY_LOOKS: u32 = 50;
+/// How long to wait after the queue could not be looked at.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
+/// How long what is under way may take to end at shutdown: a record of what a PSP just said should still be
+/// made, a PSP that says nothing is asked by the next worker.
+const FINISH_MAX: Duration = Duration::from_millis(400);
+
+/// What carrying out payments takes.
+#[derive(Debug, Clone)]
+pub struct PaymentWorkerOptions {
+    /// The URL of the application's role.
+    pub database_url: String,
+    /// The log.
+    pub store: EventStore,
+    /// The ways to the PSPs.
+    pub gateways: Gateways,
+    /// The times and counts to go by.
+    pub policy: PaymentPolicy,
+}
+
+/// Carries out payments. Any number of them may run.
+#[derive(Debug)]
+pub struct PaymentWorker {
+    queue: WorkQueue,
+    carrier: Arc<Carrier>,
+    places: Arc<Semaphore>,
+}
+
+impl PaymentWorker {
+    /// Prepares a worker; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`ConnectError::Url`] when the database URL is none.
+    pub fn new(options: PaymentWorkerOptions) -> Result<Self, ConnectError> {
+        let PaymentWorkerOptions { database_url, store, gateways, policy } = options;
+        let queue = WorkQueue::new(&database_url, store.ids().next())?;
+        let carrier = Arc::new(Carrier { store, gateways, policy });
+        Ok(Self { queue, carrier, places: Arc::new(Semaphore::new(PAYMENTS_AT_ONCE_MAX)) })
+    }
+
+    /// Works until `shutdown`, whatever happens to the servers meanwhile.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut under_way = JoinSet::new();
+        let mut empty_looks = 0;
+        loop {
+            let look = self.look(&mut under_way);
+            let claimed = tokio::select! {
+                () = shutdown.cancelled() => break,
+                claimed = look => claimed,
+            };
+            while under_way.try_join_next().is_some() {}
+            let pause = match claimed {
+                Ok(0) => {
+                    empty_looks += 1;
+                    if empty_looks > BUSY_LOOKS { POLL_IDLE } else { POLL_BUSY }
+                }
+                Ok(_) => {
+                    empty_looks = 0;
+                    POLL_BUSY
+                }
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "payments that are due cannot be claimed for now");
+                    metrics::counter!("runut_payment_claim_failures_total").increment(1);
+                    TROUBLE_PAUSE
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        // What is cut off here is asked for by whoever claims it next.
+        let finish = async { while under_way.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH_MAX, finish).await.is_err() {
+            under_way.shutdown().await;
+        }
+    }
+
+    /// Claims as many payments as there are places, and begins with them.
+    async fn look(&self, under_way: &mut JoinSet<()>) -> Result<usize, sqlx::Error> {
+        let free = self.places.available_permits().min(CLAIM_PAYMENTS_MAX);
+        if free == 0 {
+            return Ok(1);
+        }
+        let now = self.carrier.store.clock().now();
+        let claimed = self.queue.claim(now, free).await?;
+        let many = claimed.len();
+        for payment in claimed {
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { break };
+            let (carrier, queue) = (Arc::clone(&self.carrier), self.queue.clone());
+            under_way.spawn(async move {
+                work_at(&carrier, &queue, payment).await;
+                drop(place);
+            });
+        }
+        Ok(many)
+    }
+}
+
+async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed) {
+    let handled_version = match carrier.carry_out(&claimed).await {
+        Ok(version) => version,
+        Err(error) => {
+            let (payment, error) = (claimed.payment_id, &error as &dyn std::error::Error);
+            tracing::warn!(%payment, error, "a payment could not be carried on with");
+            metrics::counter!("runut_payment_work_failures_total").increment(1);
+            // The lease is left to run out, which keeps this from being tried in a tight circle.
+            return;
+        }
+    };
+    if let Err(error) = queue.release(&claimed, handled_version).await {
+        // It runs out by itself.
+        let error: &dyn std::error::Error = &error;
+        tracing::debug!(error, "a lease could not be given back");
+    }
+}
+
+/// What names a worker among others.
+pub(crate) type WorkerId = Uuid;

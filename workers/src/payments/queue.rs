@@ -1,0 +1,116 @@
+//! The queue of payments for which something is due, and the leases on them.
+
+use domain::{PaymentId, StreamVersion, Timestamp};
+use event_store::log::{self, ConnectError};
+use sqlx::Row;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use uuid::Uuid;
+
+use super::WorkerId;
+
+/// How long a worker has a payment to itself: longer than a call to a PSP with all its repetitions, with an
+/// append before and after it.
+const LEASE_MS: i64 = 20_000;
+/// Connections for claiming and giving back; both take a fraction of a millisecond.
+const CONNECTIONS_MAX: u32 = 4;
+
+/// The rows that others are claiming just now are skipped, those that another worker is at, and those that
+/// the queue holds although all that was due for them was done, because the queue lags behind the log.
+const CLAIM: &str = "
+    with due as (
+        select w.payment_id, w.version
+        from read.payment_work w
+        left join payment_leases l on l.payment_id = w.payment_id
+        where w.due_at <= $1
+          and (l.payment_id is null or (l.until <= $1 and l.handled_version <= w.version))
+        order by w.due_at
+        limit $2
+        for update of w skip locked
+    ), leased as (
+        insert into payment_leases as l (payment_id, worker, until, handled_version)
+        select payment_id, $3, $4, 0 from due
+        on conflict (payment_id) do update set worker = excluded.worker, until = excluded.until
+        where l.until <= $1
+        returning payment_id
+    )
+    select due.payment_id, due.version from due join leased using (payment_id)";
+
+const RELEASE: &str = "
+    update payment_leases set until = $3, handled_version = $4
+    where payment_id = $1 and worker = $2";
+
+/// A payment that this worker has to itself for a while.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claimed {
+    pub(super) payment_id: PaymentId,
+    /// The version at which it was found to be due.
+    pub(super) version: StreamVersion,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct WorkQueue {
+    pool: PgPool,
+    worker: WorkerId,
+}
+
+impl WorkQueue {
+    pub(super) fn new(database_url: &str, worker: WorkerId) -> Result<Self, ConnectError> {
+        let options = log::look_up_options(log::connect_options(database_url)?);
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Ok(Self { pool, worker })
+    }
+
+    /// Takes at most `many` payments that are due, those due longest first.
+    pub(super) async fn claim(
+        &self,
+        now: Timestamp,
+        many: usize,
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
+        let rows = sqlx::query(CLAIM)
+            .bind(now.datetime())
+            .bind(i64::try_from(many).unwrap_or(i64::MAX))
+            .bind(self.worker)
+            .bind(now.plus_millis(LEASE_MS).datetime())
+            .fetch_all(&self.pool)
+            .await;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) if not_there_yet(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        rows.iter()
+            .map(|row| {
+                Ok(Claimed {
+                    payment_id: PaymentId::from_uuid(row.try_get::<Uuid, _>(0)?),
+                    version: StreamVersion::from_number(row.try_get(1)?),
+                })
+            })
+            .collect()
+    }
+
+    /// Gives a payment back, of which all that was due up to `handled` was done.
+    pub(super) async fn release(
+        &self,
+        claimed: &Claimed,
+        handled: StreamVersion,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(RELEASE)
+            .bind(claimed.payment_id.uuid())
+            .bind(self.worker)
+            .bind(Timestamp::from_micros(0).datetime())
+            .bind(handled.number())
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+    }
+}
+
+/// The read models were never made, or are just being exchanged.
+fn not_there_yet(error: &sqlx::Error) -> bool {
+    const UNDEFINED_TABLE: &str = "42P01";
+    let database = error.as_database_error();
+    database.and_then(|error| error.code()).is_some_and(|code| code == UNDEFINED_TABLE)
+}

@@ -1,0 +1,6 @@
+//! Payments carried out by real workers, at simulated PSPs over real HTTP, from a real Postgres.
+
+mod faults;
+mod straight;
+mod together;
+mod world;

@@ -1,0 +1,300 @@
+//! A log of its own with its projections, three PSPs, and workers to be started.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::accounts::AccountCode;
+use domain::merchants::{FeeTerms, RegisterMerchant, Rounding};
+use domain::payments::{
+    CaptureMethod, CreatePayment, MethodKind, Operation, Order, Payment, PaymentIntent,
+    PaymentMethod, PaymentPolicy, PspName,
+};
+use domain::{AccountId, Amount, Command, MerchantId, Metadata, Name, PaymentId, RefundId};
+use event_store::{
+    Clock, EventStore, IdSource, Origin, RandomIds, Sequencer, StoreOptions, SystemClock,
+};
+use gateways::{Gateways, PspConfig, PspsConfig, Timeouts};
+use migrations::Role;
+use projections::{Options, Retry, Runner};
+use serde_json::Value;
+use simulators::psp::{Options as PspOptions, Psp};
+use testkit::{TestDatabase, unique_name};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use workers::{PaymentWorker, PaymentWorkerOptions};
+
+const PSP_KEY: &str = "psp-key";
+const PSPS: [&str; 3] = ["alpha", "beta", "gamma"];
+/// How long what takes some seconds at the most may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Times that let every fault play out within seconds.
+pub(crate) fn policy() -> PaymentPolicy {
+    PaymentPolicy {
+        ask_after_ms: 1_500,
+        ask_pause_ms: 50,
+        ask_pause_max_ms: 500,
+        not_found_grace_ms: 600,
+        keys_kept_ms: 60_000,
+        authorization_life_ms: 3_600_000,
+        soft_retry_pauses_ms: vec![100, 100, 100],
+        unsent_retry_pause_ms: 50,
+        unsent_attempts_max: 20,
+    }
+}
+
+const TIMEOUTS: Timeouts = Timeouts { connect_ms: 500, request_ms: 250, total_ms: 900 };
+
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) store: EventStore,
+    pub(crate) merchant_id: MerchantId,
+    pub(crate) psps: PspsConfig,
+    http: reqwest::Client,
+    stop: CancellationToken,
+    running: Vec<JoinHandle<()>>,
+    folder: PathBuf,
+}
+
+/// A worker that can be killed.
+pub(crate) struct RunningWorker {
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl RunningWorker {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.expect("the worker stops");
+    }
+
+    /// Ends it wherever it is, as kill -9 does.
+    pub(crate) async fn kill(self) {
+        self.running.abort();
+        assert!(self.running.await.is_err_and(|error| error.is_cancelled()));
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let database = TestDatabase::create().await;
+        let stop = CancellationToken::new();
+        let (store, sequencer) = open(&database).await;
+        let mut running = vec![tokio::spawn(sequencer.run(stop.clone()))];
+        running.push(project(&database, &store, stop.clone()));
+        let folder = std::env::temp_dir().join(unique_name("psps"));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let mut psps = Vec::new();
+        for name in PSPS {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let url = format!("http://{}", listener.local_addr().expect("an address"));
+            let options = PspOptions {
+                name: name.to_owned(),
+                listener,
+                ledger: folder.join(name),
+                api_key: PSP_KEY.to_owned(),
+                webhook: None,
+            };
+            let psp = Psp::open(options).expect("a PSP");
+            running.push(tokio::spawn(psp.run(stop.clone())));
+            psps.push(PspConfig {
+                name: name.parse().expect("a name"),
+                url: Url::parse(&url).expect("a URL"),
+                api_key: PSP_KEY.to_owned(),
+                webhook_secret: None,
+                sale: true,
+                timeouts: TIMEOUTS,
+            });
+        }
+        let merchant_id = MerchantId::from_uuid(store.ids().next());
+        let fees = FeeTerms::new("2.9", &[amount("0.30")], Rounding::HalfEven).expect("terms");
+        let name = Name::parse("Toko Runut").expect("a name");
+        let register = RegisterMerchant { merchant_id, name, fees };
+        let world = Self {
+            database,
+            store,
+            merchant_id,
+            psps: PspsConfig { psps, policy: policy() },
+            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            stop,
+            running,
+            folder,
+        };
+        world.give(Command::RegisterMerchant(register)).await;
+        world
+    }
+
+    /// A worker that shares the process' sequencer.
+    pub(crate) fn worker(&self) -> RunningWorker {
+        self.worker_on(self.store.clone())
+    }
+
+    /// A worker as in a process of its own.
+    pub(crate) async fn worker_apart(&self) -> RunningWorker {
+        let (store, sequencer) = open(&self.database).await;
+        tokio::spawn(sequencer.run(self.stop.clone()));
+        self.worker_on(store)
+    }
+
+    fn worker_on(&self, store: EventStore) -> RunningWorker {
+        let worker = PaymentWorker::new(PaymentWorkerOptions {
+            database_url: self.database.url(Role::Application),
+            store,
+            gateways: Gateways::to(&self.psps).expect("gateways"),
+            policy: self.psps.policy.clone(),
+        });
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(worker.expect("a worker").run(stop.clone()));
+        RunningWorker { stop, running }
+    }
+
+    /// Gives a command that is accepted.
+    pub(crate) async fn give(&self, command: Command) {
+        let given = self.store.give(Origin::default(), command).await.expect("the log is there");
+        given.decision.expect("accepted");
+    }
+
+    /// Creates a payment of 100.00 USD with this token.
+    pub(crate) async fn create(&self, token: &str, capture_method: CaptureMethod) -> PaymentId {
+        let payment_id = PaymentId::from_uuid(self.store.ids().next());
+        let intent = PaymentIntent {
+            amount: amount("100.00"),
+            capture_method,
+            psp: None,
+            customer: None,
+            reference: None,
+            description: None,
+            metadata: Metadata::default(),
+            order: Order::default(),
+        };
+        let method = Some(PaymentMethod::new(MethodKind::Card, token).expect("a token"));
+        let merchant_id = self.merchant_id;
+        let create = CreatePayment { payment_id, merchant_id, intent, method };
+        self.give(Command::CreatePayment(create)).await;
+        payment_id
+    }
+
+    pub(crate) fn new_refund_id(&self) -> RefundId {
+        RefundId::from_uuid(self.store.ids().next())
+    }
+
+    /// The payment as soon as it is so.
+    pub(crate) async fn payment_when(
+        &self,
+        id: PaymentId,
+        what: &str,
+        so: impl Fn(&Payment) -> bool,
+    ) -> Payment {
+        let deadline = Instant::now() + PATIENCE;
+        let payment = self.store.await_payment(id, &so, deadline).await.expect("the log is there");
+        let payment = payment.expect("the payment is there");
+        assert!(so(&payment), "{what}: {payment:#?}");
+        Payment::clone(&payment)
+    }
+
+    /// The payment when nothing is under way.
+    pub(crate) async fn settled(&self, id: PaymentId) -> Payment {
+        self.payment_when(id, "settled", Payment::settled).await
+    }
+
+    /// What the PSPs say of a payment: every operation that any of them carried out for it.
+    pub(crate) async fn operations(&self, id: PaymentId) -> Vec<Value> {
+        let mut operations = Vec::new();
+        for psp in &self.psps.psps {
+            for charge in self.charges(psp).await {
+                if charge["reference"] == id.to_string() {
+                    operations.extend(charge["operations"].as_array().expect("a list").clone());
+                }
+            }
+        }
+        operations
+    }
+
+    async fn charges(&self, psp: &PspConfig) -> Vec<Value> {
+        let ledger = self.get(psp, "ledger?limit=10000").await;
+        ledger["charges"].as_array().expect("a list").clone()
+    }
+
+    /// What a PSP says that it owes, in minor units of USD.
+    pub(crate) async fn owed_by(&self, psp: &PspConfig) -> i64 {
+        let summary = self.get(psp, "ledger/summary").await;
+        summary["clearing"]["USD"].as_i64().unwrap_or(0)
+    }
+
+    async fn get(&self, psp: &PspConfig, path: &str) -> Value {
+        let url = psp.url.join(path).expect("a URL");
+        let answer = self.http.get(url).bearer_auth(PSP_KEY).send().await.expect("the PSP answers");
+        answer.json().await.expect("JSON")
+    }
+
+    /// The balance of an account of the platform, in minor units.
+    pub(crate) async fn balance_minor(&self, code: &str) -> i64 {
+        let code: AccountCode = code.parse().expect("a code");
+        let id = AccountId::of(MerchantId::PLATFORM, &code);
+        let account = self.store.account(id).await.expect("the log is there");
+        account.map_or(0, |account| account.balance())
+    }
+
+    /// The books of the platform and those of the PSPs say the same.
+    pub(crate) async fn check_books(&self) {
+        let mut cleared = 0;
+        for psp in &self.psps.psps {
+            let booked = self.balance_minor(&format!("psp_clearing:{}:USD", psp.name)).await;
+            assert_eq!(booked, self.owed_by(psp).await, "clearing of {}", psp.name);
+            cleared += booked;
+        }
+        let payable = format!("merchant_payable:{}:USD", self.merchant_id);
+        let owed = self.balance_minor(&payable).await + self.balance_minor("fee_income:USD").await;
+        assert_eq!(cleared, owed, "what PSPs owe is owed to the merchant or earned");
+    }
+
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        for task in self.running {
+            task.await.expect("it stops");
+        }
+        std::fs::remove_dir_all(&self.folder).expect("the folder can be removed");
+    }
+}
+
+pub(crate) fn amount(text: &str) -> Amount {
+    Amount::parse(text, "USD".parse().expect("a currency")).expect("an amount")
+}
+
+/// How many operations of this kind were carried out.
+pub(crate) fn carried_out(operations: &[Value], kind: &str) -> usize {
+    let done = |one: &&Value| one["kind"] == kind && one["status"] == "succeeded";
+    operations.iter().filter(done).count()
+}
+
+pub(crate) fn psp_of(payment: &Payment) -> PspName {
+    payment.attempts.last().expect("an attempt").psp.clone()
+}
+
+pub(crate) fn operations_of(payment: &Payment) -> Vec<Operation> {
+    payment.attempts.iter().map(|attempt| attempt.operation).collect()
+}
+
+async fn open(database: &TestDatabase) -> (EventStore, Sequencer) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+    let database_url = database.url(Role::Application);
+    EventStore::open(StoreOptions { database_url, clock, ids }).await.expect("the log opens")
+}
+
+fn project(database: &TestDatabase, store: &EventStore, stop: CancellationToken) -> JoinHandle<()> {
+    let url = database.url(Role::Projector);
+    let (runner, _) = Runner::new(Options {
+        database: event_store::log::connect_options(&url).expect("a URL"),
+        projections: projections::all(),
+        nats: None,
+        appended: Some(store.head()),
+        clock: Arc::new(SystemClock),
+        retry: Retry::default(),
+    });
+    tokio::spawn(runner.run(stop))
+}
