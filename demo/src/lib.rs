@@ -1,9 +1,11 @@
 //! The demonstration: two marketplaces trade on a fresh deployment, over HTTP, through what goes wrong in
-//! an ordinary week, and at the end the books are held against what they kept themselves.
+//! an ordinary week, customers pay through simulated PSPs, and at the end the books are held against what
+//! they kept themselves.
 
 mod books;
 mod client;
 mod money;
+mod payments;
 mod proof;
 pub mod stack;
 mod trading;
@@ -89,7 +91,10 @@ async fn trade_and_prove(stack: &mut Stack, deals: usize) -> anyhow::Result<bool
         }
         traded.push((posted, began.elapsed()));
     }
-    proof::check(stack, &marketplaces, &tally, &traded).await
+    let customers = marketplaces[0].client.with_bases(&commands);
+    let paid = payments::pay(&customers, payments::payments_for(deals)).await?;
+    Ok(proof::check(stack, &marketplaces, &tally, &traded).await?
+        & payments::check(stack, &paid).await?)
 }
 
 /// What the demonstration tells the person who watches it.

@@ -1,13 +1,11 @@
 //! Commands that this program itself gives, through the log's own path, as an operator would over
 //! HTTP.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context;
 use domain::{Command, Rejection};
-use event_store::{
-    EventStore, NewAnswer, Origin, RandomIds, Request, StoreOptions, SubmitError, SystemClock,
-};
+use event_store::{EventStore, Origin, RandomIds, StoreOptions, SubmitError, SystemClock};
 
 use crate::database;
 use crate::tasks::{Stage, Tasks};
@@ -44,30 +42,7 @@ pub(crate) async fn give(
     command: Command,
 ) -> Result<Result<(), Rejection>, SubmitError> {
     let correlation_id = store.ids().next().to_string();
-    let rejected: Arc<Mutex<Option<Rejection>>> = Arc::default();
-    let noted = Arc::clone(&rejected);
-    store
-        .submit(Request {
-            command,
-            // Without a key: each of these commands has an id of its own that makes a repetition
-            // known.
-            key: None,
-            origin: Origin { actor: actor.to_owned(), correlation_id, traceparent: None },
-            // Called again if the batch is decided again; the last decision is the one that counts.
-            answer: Arc::new(move |outcome, _| {
-                *lock(&noted) = outcome.as_ref().err().cloned();
-                NewAnswer {
-                    status: 0,
-                    resource_id: String::new(),
-                    body: String::new(),
-                    replay_body: None,
-                }
-            }),
-        })
-        .await?;
-    Ok(lock(&rejected).take().map_or(Ok(()), Err))
-}
-
-fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
+    let origin = Origin { actor: actor.to_owned(), correlation_id, traceparent: None };
+    // Each of these commands has an id of its own that makes a repetition known.
+    Ok(store.give(origin, command).await?.decision.map(|_| ()))
 }

@@ -21,6 +21,7 @@ mod serve;
 mod servers;
 mod services;
 mod signals;
+mod simulate;
 mod tasks;
 mod up;
 
@@ -64,6 +65,7 @@ enum Command {
     Mirror(mirror::Mirror),
     Rebuild(rebuild::Rebuild),
     Services(services::Services),
+    Simulate(simulate::Simulate),
     Demo(demo::Demo),
     /// Measures, on this machine, and prints each figure beside its baseline.
     #[command(subcommand)]
@@ -81,6 +83,7 @@ impl Command {
             Self::Mirror(command) => command.run().await,
             Self::Rebuild(command) => command.run().await,
             Self::Services(command) => command.run().await,
+            Self::Simulate(command) => command.run().await,
             Self::Demo(command) => {
                 let held = unless_stopped(command.run()).await?;
                 Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })

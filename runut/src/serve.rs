@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::env_file::{self, EnvFile};
 use crate::prometheus::Metrics;
+use crate::roles::workers::PaymentWork;
 use crate::signals::Signals;
 use crate::tasks::Tasks;
 use crate::{administration, database, output, readiness, roles};
@@ -52,12 +53,8 @@ enum Role {
         #[arg(long, env = "NATS_URL", hide_env_values = true)]
         nats_url: Option<String>,
     },
-    /// What acts by itself: removes old idempotency keys.
-    Workers {
-        /// The database, as the role `runut_pruner`.
-        #[arg(long, env = "DATABASE_PRUNER_URL", hide_env_values = true)]
-        database_url: String,
-    },
+    /// What acts by itself: carries out payments, removes old idempotency keys.
+    Workers(Workers),
     /// The mirror of the log in JetStream, alone.
     Mirror {
         /// The database, as the role `runut_app`.
@@ -83,6 +80,19 @@ struct CommandApi {
     /// The most requests a second with one API key.
     #[arg(long, default_value_t = REQUESTS_PER_SECOND_DEFAULT)]
     rate_limit: NonZeroU32,
+}
+
+#[derive(Args)]
+struct Workers {
+    /// The database, as the role `runut_pruner`.
+    #[arg(long, env = "DATABASE_PRUNER_URL", hide_env_values = true)]
+    pruner_database_url: String,
+    /// The file of PSPs; without it no payments are carried out.
+    #[arg(long, value_name = "FILE", env = "RUNUT_PSPS_FILE", requires = "database_url")]
+    psps_file: Option<PathBuf>,
+    /// The database, as the role `runut_app`, for payments.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
 }
 
 impl Serve {
@@ -140,7 +150,7 @@ impl Role {
             Self::CommandApi(_) => "command-api",
             Self::QueryApi { .. } => "query-api",
             Self::Projections { .. } => "projections",
-            Self::Workers { .. } => "workers",
+            Self::Workers(_) => "workers",
             Self::Mirror { .. } => "mirror",
         }
     }
@@ -164,11 +174,7 @@ impl Role {
                 let checks = move || projection_checks(&handle);
                 roles::monitor(tasks, "projections", listener, metrics, checks);
             }
-            Self::Workers { database_url } => {
-                database::await_schema(&database_url).await?;
-                roles::workers::start(tasks, &database_url)?;
-                roles::monitor(tasks, "workers", listener, metrics, Vec::new);
-            }
+            Self::Workers(role) => role.start(tasks, listener, metrics).await?,
             Self::Mirror { database_url, nats_url } => {
                 database::await_schema(&database_url).await?;
                 let status = roles::mirror::start(tasks, &database_url, &nats_url, None)?;
@@ -196,6 +202,34 @@ impl CommandApi {
             .map(|nats| roles::mirror::start(tasks, &self.database_url, &nats, Some(store.head())))
             .transpose()?;
         roles::command_api::start(tasks, listener, store, mirror, metrics, self.rate_limit);
+        Ok(())
+    }
+}
+
+impl Workers {
+    async fn start(
+        self,
+        tasks: &mut Tasks,
+        listener: TcpListener,
+        metrics: Metrics,
+    ) -> anyhow::Result<()> {
+        database::await_schema(&self.pruner_database_url).await?;
+        let psps = self.psps_file.as_deref().map(roles::workers::psps).transpose()?;
+        let payments = match (&psps, self.database_url) {
+            (Some(psps), Some(database_url)) => {
+                let store = administration::open_log(tasks, &database_url).await?;
+                Some(PaymentWork { database_url, store, psps })
+            }
+            (Some(_) | None, _) => None,
+        };
+        let store = payments.as_ref().map(|payments| payments.store.clone());
+        roles::workers::start(tasks, &self.pruner_database_url, payments)?;
+        let trouble = move || {
+            let stopped = store.as_ref().is_some_and(|store| store.free_places() == 0);
+            let detail = if stopped { "the log cannot be written" } else { "working" };
+            vec![ReadinessCheck { name: "log", ok: !stopped, detail: detail.to_owned() }]
+        };
+        roles::monitor(tasks, "workers", listener, metrics, trouble);
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) enum Stage {
     /// Takes requests.
     Accept,
+    /// Acts by itself, and appends what came of it.
+    Work,
     /// Decides and appends what was accepted.
     Decide,
     /// Follows the log, or works beside it.
@@ -21,13 +23,14 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 3] = [Self::Accept, Self::Decide, Self::Follow];
+    const ALL: [Self; 4] = [Self::Accept, Self::Work, Self::Decide, Self::Follow];
 
     /// How long its tasks may take to end before they are cut off; together below the 10 s that a
     /// process has, less what the servers need.
     const fn end_max(self) -> Duration {
         match self {
             Self::Accept => DRAIN_MAX.saturating_add(Duration::from_millis(250)),
+            Self::Work => Duration::from_millis(750),
             Self::Decide => Duration::from_millis(1_000),
             Self::Follow => Duration::from_millis(500),
         }

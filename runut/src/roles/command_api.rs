@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use command_api::{CommandApi, SystemRandom};
+use command_api::{AnswerFinisher, CommandApi, SystemRandom};
 use event_store::EventStore;
 use event_store::mirror::MirrorStatus;
 use tokio::net::TcpListener;
@@ -24,6 +24,8 @@ pub(crate) fn start(
 ) {
     let watch = store.snapshot_watch();
     tasks.spawn(Stage::Follow, "the watch for old snapshots", |stop| watch.run(stop));
+    let finisher = AnswerFinisher::new(store.clone());
+    tasks.spawn(Stage::Work, "the finisher of answers", |stop| finisher.run(stop));
     let router = command_api::router(CommandApi {
         store,
         mirror,

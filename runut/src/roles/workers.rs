@@ -1,18 +1,48 @@
 //! The workers.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use event_store::SystemClock;
-use event_store::log::ConnectError;
-use workers::{Options, PrunerOptions, Workers};
+use anyhow::Context;
+use event_store::{EventStore, SystemClock};
+use gateways::{Gateways, PspsConfig};
+use workers::{Options, PaymentWorkerOptions, PrunerOptions, Workers};
 
 use crate::tasks::{Stage, Tasks};
 
+/// What carrying out payments takes.
+pub(crate) struct PaymentWork<'a> {
+    /// The URL of the application's role.
+    pub(crate) database_url: String,
+    /// The log.
+    pub(crate) store: EventStore,
+    /// The PSPs.
+    pub(crate) psps: &'a PspsConfig,
+}
+
 /// Runs every worker; `pruner_url` is that of the pruner's role.
-pub(crate) fn start(tasks: &mut Tasks, pruner_url: &str) -> Result<(), ConnectError> {
+pub(crate) fn start(
+    tasks: &mut Tasks,
+    pruner_url: &str,
+    payments: Option<PaymentWork<'_>>,
+) -> anyhow::Result<()> {
     let pruner =
         PrunerOptions { database_url: pruner_url.to_owned(), clock: Arc::new(SystemClock) };
-    let workers = Workers::new(Options { pruner })?;
-    tasks.spawn(Stage::Follow, "the workers", |stop| workers.run(stop));
+    let payments = payments.map(PaymentWork::options).transpose()?;
+    let workers = Workers::new(Options { payments, pruner })?;
+    tasks.spawn(Stage::Work, "the workers", |stop| workers.run(stop));
     Ok(())
+}
+
+/// The PSPs of a file.
+pub(crate) fn psps(file: &Path) -> anyhow::Result<PspsConfig> {
+    PspsConfig::read(file).with_context(|| format!("cannot use the PSPs of {}", file.display()))
+}
+
+impl PaymentWork<'_> {
+    fn options(self) -> anyhow::Result<PaymentWorkerOptions> {
+        let Self { database_url, store, psps } = self;
+        let gateways = Gateways::to(psps).context("no HTTP client can be made for the PSPs")?;
+        Ok(PaymentWorkerOptions { database_url, store, gateways, policy: psps.policy.clone() })
+    }
 }

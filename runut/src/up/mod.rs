@@ -2,6 +2,7 @@
 
 mod deployment;
 mod first_keys;
+mod psps;
 mod secrets;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,11 +18,13 @@ use supervisor::{DirLock, NatsOptions, PostgresOptions, SUPERUSER};
 use tokio::net::TcpListener;
 
 use self::deployment::Deployment;
+use self::psps::Psps;
 use self::secrets::Secrets;
 use crate::database::{DATABASE, Database};
 use crate::env_file::{self, EnvFile};
 use crate::prometheus::Metrics;
 use crate::rebuild::{self, BesideTheLog};
+use crate::roles::workers::PaymentWork;
 use crate::servers::{Servers, binaries};
 use crate::signals::Signals;
 use crate::tasks::Tasks;
@@ -51,6 +54,9 @@ pub(crate) struct Up {
     /// A NATS with JetStream to use instead of starting one.
     #[arg(long, env = "NATS_URL", hide_env_values = true)]
     nats_url: Option<String>,
+    /// The file of the PSPs that payments go to; without it three are simulated.
+    #[arg(long, value_name = "FILE", env = "RUNUT_PSPS_FILE")]
+    psps_file: Option<PathBuf>,
     /// Tables beside the log to make again from it before anything starts.
     #[arg(long, value_enum, value_delimiter = ',')]
     rebuild: Vec<BesideTheLog>,
@@ -116,7 +122,8 @@ impl Up {
         for table in &self.rebuild {
             output::line(rebuild::beside_the_log(&deployment.database, *table).await?);
         }
-        let keys = self.start_parts(tasks, &deployment, listeners, &mut secrets).await?;
+        let psps = Psps::of(self.psps_file.as_deref(), data, &secrets, tasks)?;
+        let keys = self.start_parts(tasks, &deployment, listeners, &psps, &mut secrets).await?;
         let all_ready = async {
             tokio::try_join!(
                 readiness::await_ready("command-api", &command_url),
@@ -131,9 +138,10 @@ impl Up {
         endpoints.set("COMMAND_URL", command_url.as_str());
         endpoints.set("QUERY_URL", query_url.as_str());
         endpoints.extend(keys);
+        endpoints.extend(psps.endpoints());
         let path = data.join(ENDPOINTS_FILE);
         endpoints.write(&path, ENDPOINTS_COMMENT)?;
-        announce(&command_url, &query_url, &deployment, &path);
+        announce(&command_url, &query_url, &deployment, &psps, &path);
         Err(tasks.unexpected_end().await)
     }
 
@@ -143,6 +151,7 @@ impl Up {
         tasks: &mut Tasks,
         deployment: &Deployment,
         listeners: Listeners,
+        psps: &Psps,
         secrets: &mut Secrets,
     ) -> anyhow::Result<EnvFile> {
         let Listeners { command, query } = listeners;
@@ -157,7 +166,9 @@ impl Up {
         let projector_url = url_of(Role::Projector);
         let projections =
             roles::projections::start(tasks, &projector_url, Some(nats_url.clone()), head())?;
-        roles::workers::start(tasks, &url_of(Role::Pruner))?;
+        let payments =
+            PaymentWork { database_url: app_url, store: store.clone(), psps: &psps.config };
+        roles::workers::start(tasks, &url_of(Role::Pruner), Some(payments))?;
         let query_url = url_of(Role::Query);
         let progress = Some(projections);
         roles::query_api::start(tasks, query, &query_url, progress, metrics.clone(), limit).await?;
@@ -206,11 +217,20 @@ async fn listen(port: u16) -> anyhow::Result<TcpListener> {
 }
 
 /// Says where everything is, and nothing secret.
-fn announce(command_url: &str, query_url: &str, deployment: &Deployment, endpoints: &Path) {
+fn announce(
+    command_url: &str,
+    query_url: &str,
+    deployment: &Deployment,
+    psps: &Psps,
+    endpoints: &Path,
+) {
     output::line(format_args!("Runut is up. Ctrl-C stops it."));
     output::line(format_args!("  command API  {command_url}  (documentation: {command_url}/docs)"));
     output::line(format_args!("  query API    {query_url}  (documentation: {query_url}/docs)"));
     output::line(format_args!("  PostgreSQL   {}", deployment.database.place()));
     output::line(format_args!("  NATS         {}", deployment.nats_place()));
+    let names: Vec<&str> = psps.config.psps.iter().map(|psp| psp.name.as_str()).collect();
+    let simulated = if psps.simulated { " (simulated: no money moves)" } else { "" };
+    output::line(format_args!("  PSPs         {}{simulated}", names.join(", ")));
     output::line(format_args!("  API keys and database URLs are in {}", endpoints.display()));
 }

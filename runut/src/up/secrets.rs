@@ -21,6 +21,7 @@ const COMMENT: &str =
     "Drawn once by `runut up`. Keep it: without it the database in this folder cannot be opened.";
 const OWNER_PASSWORD: &str = "OWNER_PASSWORD";
 const NATS_PASSWORD: &str = "NATS_PASSWORD";
+const PSP_API_KEY: &str = "PSP_API_KEY";
 
 /// The secrets of an installation. Deliberately not `Debug`.
 pub(super) struct Secrets {
@@ -49,7 +50,7 @@ impl Secrets {
     fn draw_missing(&mut self) -> anyhow::Result<()> {
         let before = self.file.clone();
         let roles = Role::ALL.map(password_variable);
-        for name in [OWNER_PASSWORD, NATS_PASSWORD].into_iter().chain(roles) {
+        for name in [OWNER_PASSWORD, NATS_PASSWORD, PSP_API_KEY].into_iter().chain(roles) {
             if self.file.get(name).is_none() {
                 self.file.set(name, random::password()?);
             }
@@ -78,6 +79,11 @@ impl Secrets {
     /// The password of the NATS server's one user.
     pub(super) fn nats_password(&self) -> anyhow::Result<&str> {
         self.required(NATS_PASSWORD)
+    }
+
+    /// The key to the APIs of the simulated PSPs.
+    pub(super) fn psp_api_key(&self) -> anyhow::Result<&str> {
+        self.required(PSP_API_KEY)
     }
 
     /// The password of a role.

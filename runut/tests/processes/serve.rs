@@ -40,7 +40,7 @@ async fn every_role_runs_in_a_process_of_its_own() {
 
     // Services never migrate: a database without the schema is refused at once.
     let elsewhere = endpoints["DATABASE_PRUNER_URL"].replace("/runut?", "/postgres?");
-    let refused = outcome(&["serve", "workers", "--database-url", &elsewhere]);
+    let refused = outcome(&["serve", "workers", "--pruner-database-url", &elsewhere]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("run `runut migrate`"), "{said}");

@@ -15,7 +15,7 @@ const UNAUTHORIZED: u16 = 401;
 /// What a process that was interrupted exits with.
 const QUIT: i32 = 130;
 /// Everything that `endpoints.env` promises.
-const ENDPOINTS: [&str; 17] = [
+const ENDPOINTS: [&str; 22] = [
     "DATABASE_URL",
     "DATABASE_PROJECTOR_URL",
     "DATABASE_QUERY_URL",
@@ -33,6 +33,11 @@ const ENDPOINTS: [&str; 17] = [
     "OPERATOR_KEY",
     "AUDITOR_KEY",
     "ANALYST_KEY",
+    "RUNUT_PSPS_FILE",
+    "PSP_ALPHA_URL",
+    "PSP_BETA_URL",
+    "PSP_GAMMA_URL",
+    "PSP_API_SECRET",
 ];
 
 #[tokio::test]
