@@ -289,7 +289,7 @@ impl From<&OpenOperation> for OperationResource {
 /// The reason of the last attempt, as far as it may be shown.
 fn decline(payment: &Payment) -> Option<DeclineResource> {
     let mut attempts = payment.attempts.iter().rev().filter(|attempt| match attempt.operation {
-        Operation::Refund { .. } => false,
+        Operation::Refund { .. } | Operation::Reverse { .. } => false,
         Operation::Authorize | Operation::Sale | Operation::Capture { .. } | Operation::Void => {
             true
         }

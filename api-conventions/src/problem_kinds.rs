@@ -81,6 +81,8 @@ problem_kinds! {
     MALFORMED_IDEMPOTENCY_KEY = 400 "malformed-idempotency-key"
         "The Idempotency-Key header is not 1 to 255 visible ASCII characters" CallingProgram;
     UNAUTHORIZED = 401 "unauthorized" "No valid API key" KeyOwner;
+    WEBHOOK_NOT_SIGNED = 401 "webhook-not-signed"
+        "The webhook is not signed by its PSP, or not now" CallingProgram;
     INSUFFICIENT_SCOPE = 403 "insufficient-scope" "The API key may not do this" KeyOwner;
     NOT_FOUND = 404 "not-found" "There is no such resource" CallingProgram;
     MERCHANT_NOT_FOUND = 404 "merchant-not-found" "There is no such merchant" CallingProgram;

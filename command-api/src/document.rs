@@ -13,7 +13,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
-use crate::{accounts, api_keys, ledger, merchants, payments};
+use crate::{accounts, api_keys, ledger, merchants, payments, webhooks};
 
 const OPERATOR: &[Role] = &[Role::Operator];
 const MERCHANT: &[Role] = &[Role::Merchant];
@@ -34,6 +34,7 @@ const OWN_LEDGER: &[Role] = &[Role::Merchant, Role::Operator];
         (name = "accounts", description = "Where money is, and under which limits it moves"),
         (name = "ledger", description = "Balanced entries, corrected only by reversal"),
         (name = "payments", description = "Paid through PSPs, booked with every step"),
+        (name = "webhooks", description = "What PSPs say unasked"),
     )
 )]
 struct Document;
@@ -77,11 +78,24 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(payments::cancel::cancel_payment).map(|m| allow(MERCHANT, m)))
         .routes(routes!(payments::void::void_payment).map(|m| allow(MERCHANT, m)))
         .routes(routes!(payments::refund::refund_payment).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(webhooks::replay::replay_dead_letter).map(|m| allow(OPERATOR, m)))
+}
+
+/// Routes that are let in by a signature, not by an API key.
+pub(crate) fn signed_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(webhooks::receive::receive_webhook))
+}
+
+/// The document of all routes; only those with a key have what is described for all of them.
+pub(crate) fn whole(keyed: OpenApi, signed: OpenApi) -> OpenApi {
+    let mut document = describe_answers(keyed);
+    document.merge(signed);
+    document
 }
 
 /// Adds to every command what handlers do not repeat: the headers of answers, and the problems that
 /// any command may meet.
-pub(crate) fn describe_answers(mut document: OpenApi) -> OpenApi {
+fn describe_answers(mut document: OpenApi) -> OpenApi {
     for path in document.paths.paths.values_mut() {
         for operation in commands(path) {
             describe(&mut operation.responses);

@@ -26,6 +26,7 @@ mod recorded_answers;
 mod state;
 mod submission;
 mod versions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -42,12 +43,14 @@ pub use answer::POSITION_HEADER;
 pub use limits::{
     ACCOUNT_BODY_BYTES_MAX, API_KEY_BODY_BYTES_MAX, EMPTY_BODY_BYTES_MAX, ENTRY_BODY_BYTES_MAX,
     MERCHANT_BODY_BYTES_MAX, PAYMENT_ACTION_BODY_BYTES_MAX, PAYMENT_BODY_BYTES_MAX,
+    WEBHOOK_BODY_BYTES_MAX,
 };
 pub use payments::{
     ANSWERS_FINISHED_AT_ONCE_MAX, AnswerFinisher, FINISH_AFTER, FINISH_INTERVAL, SYNC_PATIENCE,
 };
 pub use random::{RandomSource, SystemRandom};
 pub use recorded_answers::recorded_answer;
+pub use webhooks::{ClosedGate, NotLetIn, WebhookGate};
 
 use key_directory::LoggedKeys;
 use state::ApiState;
@@ -67,6 +70,8 @@ pub struct CommandApi {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Where the secrets of new API keys come from.
     pub random: Arc<dyn RandomSource>,
+    /// Who tells whether a webhook is from a PSP.
+    pub webhooks: Arc<dyn WebhookGate>,
     /// How much one API key may ask of this process.
     pub rate_limit: RateLimitPolicy,
 }
@@ -76,14 +81,18 @@ pub struct CommandApi {
 /// The recorder of the `metrics` crate has to be installed before: the histograms of the routes are
 /// made here, once, so that a request looks none of them up.
 pub fn router(api: CommandApi) -> Router {
-    let CommandApi { store, mirror, metrics, random, rate_limit } = api;
+    let CommandApi { store, mirror, metrics, random, webhooks, rate_limit } = api;
     let (routes, document) = document::routes().split_for_parts();
-    let document = document::describe_answers(document);
+    let (signed_routes, signed) = document::signed_routes().split_for_parts();
+    let document = document::whole(document, signed);
     let keys = Arc::new(LoggedKeys::of(store.clone()));
     let limits = Arc::new(RateLimits::new(rate_limit));
-    let routes = routes.with_state(ApiState { store: store.clone(), random });
+    let state = ApiState { store: store.clone(), random, webhooks };
+    let routes = routes.with_state(state.clone());
+    let signed_routes = signed_routes.with_state(state);
     // Measured outside of authentication, so that refusals count too.
-    let routes = measured(protect(routes, keys, limits), REQUEST_SECONDS, &document);
+    let routes = protect(routes, keys, limits).merge(signed_routes);
+    let routes = measured(routes, REQUEST_SECONDS, &document);
     let ids = Arc::clone(store.ids());
     let correlation_ids = CorrelationIds::new(move || ids.next().to_string());
     let readiness = move || readiness::checks(store.clone(), mirror.clone());
@@ -93,5 +102,6 @@ pub fn router(api: CommandApi) -> Router {
 
 /// The API as OpenAPI 3.1, as `/openapi.json` answers it.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    with_conventions(document::describe_answers(document::routes().into_openapi()))
+    let signed = document::signed_routes().into_openapi();
+    with_conventions(document::whole(document::routes().into_openapi(), signed))
 }

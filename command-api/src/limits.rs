@@ -23,3 +23,6 @@ pub const PAYMENT_BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// The most bytes of a command on a payment: an amount, a token and a reason.
 pub const PAYMENT_ACTION_BODY_BYTES_MAX: usize = 8 * 1024;
+
+/// The most bytes of a webhook; those of PSPs have a few thousand.
+pub const WEBHOOK_BODY_BYTES_MAX: usize = 256 * 1024;

@@ -8,7 +8,8 @@ use crate::ledger::{PostEntry, ReverseEntry};
 use crate::merchants::RegisterMerchant;
 use crate::payments::{
     AuthorizePayment, CancelPayment, CapturePayment, CreatePayment, ExpireAuthorization,
-    RecordOutcome, RefundPayment, ReplaceMethod, ShowPayment, StartAttempt, VoidPayment,
+    NotifyAttempt, RecordOutcome, RefundPayment, ReplaceMethod, ShowPayment, StartAttempt,
+    VoidPayment,
 };
 use crate::rejection::Rejection;
 use crate::state::{State, StateKey, States};
@@ -38,6 +39,7 @@ pub enum Command {
     StartAttempt(StartAttempt),
     RecordOutcome(RecordOutcome),
     ExpireAuthorization(ExpireAuthorization),
+    NotifyAttempt(NotifyAttempt),
 }
 
 /// What a command that is not rejected comes to.
@@ -73,6 +75,7 @@ impl Command {
             Self::StartAttempt(command) => command.reads(),
             Self::RecordOutcome(command) => command.reads(),
             Self::ExpireAuthorization(command) => command.reads(),
+            Self::NotifyAttempt(command) => command.reads(),
         }
     }
 
@@ -99,7 +102,8 @@ impl Command {
             | Self::ShowPayment(_)
             | Self::StartAttempt(_)
             | Self::RecordOutcome(_)
-            | Self::ExpireAuthorization(_) => None,
+            | Self::ExpireAuthorization(_)
+            | Self::NotifyAttempt(_) => None,
         }
     }
 
@@ -126,7 +130,8 @@ impl Command {
             | Self::ShowPayment(_)
             | Self::StartAttempt(_)
             | Self::RecordOutcome(_)
-            | Self::ExpireAuthorization(_) => None,
+            | Self::ExpireAuthorization(_)
+            | Self::NotifyAttempt(_) => None,
         }
     }
 
@@ -156,6 +161,7 @@ impl Command {
             Self::StartAttempt(command) => command.decide(states, context),
             Self::RecordOutcome(command) => command.decide(states, context),
             Self::ExpireAuthorization(command) => command.decide(states, context),
+            Self::NotifyAttempt(command) => command.decide(states, context),
         }
     }
 }

@@ -45,7 +45,7 @@ fn name(text: &str) -> Name {
 
 /// One of each, and where a field may be absent, one with and one without.
 fn examples() -> Vec<(&'static str, Event)> {
-    let payments = [intents(), attempts(), captures(), refunds()].concat();
+    let payments = [intents(), attempts(), captures(), refunds(), unasked()].concat();
     let payments = payments.into_iter().map(|(what, event)| (what, Event::Payment(event)));
     [merchants(), accounts(), entries(), payments.collect()].concat()
 }
@@ -223,11 +223,13 @@ fn attempts() -> Vec<(&'static str, PaymentEvent)> {
         reason: "no connection".to_owned(),
         unsent: true,
         retry_at: Some(AT),
+        check_at: None,
     };
     let for_good = AttemptFailed {
         reason: "never_arrived".to_owned(),
         unsent: false,
         retry_at: None,
+        check_at: Some(AT),
         ..failed.clone()
     };
     vec![
@@ -311,6 +313,52 @@ fn refunds() -> Vec<(&'static str, PaymentEvent)> {
         ("refund with reason", PaymentEvent::RefundRequested(with_reason)),
         ("refund succeeded", PaymentEvent::RefundSucceeded(succeeded)),
         ("refund failed", PaymentEvent::RefundFailed(failed)),
+    ]
+}
+
+fn unasked() -> Vec<(&'static str, PaymentEvent)> {
+    let (payment_id, attempt) = (PAYMENT, 1);
+    let notified = |claim| {
+        let digest = "ab".repeat(32);
+        PaymentEvent::PspNotified(PspNotified { payment_id, attempt, claim, digest })
+    };
+    let late = LateSuccess {
+        payment_id,
+        attempt,
+        psp: psp(),
+        psp_reference: "ch_1".to_owned(),
+        amount: amount("100.00", "USD"),
+        entry_id: None,
+    };
+    let taken = LateSuccess { entry_id: Some(ENTRY), ..late.clone() };
+    let released = LateSuccessReversed {
+        payment_id,
+        reversed: 1,
+        attempt: 2,
+        psp_reference: "op_1".to_owned(),
+        entry_id: None,
+    };
+    let given_back = LateSuccessReversed { entry_id: Some(REVERSAL), ..released.clone() };
+    let confirmed = AttemptConfirmed { payment_id, attempt };
+    let reverse = AttemptStarted {
+        payment_id,
+        attempt: 2,
+        operation: Operation::Reverse { attempt: 1 },
+        psp: psp(),
+        key: AttemptKey::of(PAYMENT, 2),
+        amount: amount("100.00", "USD"),
+        ask_at: AT,
+    };
+    vec![
+        ("notified of a success", notified(Claim::Succeeded)),
+        ("notified of a decline", notified(Claim::Declined)),
+        ("notified of a failure", notified(Claim::Failed)),
+        ("confirmed", PaymentEvent::AttemptConfirmed(confirmed)),
+        ("late authorization", PaymentEvent::LateSuccess(late)),
+        ("late charge", PaymentEvent::LateSuccess(taken)),
+        ("attempt to reverse", PaymentEvent::AttemptStarted(reverse)),
+        ("late authorization released", PaymentEvent::LateSuccessReversed(released)),
+        ("late charge given back", PaymentEvent::LateSuccessReversed(given_back)),
     ]
 }
 

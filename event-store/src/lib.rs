@@ -19,6 +19,7 @@ mod sequencer;
 mod snapshots;
 mod store;
 mod unanswered;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub use sequencer::{PreparedBatches, PreparedError, Sequencer};
 pub use snapshots::{OldSnapshot, SNAPSHOT_HELD_MAX, SNAPSHOT_TRANSACTIONS_MAX, SnapshotWatch};
 pub use store::{EventStore, StoreOptions};
 pub use unanswered::{Unanswered, UnansweredError};
+pub use webhooks::{ReceivedWebhook, WebhookDigest, WebhookOutcome};
 
 /// The most data an event may have, in bytes: a page of events stays small, and so does a message.
 pub const EVENT_DATA_BYTES_MAX: usize = 256 * 1024;

@@ -3,8 +3,10 @@
 use std::fmt::Debug;
 
 use domain::payments::{AttemptKey, Operation, PspName, PspOutcome};
-use domain::{Amount, PaymentId};
+use domain::{Amount, PaymentId, Timestamp};
 use futures::future::BoxFuture;
+
+use crate::webhook::{Notification, WebhookRefusal};
 
 /// What a PSP can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Order {
     pub authorization: Option<String>,
     /// Whether nothing more is to be captured after this.
     pub closes: bool,
+    /// Whether money was taken, of what is to be reversed.
+    pub taken: bool,
 }
 
 /// The way to one PSP.
@@ -43,6 +47,23 @@ pub trait Gateway: Debug + Send + Sync + 'static {
     /// Sends an order and waits for what comes of it, within a bound. Sending it again, under its key, has
     /// no second effect at the PSP.
     fn send<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, PspOutcome>;
+
+    /// Whether a webhook is from this PSP: `header` finds a header's value by its name.
+    ///
+    /// # Errors
+    /// [`WebhookRefusal`].
+    fn check_webhook(
+        &self,
+        header: &dyn Fn(&str) -> Option<String>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), WebhookRefusal>;
+
+    /// What a webhook of this PSP says, once it was let in.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence.
+    fn read_webhook(&self, body: &[u8]) -> Result<Notification, String>;
 
     /// Asks the PSP what became of the attempt with this key.
     fn ask<'a>(&'a self, key: &'a AttemptKey) -> BoxFuture<'a, PspOutcome>;

@@ -12,11 +12,13 @@ mod gateway;
 mod http;
 mod registry;
 mod simulated;
+mod webhook;
 
 pub use config::{ConfigError, PspConfig, PspsConfig, Timeouts};
 pub use gateway::{Capabilities, Gateway, Order};
 pub use http::{BACKOFF_FIRST, CONNECT_TIMEOUT, REQUEST_TIMEOUT, RETRIES_MAX, TOTAL_TIMEOUT};
 pub use registry::Gateways;
 pub use simulated::SimulatedPsp;
+pub use webhook::{Notification, SIGNATURE_TOLERANCE_S, WebhookRefusal, check_signature};
 
 pub use domain::payments::PspOutcome;

@@ -37,6 +37,7 @@ impl Gateways {
             Operation::Capture { .. } | Operation::Void | Operation::Refund { .. } => {
                 self.named(&payment.authorization.as_ref()?.psp)
             }
+            Operation::Reverse { attempt } => self.named(&payment.late(attempt)?.psp),
             Operation::Authorize | Operation::Sale => match &payment.intent.psp {
                 Some(psp) => self.named(psp),
                 None => {

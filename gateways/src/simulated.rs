@@ -1,6 +1,7 @@
 //! The protocol of the PSP simulators: small, and with everything that real ones have.
 
-use domain::payments::{AttemptKey, Operation, PspName, PspOutcome, UnknownReason};
+use domain::Timestamp;
+use domain::payments::{AttemptKey, Claim, Operation, PspName, PspOutcome, UnknownReason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::{Client, Method, Request, StatusCode};
@@ -11,24 +12,27 @@ use url::Url;
 use crate::config::{PspConfig, Timeouts};
 use crate::gateway::{Capabilities, Gateway, Order};
 use crate::http::{self, Reply};
+use crate::webhook::{Notification, WebhookRefusal, check_signature};
+
+/// The header with the signature of a webhook.
+const SIGNATURE_HEADER: &str = "Psp-Signature";
 
 /// A PSP that is simulated.
-#[derive(Debug)]
 pub struct SimulatedPsp {
     psp: PspName,
     url: Url,
-    api_key: ApiKey,
+    api_key: String,
     sale: bool,
+    webhook_secret: Option<String>,
     timeouts: Timeouts,
     client: Client,
 }
 
-/// Not to be printed.
-struct ApiKey(String);
-
-impl std::fmt::Debug for ApiKey {
+impl std::fmt::Debug for SimulatedPsp {
+    /// Without the secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ApiKey")
+        let mut debug = f.debug_struct("SimulatedPsp");
+        debug.field("psp", &self.psp).field("url", &self.url.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -42,6 +46,19 @@ struct PspOperation {
     amount_minor: i64,
     #[serde(default)]
     decline: Option<PspDecline>,
+}
+
+/// A webhook, as far as it matters.
+#[derive(Debug, Deserialize)]
+struct PspEvent {
+    operation: PspEventOperation,
+}
+
+#[derive(Debug, Deserialize)]
+struct PspEventOperation {
+    reference: String,
+    idempotency_key: String,
+    status: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,8 +87,9 @@ impl SimulatedPsp {
         Ok(Self {
             psp: config.name.clone(),
             url: config.url.clone(),
-            api_key: ApiKey(config.api_key.clone()),
+            api_key: config.api_key.clone(),
             sale: config.sale,
+            webhook_secret: config.webhook_secret.clone(),
             timeouts: config.timeouts,
             client: http::client(config.timeouts)?,
         })
@@ -80,7 +98,7 @@ impl SimulatedPsp {
     fn request(&self, method: Method, path: &[&str]) -> Option<reqwest::RequestBuilder> {
         let mut url = self.url.clone();
         url.path_segments_mut().ok()?.pop_if_empty().extend(path);
-        Some(self.client.request(method, url).bearer_auth(&self.api_key.0))
+        Some(self.client.request(method, url).bearer_auth(&self.api_key))
     }
 
     fn order(&self, order: &Order) -> Option<Request> {
@@ -102,7 +120,11 @@ impl SimulatedPsp {
                 (vec!["v1", "charges", charge?, "captures"], body)
             }
             Operation::Void => (vec!["v1", "charges", charge?, "void"], json!({})),
-            Operation::Refund { .. } => {
+            // What was only held is released.
+            Operation::Reverse { .. } if !order.taken => {
+                (vec!["v1", "charges", charge?, "void"], json!({}))
+            }
+            Operation::Refund { .. } | Operation::Reverse { .. } => {
                 let body = json!({"amount_minor": amount_minor});
                 (vec!["v1", "charges", charge?, "refunds"], body)
             }
@@ -119,6 +141,31 @@ impl Gateway for SimulatedPsp {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities { sale: self.sale }
+    }
+
+    fn check_webhook(
+        &self,
+        header: &dyn Fn(&str) -> Option<String>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), WebhookRefusal> {
+        let secret = self.webhook_secret.as_deref().ok_or(WebhookRefusal::NotExpected)?;
+        let value = header(SIGNATURE_HEADER);
+        check_signature(SIGNATURE_HEADER, value.as_deref(), secret, body, now)
+    }
+
+    fn read_webhook(&self, body: &[u8]) -> Result<Notification, String> {
+        let event: PspEvent = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let PspEventOperation { reference, idempotency_key, status } = event.operation;
+        let claim = match status.as_str() {
+            "succeeded" => Claim::Succeeded,
+            "declined" => Claim::Declined,
+            "failed" => Claim::Failed,
+            other => return Err(format!("an operation cannot be `{other}`")),
+        };
+        let not_ours = || format!("`{reference}` is none of our payments");
+        let payment_id = reference.parse().map_err(|_| not_ours())?;
+        Ok(Notification { payment_id, key: AttemptKey::from_text(idempotency_key), claim })
     }
 
     fn send<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, PspOutcome> {

@@ -13,12 +13,15 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
-use crate::{accounts, api_keys, ledger, log, merchants, payments, projection_statuses};
+use crate::{
+    accounts, api_keys, dead_letters, ledger, log, merchants, payments, projection_statuses,
+};
 
 /// Whoever audits the log, and whoever runs the platform.
 const LOG_READERS: &[Role] = &[Role::Operator, Role::Auditor];
 /// Why a projection stopped may name what belongs to any merchant.
 const PLATFORM: &[Role] = &[Role::Operator, Role::Auditor, Role::Analyst];
+const OPERATOR: &[Role] = &[Role::Operator];
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -65,6 +68,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(payments::show::show_payment))
         .routes(routes!(payments::refunds::list_refunds))
         .routes(routes!(payments::timeline::show_timeline))
+        .routes(routes!(dead_letters::list_dead_letters).map(|m| allow(OPERATOR, m)))
         .routes(routes!(log::head::show_head))
         .routes(routes!(log::events::list_events).map(|m| allow(LOG_READERS, m)))
         .routes(routes!(log::stream::read_stream).map(|m| allow(LOG_READERS, m)))

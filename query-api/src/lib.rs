@@ -13,6 +13,7 @@ mod accounts;
 mod api_keys;
 mod caller_scope;
 mod database;
+mod dead_letters;
 mod document;
 mod key_directory;
 mod ledger;

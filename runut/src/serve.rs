@@ -74,6 +74,9 @@ struct CommandApi {
     /// NATS; it may come and go.
     #[arg(long, env = "NATS_URL", hide_env_values = true, required_unless_present = "no_mirror")]
     nats_url: Option<String>,
+    /// The file of PSPs, whose webhooks are let in; none are without it.
+    #[arg(long, value_name = "FILE", env = "RUNUT_PSPS_FILE")]
+    psps_file: Option<PathBuf>,
     /// Leave the mirror to another process.
     #[arg(long)]
     no_mirror: bool,
@@ -201,7 +204,10 @@ impl CommandApi {
         let mirror = nats_url
             .map(|nats| roles::mirror::start(tasks, &self.database_url, &nats, Some(store.head())))
             .transpose()?;
-        roles::command_api::start(tasks, listener, store, mirror, metrics, self.rate_limit);
+        let psps = self.psps_file.as_deref().map(roles::workers::psps).transpose()?;
+        let gateways = psps.as_ref().map(roles::workers::gateways_to).transpose()?;
+        let limit = self.rate_limit;
+        roles::command_api::start(tasks, listener, store, mirror, metrics, gateways, limit);
         Ok(())
     }
 }

@@ -5,12 +5,15 @@
 
 mod payments;
 mod pruner;
+mod webhooks;
 
 pub use payments::{PAYMENTS_AT_ONCE_MAX, PaymentWorker, PaymentWorkerOptions};
 pub use pruner::{
     BATCH_KEYS_MAX, KEYS_KEPT_FOR, PASS_BATCHES_MAX, PASS_INTERVAL, PassError, Pruned, Pruner,
     PrunerOptions, UNANSWERED_COUNTED_MAX,
 };
+
+pub use webhooks::WebhookWorker;
 
 use event_store::log::ConnectError;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +30,7 @@ pub struct Options {
 /// All workers of a process. Made by [`Workers::new`]; they do nothing until they are run.
 #[derive(Debug)]
 pub struct Workers {
-    payments: Option<PaymentWorker>,
+    payments: Option<(PaymentWorker, WebhookWorker)>,
     pruner: Pruner,
 }
 
@@ -37,15 +40,21 @@ impl Workers {
     /// # Errors
     /// [`ConnectError::Url`] when a database URL is none.
     pub fn new(options: Options) -> Result<Self, ConnectError> {
-        let payments = options.payments.map(PaymentWorker::new).transpose()?;
+        let payments = match options.payments {
+            Some(options) => {
+                let webhooks = WebhookWorker::new(options.store.clone(), options.gateways.clone());
+                Some((PaymentWorker::new(options)?, webhooks))
+            }
+            None => None,
+        };
         Ok(Self { payments, pruner: Pruner::new(options.pruner)? })
     }
 
     /// Works until `shutdown`, whatever happens to the servers meanwhile.
     pub async fn run(self, shutdown: CancellationToken) {
         let payments = async {
-            if let Some(worker) = self.payments {
-                worker.run(shutdown.clone()).await;
+            if let Some((payments, webhooks)) = self.payments {
+                tokio::join!(payments.run(shutdown.clone()), webhooks.run(shutdown.clone()));
             }
         };
         tokio::join!(payments, self.pruner.run(shutdown.clone()));

@@ -50,6 +50,7 @@ impl Service {
             mirror: Some(mirrored),
             metrics: Arc::new(|| recorder.render()),
             random: Arc::new(SystemRandom),
+            webhooks: Arc::new(crate::webhooks::TestGate),
             rate_limit: RateLimitPolicy::default(),
         });
         Self { store, router, mirror, shutdown, running }

@@ -13,3 +13,4 @@ mod recorded_answers;
 mod repeated;
 mod service;
 mod two_services;
+mod webhooks;

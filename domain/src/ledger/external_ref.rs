@@ -47,6 +47,11 @@ impl ExternalRef {
         Self(format!("payment:{payment}:refund:{refund}:v1"))
     }
 
+    /// The reference of the entry that books what a PSP took in an attempt that was given up.
+    pub(crate) fn of_late_success(payment: PaymentId, attempt: u32) -> Self {
+        Self(format!("payment:{payment}:late:{attempt}:v1"))
+    }
+
     /// The reference of the entry that undoes this one's, because what it booked failed later.
     pub(crate) fn of_failure(&self) -> Self {
         Self(format!("{}:failed", self.0))

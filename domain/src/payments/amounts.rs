@@ -54,7 +54,10 @@ impl Payment {
                 Operation::Capture { .. } => open.amount_minor,
                 // All of it is about to be released.
                 Operation::Void => authorized_minor,
-                Operation::Authorize | Operation::Sale | Operation::Refund { .. } => 0,
+                Operation::Authorize
+                | Operation::Sale
+                | Operation::Refund { .. }
+                | Operation::Reverse { .. } => 0,
             },
             None => 0,
         };

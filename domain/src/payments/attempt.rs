@@ -28,6 +28,11 @@ impl AttemptKey {
         Self(Builder::from_custom_bytes(bytes).into_uuid().to_string())
     }
 
+    /// A key as a PSP says it; whether there is such an attempt is another matter.
+    pub fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -175,4 +180,7 @@ pub struct AttemptFailed {
     /// When the operation is attempted again; absent where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
+    /// When the PSP is asked once more all the same; absent where there is no reason to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_at: Option<Timestamp>,
 }

@@ -6,6 +6,8 @@
 //! | a refund | `merchant_payable` the amount | `psp_clearing` the amount |
 //! | a capture that failed later | the opposite of the capture's entry, the fee included | |
 //! | a refund that failed later | the opposite of the refund's entry | |
+//! | a charge of an attempt that was given up | `psp_clearing` | `unexpected_receipts:<psp>:<CCY>` |
+//! | its reversal | the opposite of that | |
 //!
 //! Fee policy: the merchant's terms at the time of the capture, on each capture by itself, rounded as the
 //! terms say. A refund does not give the fee back: the capture was carried out. A capture that failed does.
@@ -34,6 +36,7 @@ pub(super) struct Accounts {
     psp_clearing: AccountCode,
     merchant_payable: AccountCode,
     fee_income: AccountCode,
+    unexpected: AccountCode,
 }
 
 impl Accounts {
@@ -46,21 +49,23 @@ impl Accounts {
                 currency,
             ),
             fee_income: AccountCode::of_platform("fee_income", currency),
+            unexpected: AccountCode::of_system("unexpected_receipts", psp.as_str(), currency),
         }
     }
 
     /// What a decision that books must read.
     pub(super) fn keys(&self) -> Vec<StateKey> {
-        [&self.psp_clearing, &self.merchant_payable, &self.fee_income]
+        [&self.psp_clearing, &self.merchant_payable, &self.fee_income, &self.unexpected]
             .map(|code| StateKey::Account(AccountId::of(LEDGER, code)))
             .to_vec()
     }
 
-    fn typed(&self) -> [(&AccountCode, AccountType); 3] {
+    fn typed(&self) -> [(&AccountCode, AccountType); 4] {
         [
             (&self.psp_clearing, AccountType::Asset),
             (&self.merchant_payable, AccountType::Liability),
             (&self.fee_income, AccountType::Income),
+            (&self.unexpected, AccountType::Liability),
         ]
     }
 }
@@ -113,8 +118,20 @@ pub(super) fn refund(
     }
 }
 
+/// Money that a PSP took in an attempt that was given up.
+pub(super) fn late(payment: &Payment, psp: &PspName, attempt: u32, amount: Amount) -> Booking {
+    let accounts = Accounts::of(psp, payment.merchant_id, amount.currency());
+    Booking {
+        reference: ExternalRef::of_late_success(payment.id, attempt),
+        sides: vec![
+            (accounts.psp_clearing, Direction::Debit, amount.minor()),
+            (accounts.unexpected, Direction::Credit, amount.minor()),
+        ],
+    }
+}
+
 /// What undoes `booking`, because the PSP says that it did not come to that in the end.
-pub(super) fn failed_later(booking: Booking) -> Booking {
+pub(super) fn undone(booking: Booking) -> Booking {
     let Booking { reference, sides } = booking;
     let opposite = |(code, direction, minor): (AccountCode, Direction, i64)| {
         (code, direction.opposite(), minor)

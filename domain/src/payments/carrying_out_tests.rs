@@ -279,6 +279,7 @@ fn not_found_is_unknown_then_sent_again_under_the_same_key_and_only_then_a_failu
         reason: "never_arrived".to_owned(),
         unsent: false,
         retry_at: None,
+        check_at: Some(at(300)),
     }));
     given_payment(sent()).at(at(100)).when(not_found()).then([failed]);
     let again = given_payment([sent(), vec![resent]].concat());
@@ -315,6 +316,7 @@ fn an_attempt_that_never_left_is_made_again_under_another_key_a_few_times() {
             reason: "no connection".to_owned(),
             unsent: true,
             retry_at,
+            check_at: None,
         }))
     };
     given_payment(sent()).when(not_sent(1)).then([failed(1, Some(LATER.plus_millis(5)))]);
@@ -447,4 +449,157 @@ fn the_version_that_the_caller_insists_on_goes_before_the_state() {
 #[test]
 fn a_payments_stream_is_named_by_its_id() {
     assert_eq!(StreamId::payment(PAYMENT).as_str(), format!("payment-{PAYMENT}"));
+}
+
+fn notify(claim: Claim) -> Command {
+    Command::NotifyAttempt(NotifyAttempt {
+        payment_id: PAYMENT,
+        psp: psp(),
+        key: AttemptKey::of(PAYMENT, 1),
+        claim,
+        digest: "00".repeat(32),
+    })
+}
+
+fn notified(claim: Claim) -> Event {
+    Event::Payment(PaymentEvent::PspNotified(PspNotified {
+        payment_id: PAYMENT,
+        attempt: 1,
+        claim,
+        digest: "00".repeat(32),
+    }))
+}
+
+#[test]
+fn a_notification_only_has_the_psp_asked_sooner() {
+    let waiting = given_payment(sent()).payment(PAYMENT);
+    assert_eq!(waiting.due_at(), Some(at(10)));
+    given_payment(sent()).when(notify(Claim::Succeeded)).then([notified(Claim::Succeeded)]);
+    let asked = given_payment([sent(), vec![notified(Claim::Succeeded)]].concat());
+    let payment = asked.payment(PAYMENT);
+    assert_eq!(payment.state(), PaymentState::Authorizing, "nothing is believed");
+    assert_eq!(payment.steps(at(0)), [Step::Ask { attempt: 1 }]);
+}
+
+#[test]
+fn a_notification_of_what_is_known_changes_nothing() {
+    let held = [sent(), vec![authorized(1, "100.00")]].concat();
+    given_payment(held).when(notify(Claim::Succeeded)).then_already();
+    let declined = [sent(), vec![attempt_declined(1, "lost_card", None)]].concat();
+    given_payment(declined).when(notify(Claim::Declined)).then_already();
+}
+
+#[test]
+fn a_notification_of_an_attempt_that_there_is_not_is_refused() {
+    let rejection = Rejection::AttemptNotFound { payment_id: PAYMENT, attempt: 0 };
+    given_payment(vec![created("1.00")])
+        .when(notify(Claim::Failed))
+        .then_rejected(rejection.clone());
+    let elsewhere = match notify(Claim::Failed) {
+        Command::NotifyAttempt(notify) => {
+            Command::NotifyAttempt(NotifyAttempt { psp: "beta".parse().unwrap(), ..notify })
+        }
+        other => other,
+    };
+    given_payment(sent()).when(elsewhere).then_rejected(rejection);
+    given([])
+        .when(notify(Claim::Failed))
+        .then_rejected(Rejection::PaymentNotFound { payment_id: PAYMENT });
+}
+
+fn given_up(operation: Operation) -> Vec<Event> {
+    let failed = AttemptFailed {
+        payment_id: PAYMENT,
+        attempt: 1,
+        reason: "never_arrived".to_owned(),
+        unsent: false,
+        retry_at: None,
+        check_at: None,
+    };
+    vec![
+        created("100.00"),
+        authorization_requested(),
+        attempt_started(1, operation, "100.00"),
+        Event::Payment(PaymentEvent::AttemptFailed(failed)),
+    ]
+}
+
+#[test]
+fn a_charge_that_turns_up_after_it_was_given_up_goes_back_by_itself() {
+    let history = [vec![merchant_registered()], given_up(Operation::Sale)].concat();
+    let told = events(given(history.clone()).decide(&notify(Claim::Succeeded)).unwrap());
+    assert_eq!(names(&told), ["payment.psp_notified"]);
+    let history = [history, told].concat();
+    let asked = given(history.clone());
+    assert_eq!(asked.payment(PAYMENT).steps(LATER), [Step::Ask { attempt: 1 }]);
+    assert!(!asked.payment(PAYMENT).settled());
+    let late = events(asked.decide(&record(1, succeeded(10_000))).unwrap());
+    assert_eq!(
+        names(&late),
+        [
+            "payment.late_success",
+            "ledger.account_opened",
+            "ledger.account_opened",
+            "ledger.entry_posted"
+        ]
+    );
+    let history = [history, late].concat();
+    let operation = Operation::Reverse { attempt: 1 };
+    let payment = given(history.clone()).payment(PAYMENT);
+    assert_eq!(payment.state(), PaymentState::Failed, "the merchant was told, and that holds");
+    assert_eq!(payment.steps(LATER), [Step::Attempt { operation }]);
+    let started = events(given(history.clone()).decide(&start(operation)).unwrap());
+    let history = [history, started].concat();
+    let reversed = events(given(history.clone()).decide(&record(2, succeeded(10_000))).unwrap());
+    assert_eq!(names(&reversed), ["payment.late_success_reversed", "ledger.entry_posted"]);
+    let done = given([history, reversed].concat());
+    assert!(done.payment(PAYMENT).settled());
+    done.when(notify(Claim::Succeeded)).then_already();
+}
+
+#[test]
+fn an_authorization_that_turns_up_late_is_released_and_nothing_is_booked() {
+    let history = [vec![merchant_registered()], given_up(Operation::Authorize)].concat();
+    let late = events(given(history).decide(&record(1, succeeded(10_000))).unwrap());
+    assert_eq!(names(&late), ["payment.late_success"]);
+}
+
+#[test]
+fn a_reversal_that_a_psp_refuses_is_attempted_again() {
+    let history = [vec![merchant_registered()], given_up(Operation::Sale)].concat();
+    let late = events(given(history.clone()).decide(&record(1, succeeded(10_000))).unwrap());
+    let history = [history, late].concat();
+    let operation = Operation::Reverse { attempt: 1 };
+    let started = events(given(history.clone()).decide(&start(operation)).unwrap());
+    let history = [history, started].concat();
+    let refused = PspOutcome::Refused { code: "try_later".to_owned() };
+    let refused = events(given(history.clone()).decide(&record(2, refused)).unwrap());
+    let after = given([history, refused].concat()).payment(PAYMENT);
+    assert_eq!(after.due_at(), Some(LATER.plus_millis(policy().ask_pause_max_ms)));
+}
+
+#[test]
+fn what_is_said_to_have_failed_is_asked_for_and_confirmed_or_undone() {
+    let history = vec![
+        merchant_registered(),
+        created("100.00"),
+        authorization_requested(),
+        attempt_started(1, Operation::Sale, "100.00"),
+    ];
+    let sold = events(given(history.clone()).decide(&record(1, succeeded(10_000))).unwrap());
+    let history = [history, sold, vec![notified(Claim::Failed)]].concat();
+    let unknown = PspOutcome::Unknown { reason: UnknownReason::Timeout };
+    let asked = events(given(history.clone()).decide(&record(1, unknown)).unwrap());
+    assert_eq!(names(&asked), ["payment.attempt_unknown"]);
+    let payment = given([history.clone(), asked].concat()).payment(PAYMENT);
+    assert_eq!(payment.state(), PaymentState::Captured, "until the PSP itself says otherwise");
+    assert_eq!(payment.due_at(), Some(LATER.plus_millis(1)));
+    let confirmed = AttemptConfirmed { payment_id: PAYMENT, attempt: 1 };
+    given(history.clone())
+        .when(record(1, succeeded(10_000)))
+        .then([Event::Payment(PaymentEvent::AttemptConfirmed(confirmed))]);
+    let later = PspOutcome::FailedLater { code: "failed_later".to_owned() };
+    let undone = events(given(history.clone()).decide(&record(1, later)).unwrap());
+    assert_eq!(names(&undone), ["payment.capture_failed", "ledger.entry_posted"]);
+    assert!(given([history, undone].concat()).payment(PAYMENT).settled());
 }

@@ -1,9 +1,10 @@
 //! What can happen to a payment.
 
 use super::{
-    AttemptDeclined, AttemptFailed, AttemptPending, AttemptResent, AttemptStarted, AttemptUnknown,
-    AuthorizationRequested, CaptureFailed, CaptureRequested, MethodReplaced, PaymentAuthorized,
-    PaymentCanceled, PaymentCaptured, PaymentCreated, PaymentExpired, PaymentVoided, RefundFailed,
+    AttemptConfirmed, AttemptDeclined, AttemptFailed, AttemptPending, AttemptResent,
+    AttemptStarted, AttemptUnknown, AuthorizationRequested, CaptureFailed, CaptureRequested,
+    LateSuccess, LateSuccessReversed, MethodReplaced, PaymentAuthorized, PaymentCanceled,
+    PaymentCaptured, PaymentCreated, PaymentExpired, PaymentVoided, PspNotified, RefundFailed,
     RefundRequested, RefundSucceeded, VoidRequested,
 };
 use crate::event::{Event, events};
@@ -32,6 +33,10 @@ events! {
         RefundRequested(RefundRequested): "payment.refund_requested" v 1,
         RefundSucceeded(RefundSucceeded): "payment.refund_succeeded" v 1,
         RefundFailed(RefundFailed): "payment.refund_failed" v 1,
+        PspNotified(PspNotified): "payment.psp_notified" v 1,
+        AttemptConfirmed(AttemptConfirmed): "payment.attempt_confirmed" v 1,
+        LateSuccess(LateSuccess): "payment.late_success" v 1,
+        LateSuccessReversed(LateSuccessReversed): "payment.late_success_reversed" v 1,
     }
 }
 
@@ -65,6 +70,10 @@ impl PaymentEvent {
             Self::RefundRequested(event) => event.payment_id,
             Self::RefundSucceeded(event) => event.payment_id,
             Self::RefundFailed(event) => event.payment_id,
+            Self::PspNotified(event) => event.payment_id,
+            Self::AttemptConfirmed(event) => event.payment_id,
+            Self::LateSuccess(event) => event.payment_id,
+            Self::LateSuccessReversed(event) => event.payment_id,
         }
     }
 }

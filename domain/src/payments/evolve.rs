@@ -1,8 +1,8 @@
 //! What each event makes of a payment. No rules here: what happened, happened.
 
 use super::{
-    Attempt, AttemptConclusion, Authorization, Capture, OpenOperation, Operation, Payment,
-    PaymentCaptured, PaymentCreated, PaymentState, Phase, Refund,
+    Attempt, AttemptConclusion, Authorization, Capture, Check, Late, OpenOperation, Operation,
+    Payment, PaymentCaptured, PaymentCreated, PaymentState, Phase, Refund,
 };
 use crate::payments::PaymentEvent;
 use crate::stream::StreamVersion;
@@ -27,6 +27,8 @@ impl Payment {
             captures: Vec::new(),
             refunds: Vec::new(),
             attempts: Vec::new(),
+            checks: Vec::new(),
+            late: Vec::new(),
             created_at: at,
             updated_at: at,
             version: StreamVersion::from_number(0),
@@ -91,6 +93,13 @@ impl Payment {
                     Phase::Sent { attempt: event.attempt, ask_at: event.ask_at },
                 );
             }
+            PaymentEvent::AttemptUnknown(event) if self.check(event.attempt).is_some() => {
+                let check = self.checks.iter_mut().find(|check| check.attempt == event.attempt);
+                if let Some(check) = check {
+                    check.asked += 1;
+                    check.ask_at = event.ask_at;
+                }
+            }
             PaymentEvent::AttemptUnknown(event) => {
                 self.asked(event.attempt);
                 self.enter(
@@ -114,6 +123,9 @@ impl Payment {
                 let failure = reason.clone();
                 self.conclude(event.attempt, AttemptConclusion::Failed { reason, unsent }, at);
                 self.gave_nothing(event.attempt, event.retry_at, PaymentState::Failed, failure, at);
+                if let Some(ask_at) = event.check_at {
+                    self.checks.push(Check { attempt: event.attempt, ask_at, asked: 0 });
+                }
             }
             PaymentEvent::Authorized(event) => {
                 self.succeed(event.attempt, &event.psp_reference, at);
@@ -136,6 +148,8 @@ impl Payment {
                 let failed = self.captures.iter_mut().find(|one| one.number == event.capture);
                 if let Some(capture) = failed {
                     capture.failed = true;
+                    let attempt = capture.attempt;
+                    self.checked(attempt);
                 }
                 // More may be captured as long as it is held.
                 let over = self.authorization.as_ref().is_none_or(|held| held.closed);
@@ -174,19 +188,54 @@ impl Payment {
             }
             PaymentEvent::RefundSucceeded(event) => {
                 self.succeed(event.attempt, &event.psp_reference, at);
+                self.checked(event.attempt);
                 let refund = self.refunds.iter_mut().find(|refund| refund.id == event.refund_id);
                 if let Some(refund) = refund {
                     refund.amount_minor = event.amount.minor();
                     refund.entry_id = Some(event.entry_id);
                     refund.open = None;
+                    refund.failure = None;
                     refund.updated_at = at;
                 }
             }
             PaymentEvent::RefundFailed(event) => {
+                let operation = Operation::Refund { refund_id: event.refund_id };
+                let of = self.attempts.iter().filter(|one| one.operation == operation);
+                let attempts: Vec<u32> = of.map(|attempt| attempt.number).collect();
+                self.checks.retain(|check| !attempts.contains(&check.attempt));
                 let refund = self.refunds.iter_mut().find(|refund| refund.id == event.refund_id);
                 if let Some(refund) = refund {
                     refund.failure = Some(event.code.clone());
                     refund.updated_at = at;
+                }
+            }
+            PaymentEvent::PspNotified(event) => match self.open_of(event.attempt) {
+                // Asked already at the next occasion.
+                Some(open) if open.attempt() == Some(event.attempt) => open.ask_at_once(at),
+                Some(_) | None => {
+                    let check = Check { attempt: event.attempt, ask_at: at, asked: 0 };
+                    self.checks.push(check);
+                }
+            },
+            PaymentEvent::AttemptConfirmed(event) => self.checked(event.attempt),
+            PaymentEvent::LateSuccess(event) => {
+                self.checked(event.attempt);
+                let amount_minor = event.amount.minor();
+                let operation = Operation::Reverse { attempt: event.attempt };
+                self.late.push(Late {
+                    attempt: event.attempt,
+                    psp: event.psp.clone(),
+                    psp_reference: event.psp_reference.clone(),
+                    amount_minor,
+                    taken: event.entry_id.is_some(),
+                    open: Some(OpenOperation::due(operation, amount_minor, at)),
+                });
+            }
+            PaymentEvent::LateSuccessReversed(event) => {
+                self.succeed(event.attempt, &event.psp_reference, at);
+                let late = self.late.iter_mut().find(|late| late.attempt == event.reversed);
+                if let Some(late) = late {
+                    late.open = None;
                 }
             }
             // Its first event: see [`Payment::created`].
@@ -235,6 +284,11 @@ impl Payment {
             Some(Operation::Authorize | Operation::Sale) => self.settle(standing),
             // What is held is held as before.
             Some(Operation::Capture { .. } | Operation::Void) => self.open = None,
+            Some(Operation::Reverse { attempt: reversed }) => {
+                if let Some(late) = self.late.iter_mut().find(|late| late.attempt == reversed) {
+                    late.open = None;
+                }
+            }
             Some(Operation::Refund { refund_id }) => {
                 let refund = self.refunds.iter_mut().find(|refund| refund.id == refund_id);
                 if let Some(refund) = refund {
@@ -245,6 +299,10 @@ impl Payment {
             }
             None => {}
         }
+    }
+
+    fn checked(&mut self, attempt: u32) {
+        self.checks.retain(|check| check.attempt != attempt);
     }
 
     fn settle(&mut self, standing: PaymentState) {
@@ -280,6 +338,10 @@ impl Payment {
             Operation::Refund { refund_id } => {
                 let refund = self.refunds.iter_mut().find(|refund| refund.id == refund_id)?;
                 refund.open.as_mut()
+            }
+            Operation::Reverse { attempt } => {
+                let late = self.late.iter_mut().find(|late| late.attempt == attempt)?;
+                late.open.as_mut()
             }
             Operation::Authorize
             | Operation::Sale

@@ -17,7 +17,9 @@ mod decline;
 mod event;
 mod evolve;
 mod expire;
+mod late_success;
 mod method;
+mod notify;
 mod operation;
 mod order;
 mod outcome;
@@ -52,7 +54,9 @@ pub use create::{CreatePayment, PaymentCreated};
 pub use decline::{DECLINES_VERSION, DeclineClass};
 pub use event::PaymentEvent;
 pub use expire::{ExpireAuthorization, PaymentExpired};
+pub use late_success::{Late, LateSuccess, LateSuccessReversed};
 pub use method::{CaptureMethod, MethodKind, PaymentMethod, UnknownMethodKind};
+pub use notify::{AttemptConfirmed, Check, Claim, NotifyAttempt, PspNotified};
 pub use operation::{OpenOperation, Operation, Phase};
 pub use order::{LINE_ITEMS_MAX, LineItem, Order};
 pub use outcome::{PspOutcome, UnknownReason};
@@ -136,6 +140,12 @@ pub struct Payment {
     pub refunds: Vec<Refund>,
     /// Every attempt, in the order of their numbers from 1.
     pub attempts: Vec<Attempt>,
+    /// Attempts of which the PSP is to be asked although their end is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    /// Attempts that succeeded after they were given up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<Late>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it changed last.
@@ -181,10 +191,31 @@ impl Payment {
         self.attempts.get(index)
     }
 
+    /// What a notification has the PSP be asked about an attempt of which the end is known.
+    pub fn check(&self, attempt: u32) -> Option<&Check> {
+        self.checks.iter().find(|check| check.attempt == attempt)
+    }
+
+    /// Whether the PSP said that what the attempt had carried out failed later.
+    pub(crate) fn failed_later(&self, attempt: &Attempt) -> bool {
+        match attempt.operation {
+            Operation::Sale | Operation::Capture { .. } => {
+                let captured = self.captures.iter().find(|one| one.attempt == attempt.number);
+                captured.is_none_or(|capture| capture.failed)
+            }
+            Operation::Refund { refund_id } => {
+                self.refund(refund_id).is_none_or(|refund| refund.failure.is_some())
+            }
+            // These do not fail later.
+            Operation::Authorize | Operation::Void | Operation::Reverse { .. } => true,
+        }
+    }
+
     /// The operation under way that is `operation`.
     pub fn open_operation(&self, operation: Operation) -> Option<&OpenOperation> {
         let open = match operation {
             Operation::Refund { refund_id } => self.refund(refund_id)?.open.as_ref(),
+            Operation::Reverse { attempt } => self.late(attempt)?.open.as_ref(),
             Operation::Authorize
             | Operation::Sale
             | Operation::Capture { .. }

@@ -27,6 +27,11 @@ pub enum Operation {
         /// The refund.
         refund_id: RefundId,
     },
+    /// To undo an attempt that succeeded after it was given up.
+    Reverse {
+        /// That attempt's number.
+        attempt: u32,
+    },
 }
 
 impl Operation {
@@ -38,6 +43,7 @@ impl Operation {
             Self::Capture { .. } => "capture",
             Self::Void => "void",
             Self::Refund { .. } => "refund",
+            Self::Reverse { .. } => "reverse",
         }
     }
 }
@@ -100,6 +106,14 @@ impl OpenOperation {
         match self.phase {
             Phase::Due { at } => at,
             Phase::Sent { ask_at, .. } | Phase::Unknown { ask_at, .. } => ask_at,
+        }
+    }
+
+    /// Has the PSP be asked of the attempt under way as soon as can be.
+    pub(super) fn ask_at_once(&mut self, at: Timestamp) {
+        match &mut self.phase {
+            Phase::Due { .. } => {}
+            Phase::Sent { ask_at, .. } | Phase::Unknown { ask_at, .. } => *ask_at = at,
         }
     }
 

@@ -25,6 +25,8 @@ pub struct PaymentPolicy {
     pub not_found_grace_ms: i64,
     /// How long the PSP keeps keys, and with that how long the same attempt may be sent again.
     pub keys_kept_ms: i64,
+    /// The pause before the PSP is asked once more about an attempt that was given up because it never arrived.
+    pub late_check_pause_ms: i64,
     /// How long an authorization holds.
     pub authorization_life_ms: i64,
     /// The pauses before a payment that was declined for a reason that passes is tried again. Their number
@@ -44,6 +46,7 @@ impl Default for PaymentPolicy {
             ask_pause_max_ms: 5 * MINUTE_MS,
             not_found_grace_ms: 60 * SECOND_MS,
             keys_kept_ms: 24 * HOUR_MS,
+            late_check_pause_ms: DAY_MS,
             authorization_life_ms: 7 * DAY_MS,
             soft_retry_pauses_ms: vec![15 * MINUTE_MS, 6 * HOUR_MS, DAY_MS, 3 * DAY_MS],
             unsent_retry_pause_ms: SECOND_MS,

@@ -7,10 +7,10 @@ use super::attempt::{
 use super::capture::capture_requested;
 use super::transition::Transition;
 use super::{
-    Attempt, AttemptConclusion, CaptureFailed, CaptureMethod, DECLINES_VERSION, DeclineClass,
-    OpenOperation, Operation, Payment, PaymentAuthorized, PaymentCaptured, PaymentPolicy,
-    PaymentVoided, PspName, PspOutcome, RefundFailed, RefundSucceeded, UnknownReason, booking,
-    find,
+    ATTEMPTS_MAX, Attempt, AttemptConclusion, AttemptConfirmed, CaptureFailed, CaptureMethod,
+    Check, DECLINES_VERSION, DeclineClass, LateSuccess, LateSuccessReversed, OpenOperation,
+    Operation, Payment, PaymentAuthorized, PaymentCaptured, PaymentPolicy, PaymentVoided, PspName,
+    PspOutcome, RefundFailed, RefundSucceeded, UnknownReason, booking, find,
 };
 use crate::Context;
 use crate::command::Decision;
@@ -21,6 +21,7 @@ use crate::money::Amount;
 use crate::payments::PaymentEvent;
 use crate::rejection::Rejection;
 use crate::state::{State, StateKey, States};
+use crate::time::Timestamp;
 
 /// Says what came of an attempt, as far as is known. Saying it again changes nothing.
 #[derive(Debug, Clone)]
@@ -115,24 +116,128 @@ impl RecordOutcome {
         transition: Transition<'_>,
         attempt: &Attempt,
     ) -> Result<Decision, Rejection> {
-        let succeeded = matches!(attempt.conclusion, Some(AttemptConclusion::Succeeded { .. }));
+        let already = || Decision::Already(State::Payment(transition.payment().clone().into()));
+        let known = match &attempt.conclusion {
+            Some(AttemptConclusion::Succeeded { .. }) => true,
+            Some(AttemptConclusion::Declined { .. } | AttemptConclusion::Failed { .. }) => false,
+            None => return Ok(already()),
+        };
+        let check = transition.payment().check(attempt.number).copied();
         match &self.outcome {
             PspOutcome::FailedLater { code }
-                if succeeded && !failed_before(&transition, attempt) =>
+                if known && !transition.payment().failed_later(attempt) =>
             {
                 Ok(self.failed_later(states, transition, attempt, code)?.into_decision())
+            }
+            PspOutcome::Succeeded { psp_reference, amount_minor }
+                if !known && !transition.payment().came_late(attempt.number) =>
+            {
+                self.came_late(states, transition, attempt, psp_reference, *amount_minor)
+            }
+            PspOutcome::Pending | PspOutcome::Unknown { .. } | PspOutcome::NotSent { .. } => {
+                match check {
+                    Some(check) => Ok(self.ask_again(transition, check).into_decision()),
+                    None => Ok(already()),
+                }
             }
             PspOutcome::FailedLater { .. }
             | PspOutcome::Succeeded { .. }
             | PspOutcome::Declined { .. }
-            | PspOutcome::Pending
-            | PspOutcome::Unknown { .. }
             | PspOutcome::NotFound
-            | PspOutcome::NotSent { .. }
-            | PspOutcome::Refused { .. } => {
-                Ok(Decision::Already(State::Payment(transition.payment().clone().into())))
-            }
+            | PspOutcome::Refused { .. } => match check {
+                Some(Check { attempt, .. }) => {
+                    let confirmed = AttemptConfirmed { payment_id: self.payment_id, attempt };
+                    let confirmed = PaymentEvent::AttemptConfirmed(confirmed);
+                    Ok(transition.then(confirmed).into_decision())
+                }
+                None => Ok(already()),
+            },
         }
+    }
+
+    fn ask_again<'c>(&self, transition: Transition<'c>, check: Check) -> Transition<'c> {
+        let reason = match &self.outcome {
+            PspOutcome::Unknown { reason } => *reason,
+            _ => UnknownReason::ConnectionLost,
+        };
+        let ask_at = self.policy.ask_again_at(transition.context().now, check.asked);
+        let (payment_id, attempt) = (self.payment_id, check.attempt);
+        let unknown = AttemptUnknown { payment_id, attempt, reason, ask_at };
+        transition.then(PaymentEvent::AttemptUnknown(unknown))
+    }
+
+    /// What a PSP did in an attempt that was given up goes back; but for a refund, which cannot, and a
+    /// release, which leaves nothing to go back.
+    fn came_late(
+        &self,
+        states: &impl States,
+        transition: Transition<'_>,
+        attempt: &Attempt,
+        psp_reference: &str,
+        amount_minor: i64,
+    ) -> Result<Decision, Rejection> {
+        let payment_id = self.payment_id;
+        let amount = Amount::from_minor(amount_minor, self.currency)
+            .map_err(|_| Rejection::PaymentNotBookable { payment_id })?;
+        let taken = match attempt.operation {
+            Operation::Authorize => false,
+            Operation::Sale | Operation::Capture { .. } => true,
+            Operation::Refund { refund_id } => {
+                let late = self.refunded(states, transition, refund_id, psp_reference, amount)?;
+                return Ok(late.into_decision());
+            }
+            Operation::Void | Operation::Reverse { .. } => {
+                let confirmed = AttemptConfirmed { payment_id, attempt: attempt.number };
+                let confirmed = PaymentEvent::AttemptConfirmed(confirmed);
+                return Ok(transition.then(confirmed).into_decision());
+            }
+        };
+        let payment = transition.payment();
+        let booking = booking::late(payment, &self.psp, attempt.number, amount);
+        // What the PSP calls a capture does not name the charge that it is of.
+        let charge = match attempt.operation {
+            Operation::Capture { .. } => payment.authorization.as_ref(),
+            _ => None,
+        };
+        let psp_reference = charge.map_or(psp_reference, |held| held.psp_reference.as_str());
+        let late = PaymentEvent::LateSuccess(LateSuccess {
+            payment_id,
+            attempt: attempt.number,
+            psp: self.psp.clone(),
+            psp_reference: psp_reference.to_owned(),
+            amount,
+            entry_id: taken.then(|| booking.entry_id()),
+        });
+        let transition = transition.then(late);
+        let transition =
+            if taken { transition.booked(states, &self.psp, booking)? } else { transition };
+        Ok(transition.into_decision())
+    }
+
+    fn reversed<'c>(
+        &self,
+        states: &impl States,
+        transition: Transition<'c>,
+        reversed: u32,
+        psp_reference: &str,
+    ) -> Result<Transition<'c>, Rejection> {
+        let payment_id = self.payment_id;
+        let not_bookable = || Rejection::PaymentNotBookable { payment_id };
+        let payment = transition.payment();
+        let late = payment.late(reversed).ok_or_else(not_bookable)?;
+        let amount =
+            Amount::from_minor(late.amount_minor, self.currency).map_err(|_| not_bookable())?;
+        let taken = late.taken;
+        let booking = booking::undone(booking::late(payment, &self.psp, reversed, amount));
+        let event = PaymentEvent::LateSuccessReversed(LateSuccessReversed {
+            payment_id,
+            reversed,
+            attempt: self.attempt,
+            psp_reference: psp_reference.to_owned(),
+            entry_id: taken.then(|| booking.entry_id()),
+        });
+        let transition = transition.then(event);
+        if taken { transition.booked(states, &self.psp, booking) } else { Ok(transition) }
     }
 
     fn succeeded<'c>(
@@ -164,6 +269,9 @@ impl RecordOutcome {
             }))),
             Operation::Refund { refund_id } => {
                 self.refunded(states, transition, refund_id, psp_reference, amount)
+            }
+            Operation::Reverse { attempt } => {
+                self.reversed(states, transition, attempt, psp_reference)
             }
         }
     }
@@ -259,7 +367,7 @@ impl RecordOutcome {
                 let amount = Amount::from_minor(capture.amount_minor, self.currency)
                     .map_err(|_| not_bookable())?;
                 let booked = booking::capture(payment, &self.psp, number, amount, fee_minor);
-                let booking = booking::failed_later(booked);
+                let booking = booking::undone(booked);
                 let entry_id = booking.entry_id();
                 let failed = CaptureFailed { payment_id, capture: number, code, entry_id };
                 (PaymentEvent::CaptureFailed(failed), booking)
@@ -269,7 +377,7 @@ impl RecordOutcome {
                 let amount = Amount::from_minor(refund.amount_minor, self.currency)
                     .map_err(|_| not_bookable())?;
                 let booked = booking::refund(payment, &self.psp, refund_id, amount);
-                let booking = booking::failed_later(booked);
+                let booking = booking::undone(booked);
                 let entry_id = booking.entry_id();
                 (
                     PaymentEvent::RefundFailed(RefundFailed {
@@ -281,7 +389,9 @@ impl RecordOutcome {
                     booking,
                 )
             }
-            Operation::Authorize | Operation::Void => return Ok(transition),
+            Operation::Authorize | Operation::Void | Operation::Reverse { .. } => {
+                return Ok(transition);
+            }
         };
         transition.then(event).booked(states, &self.psp, booking)
     }
@@ -300,6 +410,7 @@ impl RecordOutcome {
                 let pause = self.policy.soft_retry_pauses_ms.get(before);
                 pause.map(|pause| transition.context().now.plus_millis(*pause))
             }
+            Operation::Reverse { .. } => self.reverse_again_at(transition),
             Operation::Authorize
             | Operation::Sale
             | Operation::Capture { .. }
@@ -316,6 +427,12 @@ impl RecordOutcome {
             retry_at,
             requires_method: class.requires_method(),
         })
+    }
+
+    /// What nobody asked for has to go back, however often a PSP says no.
+    fn reverse_again_at(&self, transition: &Transition<'_>) -> Option<Timestamp> {
+        let again = transition.payment().attempts.len() < ATTEMPTS_MAX;
+        again.then(|| transition.context().now.plus_millis(self.policy.ask_pause_max_ms))
     }
 
     fn unknown<'c>(
@@ -349,7 +466,9 @@ impl RecordOutcome {
             let resent = AttemptResent { payment_id, attempt: number, ask_at };
             return transition.then(PaymentEvent::AttemptResent(resent));
         }
-        self.failed(transition, attempt, "never_arrived")
+        // That it never comes is likely, not certain.
+        let check_at = now.plus_millis(self.policy.late_check_pause_ms);
+        self.given_up(transition, attempt, "never_arrived", Some(check_at))
     }
 
     /// It may be sent again under another key, elsewhere even, since nobody charged for it.
@@ -370,6 +489,7 @@ impl RecordOutcome {
             reason: reason.to_owned(),
             unsent: true,
             retry_at,
+            check_at: None,
         }))
     }
 
@@ -379,32 +499,37 @@ impl RecordOutcome {
         attempt: &Attempt,
         reason: &str,
     ) -> Transition<'c> {
+        self.given_up(transition, attempt, reason, None)
+    }
+
+    fn given_up<'c>(
+        &self,
+        transition: Transition<'c>,
+        attempt: &Attempt,
+        reason: &str,
+        check_at: Option<Timestamp>,
+    ) -> Transition<'c> {
+        let retry_at = match attempt.operation {
+            Operation::Reverse { .. } => self.reverse_again_at(&transition),
+            Operation::Authorize
+            | Operation::Sale
+            | Operation::Capture { .. }
+            | Operation::Void
+            | Operation::Refund { .. } => None,
+        };
         transition.then(PaymentEvent::AttemptFailed(AttemptFailed {
             payment_id: self.payment_id,
             attempt: attempt.number,
             reason: reason.to_owned(),
             unsent: false,
-            retry_at: None,
+            retry_at,
+            check_at,
         }))
     }
 }
 
 fn captured_by(payment: &Payment, attempt: u32) -> Option<&super::Capture> {
     payment.captures.iter().find(|capture| capture.attempt == attempt)
-}
-
-/// Whether the PSP said before that what it had carried out failed later.
-fn failed_before(transition: &Transition<'_>, attempt: &Attempt) -> bool {
-    let payment = transition.payment();
-    match attempt.operation {
-        Operation::Sale | Operation::Capture { .. } => {
-            captured_by(payment, attempt.number).is_none_or(|capture| capture.failed)
-        }
-        Operation::Refund { refund_id } => {
-            payment.refund(refund_id).is_none_or(|refund| refund.failure.is_some())
-        }
-        Operation::Authorize | Operation::Void => true,
-    }
 }
 
 /// How often the payment was declined for a reason that passes.

@@ -52,6 +52,7 @@ pub(crate) fn policy() -> PaymentPolicy {
         ask_pause_max_ms: 8,
         not_found_grace_ms: 20,
         keys_kept_ms: 100,
+        late_check_pause_ms: 200,
         authorization_life_ms: 1_000,
         soft_retry_pauses_ms: vec![50, 60],
         unsent_retry_pause_ms: 5,
@@ -219,6 +220,7 @@ pub(crate) fn histories() -> Vec<(&'static str, Vec<Event>)> {
         reason: "never_arrived".to_owned(),
         unsent: false,
         retry_at: None,
+        check_at: None,
     };
     let capture_failed = CaptureFailed {
         payment_id: PAYMENT,

@@ -46,21 +46,24 @@ impl StartAttempt {
             Operation::Authorize | Operation::Sale => payment
                 .open_operation(Operation::Authorize)
                 .or_else(|| payment.open_operation(Operation::Sale)),
-            Operation::Capture { .. } | Operation::Void | Operation::Refund { .. } => {
-                payment.open_operation(self.operation)
-            }
+            Operation::Capture { .. }
+            | Operation::Void
+            | Operation::Refund { .. }
+            | Operation::Reverse { .. } => payment.open_operation(self.operation),
         };
         let Some(open) = open else { return Err(not_due) };
         match open.phase {
             Phase::Due { at } if at <= context.now => {}
             Phase::Due { .. } | Phase::Sent { .. } | Phase::Unknown { .. } => return Err(not_due),
         }
-        let follows = match self.operation {
-            Operation::Authorize | Operation::Sale => false,
-            Operation::Capture { .. } | Operation::Void | Operation::Refund { .. } => true,
+        let bound_to = match self.operation {
+            Operation::Authorize | Operation::Sale => Some(&self.psp),
+            Operation::Capture { .. } | Operation::Void | Operation::Refund { .. } => {
+                payment.authorization.as_ref().map(|held| &held.psp)
+            }
+            Operation::Reverse { attempt } => payment.late(attempt).map(|late| &late.psp),
         };
-        let held_by = payment.authorization.as_ref().map(|held| &held.psp);
-        if follows && held_by != Some(&self.psp) {
+        if bound_to != Some(&self.psp) {
             return Err(not_due);
         }
         let currency = payment.amount().currency();

@@ -146,13 +146,19 @@ impl Payment {
             (_, Operation::Authorize | Operation::Sale) => PaymentState::Authorizing,
             (_, Operation::Capture { .. }) => PaymentState::Capturing,
             // A release that is under way can still turn out not to have been one.
-            (_, Operation::Void | Operation::Refund { .. }) => self.standing,
+            (_, Operation::Void | Operation::Refund { .. } | Operation::Reverse { .. }) => {
+                self.standing
+            }
         }
     }
 
-    /// Whether nothing is under way: neither with the payment nor with a refund of it.
+    /// Whether nothing is under way: not with the payment, nor with a refund of it, nor with what the PSP
+    /// did unasked.
     pub fn settled(&self) -> bool {
-        self.open.is_none() && self.refunds.iter().all(|refund| refund.open.is_none())
+        self.open.is_none()
+            && self.refunds.iter().all(|refund| refund.open.is_none())
+            && self.checks.is_empty()
+            && self.late.iter().all(|late| late.open.is_none())
     }
 
     /// Whether its state allows `action`; amounts are another matter.

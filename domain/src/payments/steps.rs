@@ -24,18 +24,23 @@ impl Payment {
     /// When something is to be done next, if nothing happens before; `None` if nothing is.
     pub fn due_at(&self) -> Option<Timestamp> {
         let operations = self.operations().map(OpenOperation::due_at);
-        operations.chain(self.lapses_at()).min()
+        let checks = self.checks.iter().map(|check| check.ask_at);
+        operations.chain(checks).chain(self.lapses_at()).min()
     }
 
     /// Everything that is to be done by `now`.
     pub fn steps(&self, now: Timestamp) -> Vec<Step> {
         let due = self.operations().filter(|open| open.due_at() <= now);
         let lapsed = self.lapses_at().filter(|at| *at <= now).map(|_| Step::Expire);
-        due.map(step).chain(lapsed).collect()
+        let checks = self.checks.iter().filter(|check| check.ask_at <= now);
+        let checks = checks.map(|check| Step::Ask { attempt: check.attempt });
+        due.map(step).chain(checks).chain(lapsed).collect()
     }
 
     fn operations(&self) -> impl Iterator<Item = &OpenOperation> {
-        self.open.iter().chain(self.refunds.iter().filter_map(|refund| refund.open.as_ref()))
+        let refunds = self.refunds.iter().filter_map(|refund| refund.open.as_ref());
+        let reversals = self.late.iter().filter_map(|late| late.open.as_ref());
+        self.open.iter().chain(refunds).chain(reversals)
     }
 
     /// When its authorization lapses, if nothing is under way that needs it.

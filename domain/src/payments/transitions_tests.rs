@@ -43,6 +43,9 @@ fn cell(given: &Given, command: &Command) -> String {
             {
                 text.push_str(" (under way)");
             }
+            if after.late.len() > before.late.len() {
+                text.push_str(", to be reversed");
+            }
             match booked {
                 0 => {}
                 1 => text.push_str(", booked"),

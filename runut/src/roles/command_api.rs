@@ -3,34 +3,42 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use command_api::{AnswerFinisher, CommandApi, SystemRandom};
+use command_api::{AnswerFinisher, ClosedGate, CommandApi, SystemRandom, WebhookGate};
 use event_store::EventStore;
 use event_store::mirror::MirrorStatus;
+use gateways::Gateways;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::webhook_gate::Gate;
 use crate::prometheus::Metrics;
 use crate::tasks::{Stage, Tasks};
 
 /// Serves commands on `listener`; `mirror` is how the mirror of this process is doing, if it has
-/// one.
+/// one; `gateways` lead to the PSPs whose webhooks are let in.
 pub(crate) fn start(
     tasks: &mut Tasks,
     listener: TcpListener,
     store: EventStore,
     mirror: Option<watch::Receiver<MirrorStatus>>,
     metrics: Metrics,
+    gateways: Option<Gateways>,
     requests_per_second: NonZeroU32,
 ) {
     let watch = store.snapshot_watch();
     tasks.spawn(Stage::Follow, "the watch for old snapshots", |stop| watch.run(stop));
     let finisher = AnswerFinisher::new(store.clone());
     tasks.spawn(Stage::Work, "the finisher of answers", |stop| finisher.run(stop));
+    let webhooks: Arc<dyn WebhookGate> = match gateways {
+        Some(gateways) => Arc::new(Gate(gateways)),
+        None => Arc::new(ClosedGate),
+    };
     let router = command_api::router(CommandApi {
         store,
         mirror,
         metrics: Arc::new(move || metrics.render()),
         random: Arc::new(SystemRandom),
+        webhooks,
         rate_limit: super::rate_limit(requests_per_second),
     });
     super::serve(tasks, "the command API", listener, router);

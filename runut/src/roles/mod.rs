@@ -5,6 +5,7 @@ pub(crate) mod mirror;
 mod monitor;
 pub(crate) mod projections;
 pub(crate) mod query_api;
+mod webhook_gate;
 pub(crate) mod workers;
 
 use std::net::SocketAddr;

@@ -39,10 +39,15 @@ pub(crate) fn psps(file: &Path) -> anyhow::Result<PspsConfig> {
     PspsConfig::read(file).with_context(|| format!("cannot use the PSPs of {}", file.display()))
 }
 
+/// The ways to them.
+pub(crate) fn gateways_to(psps: &PspsConfig) -> anyhow::Result<Gateways> {
+    Gateways::to(psps).context("no HTTP client can be made for the PSPs")
+}
+
 impl PaymentWork<'_> {
     fn options(self) -> anyhow::Result<PaymentWorkerOptions> {
         let Self { database_url, store, psps } = self;
-        let gateways = Gateways::to(psps).context("no HTTP client can be made for the PSPs")?;
+        let gateways = gateways_to(psps)?;
         Ok(PaymentWorkerOptions { database_url, store, gateways, policy: psps.policy.clone() })
     }
 }

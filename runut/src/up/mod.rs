@@ -122,7 +122,8 @@ impl Up {
         for table in &self.rebuild {
             output::line(rebuild::beside_the_log(&deployment.database, *table).await?);
         }
-        let psps = Psps::of(self.psps_file.as_deref(), data, &secrets, tasks)?;
+        let given = self.psps_file.as_deref();
+        let psps = Psps::of(given, data, &secrets, &command_url, tasks)?;
         let keys = self.start_parts(tasks, &deployment, listeners, &psps, &mut secrets).await?;
         let all_ready = async {
             tokio::try_join!(
@@ -172,7 +173,9 @@ impl Up {
         let query_url = url_of(Role::Query);
         let progress = Some(projections);
         roles::query_api::start(tasks, query, &query_url, progress, metrics.clone(), limit).await?;
-        roles::command_api::start(tasks, command, store, Some(mirror), metrics, limit);
+        let gateways = Some(roles::workers::gateways_to(&psps.config)?);
+        let mirror = Some(mirror);
+        roles::command_api::start(tasks, command, store, mirror, metrics, gateways, limit);
         Ok(keys)
     }
 

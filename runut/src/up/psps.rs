@@ -37,6 +37,7 @@ impl Psps {
         given: Option<&Path>,
         data: &Path,
         secrets: &Secrets,
+        command_url: &str,
         tasks: &mut Tasks,
     ) -> anyhow::Result<Self> {
         if let Some(file) = given {
@@ -53,6 +54,8 @@ impl Psps {
                 ledger: folder.join(format!("{name}.ndjson")),
                 port: free_port()?,
                 api_key: secrets.psp_api_key()?.to_owned(),
+                webhook_url: format!("{command_url}/v1/webhooks/{name}"),
+                webhook_secret: secrets.psp_webhook_secret()?.to_owned(),
             };
             psps.push(simulator.config()?);
             tasks.spawn(Stage::Follow, "a simulated PSP", |stop| simulator.keep(stop));
@@ -96,6 +99,8 @@ struct Simulator {
     ledger: PathBuf,
     port: u16,
     api_key: String,
+    webhook_url: String,
+    webhook_secret: String,
 }
 
 impl Simulator {
@@ -104,7 +109,7 @@ impl Simulator {
             name: self.name.parse::<PspName>()?,
             url: Url::parse(&format!("http://127.0.0.1:{}", self.port))?,
             api_key: self.api_key.clone(),
-            webhook_secret: None,
+            webhook_secret: Some(self.webhook_secret.clone()),
             sale: true,
             timeouts: Timeouts::default(),
         })
@@ -150,6 +155,9 @@ impl Simulator {
             .arg("--listen")
             .arg(format!("127.0.0.1:{}", self.port))
             .env("RUNUT_PSP_API_KEY", &self.api_key)
+            .arg("--webhook-url")
+            .arg(&self.webhook_url)
+            .env("RUNUT_PSP_WEBHOOK_SECRET", &self.webhook_secret)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .kill_on_drop(true);

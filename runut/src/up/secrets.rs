@@ -22,6 +22,7 @@ const COMMENT: &str =
 const OWNER_PASSWORD: &str = "OWNER_PASSWORD";
 const NATS_PASSWORD: &str = "NATS_PASSWORD";
 const PSP_API_KEY: &str = "PSP_API_KEY";
+const PSP_WEBHOOK_SECRET: &str = "PSP_WEBHOOK_SECRET";
 
 /// The secrets of an installation. Deliberately not `Debug`.
 pub(super) struct Secrets {
@@ -50,7 +51,10 @@ impl Secrets {
     fn draw_missing(&mut self) -> anyhow::Result<()> {
         let before = self.file.clone();
         let roles = Role::ALL.map(password_variable);
-        for name in [OWNER_PASSWORD, NATS_PASSWORD, PSP_API_KEY].into_iter().chain(roles) {
+        for name in [OWNER_PASSWORD, NATS_PASSWORD, PSP_API_KEY, PSP_WEBHOOK_SECRET]
+            .into_iter()
+            .chain(roles)
+        {
             if self.file.get(name).is_none() {
                 self.file.set(name, random::password()?);
             }
@@ -84,6 +88,11 @@ impl Secrets {
     /// The key to the APIs of the simulated PSPs.
     pub(super) fn psp_api_key(&self) -> anyhow::Result<&str> {
         self.required(PSP_API_KEY)
+    }
+
+    /// What the simulated PSPs sign their webhooks with.
+    pub(super) fn psp_webhook_secret(&self) -> anyhow::Result<&str> {
+        self.required(PSP_WEBHOOK_SECRET)
     }
 
     /// The password of a role.

@@ -198,7 +198,10 @@ fn offered(payment: &Payment, operation: Operation, gateway: &dyn Gateway) -> Op
             Operation::Sale
         }
         Operation::Authorize | Operation::Sale => Operation::Authorize,
-        Operation::Capture { .. } | Operation::Void | Operation::Refund { .. } => operation,
+        Operation::Capture { .. }
+        | Operation::Void
+        | Operation::Refund { .. }
+        | Operation::Reverse { .. } => operation,
     }
 }
 
@@ -209,13 +212,23 @@ fn order(
     amount: Amount,
 ) -> Option<Order> {
     let closes = payment.open.as_ref().is_some_and(|open| open.closes);
+    let late = match operation {
+        Operation::Reverse { attempt } => Some(payment.late(attempt)?),
+        Operation::Authorize
+        | Operation::Sale
+        | Operation::Capture { .. }
+        | Operation::Void
+        | Operation::Refund { .. } => None,
+    };
+    let held = payment.authorization.as_ref().map(|held| &held.psp_reference);
     Some(Order {
         payment_id: payment.id,
         operation,
         key,
         amount,
         token: payment.method.as_ref()?.token.clone(),
-        authorization: payment.authorization.as_ref().map(|held| held.psp_reference.clone()),
+        authorization: late.map(|late| &late.psp_reference).or(held).cloned(),
         closes,
+        taken: late.is_some_and(|late| late.taken),
     })
 }

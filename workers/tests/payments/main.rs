@@ -3,4 +3,5 @@
 mod faults;
 mod straight;
 mod together;
+mod webhooks;
 mod world;

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::HeaderMap;
 use domain::accounts::AccountCode;
 use domain::merchants::{FeeTerms, RegisterMerchant, Rounding};
 use domain::payments::{
@@ -18,16 +21,17 @@ use gateways::{Gateways, PspConfig, PspsConfig, Timeouts};
 use migrations::Role;
 use projections::{Options, Retry, Runner};
 use serde_json::Value;
-use simulators::psp::{Options as PspOptions, Psp};
+use simulators::psp::{Options as PspOptions, Psp, WebhookTarget};
 use testkit::{TestDatabase, unique_name};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use workers::{PaymentWorker, PaymentWorkerOptions};
+use workers::{PaymentWorker, PaymentWorkerOptions, WebhookWorker};
 
 const PSP_KEY: &str = "psp-key";
+const WEBHOOK_SECRET: &str = "whsec_test";
 const PSPS: [&str; 3] = ["alpha", "beta", "gamma"];
 /// How long what takes some seconds at the most may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +44,7 @@ pub(crate) fn policy() -> PaymentPolicy {
         ask_pause_max_ms: 500,
         not_found_grace_ms: 600,
         keys_kept_ms: 60_000,
+        late_check_pause_ms: 2_000,
         authorization_life_ms: 3_600_000,
         soft_retry_pauses_ms: vec![100, 100, 100],
         unsent_retry_pause_ms: 50,
@@ -86,6 +91,8 @@ impl World {
         let (store, sequencer) = open(&database).await;
         let mut running = vec![tokio::spawn(sequencer.run(stop.clone()))];
         running.push(project(&database, &store, stop.clone()));
+        let hooks = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let hooks_url = format!("http://{}", hooks.local_addr().expect("an address"));
         let folder = std::env::temp_dir().join(unique_name("psps"));
         std::fs::create_dir_all(&folder).expect("a folder");
         let mut psps = Vec::new();
@@ -97,7 +104,10 @@ impl World {
                 listener,
                 ledger: folder.join(name),
                 api_key: PSP_KEY.to_owned(),
-                webhook: None,
+                webhook: Some(WebhookTarget {
+                    url: format!("{hooks_url}/{name}"),
+                    secret: WEBHOOK_SECRET.to_owned(),
+                }),
             };
             let psp = Psp::open(options).expect("a PSP");
             running.push(tokio::spawn(psp.run(stop.clone())));
@@ -105,7 +115,7 @@ impl World {
                 name: name.parse().expect("a name"),
                 url: Url::parse(&url).expect("a URL"),
                 api_key: PSP_KEY.to_owned(),
-                webhook_secret: None,
+                webhook_secret: Some(WEBHOOK_SECRET.to_owned()),
                 sale: true,
                 timeouts: TIMEOUTS,
             });
@@ -114,11 +124,14 @@ impl World {
         let fees = FeeTerms::new("2.9", &[amount("0.30")], Rounding::HalfEven).expect("terms");
         let name = Name::parse("Toko Runut").expect("a name");
         let register = RegisterMerchant { merchant_id, name, fees };
+        let psps = PspsConfig { psps, policy: policy() };
+        let gateways = Gateways::to(&psps).expect("gateways");
+        running.push(receive_webhooks(hooks, store.clone(), gateways, stop.clone()));
         let world = Self {
             database,
             store,
             merchant_id,
-            psps: PspsConfig { psps, policy: policy() },
+            psps,
             http: reqwest::Client::builder().no_proxy().build().expect("a client"),
             stop,
             running,
@@ -141,14 +154,19 @@ impl World {
     }
 
     fn worker_on(&self, store: EventStore) -> RunningWorker {
+        let gateways = Gateways::to(&self.psps).expect("gateways");
+        let webhooks = WebhookWorker::new(store.clone(), gateways.clone());
         let worker = PaymentWorker::new(PaymentWorkerOptions {
             database_url: self.database.url(Role::Application),
             store,
-            gateways: Gateways::to(&self.psps).expect("gateways"),
+            gateways,
             policy: self.psps.policy.clone(),
         });
         let stop = CancellationToken::new();
-        let running = tokio::spawn(worker.expect("a worker").run(stop.clone()));
+        let (worker, stopped) = (worker.expect("a worker"), stop.clone());
+        let running = tokio::spawn(async move {
+            tokio::join!(worker.run(stopped.clone()), webhooks.run(stopped.clone()));
+        });
         RunningWorker { stop, running }
     }
 
@@ -252,6 +270,22 @@ impl World {
         assert_eq!(cleared, owed, "what PSPs owe is owed to the merchant or earned");
     }
 
+    /// How many webhooks are in this state.
+    pub(crate) async fn webhooks_in(&self, state: &str) -> i64 {
+        let mut owner = self.database.owner().await;
+        let count = sqlx::query_scalar("select count(*) from webhooks where state = $1");
+        count.bind(state).fetch_one(&mut owner).await.expect("counts")
+    }
+
+    /// Waits until that many webhooks are in this state.
+    pub(crate) async fn webhooks_reach(&self, state: &str, many: i64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.webhooks_in(state).await != many {
+            assert!(Instant::now() < deadline, "not {many} webhooks are {state}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) async fn end(self) {
         self.stop.cancel();
         for task in self.running {
@@ -297,4 +331,27 @@ fn project(database: &TestDatabase, store: &EventStore, stop: CancellationToken)
         retry: Retry::default(),
     });
     tokio::spawn(runner.run(stop))
+}
+
+/// The door for webhooks, as the command API has it.
+fn receive_webhooks(
+    listener: TcpListener,
+    store: EventStore,
+    gateways: Gateways,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
+    let receive = move |Path(psp): Path<String>, headers: HeaderMap, body: Bytes| {
+        let (store, gateways) = (store.clone(), gateways.clone());
+        async move {
+            let name = psp.parse().expect("a PSP");
+            let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
+            let now = store.clock().now();
+            let gateway = gateways.named(&name).expect("configured");
+            gateway.check_webhook(&header, &body, now).expect("signed by its PSP");
+            store.keep_webhook(&psp, &body, now).await.expect("kept");
+        }
+    };
+    let router = axum::Router::new().route("/{psp}", axum::routing::post(receive));
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    tokio::spawn(async move { serving.await.expect("it serves") })
 }

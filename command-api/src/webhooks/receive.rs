@@ -1,0 +1,54 @@
+//! `POST /v1/webhooks/{psp}`
+
+use api_conventions::{Problem, problem_kinds as kinds, read_body};
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::NotLetIn;
+use crate::limits::WEBHOOK_BODY_BYTES_MAX;
+use crate::state::ApiState;
+
+/// A webhook that is kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeptWebhook {
+    /// SHA-256 of its bytes, in hex.
+    #[schema(example = "efd4b524da4a887cce3f783afb80c26c48270b0eaf3a23960f80366b8200fb58")]
+    pub(super) digest: String,
+}
+
+/// Receive a webhook
+///
+/// For PSPs: signed by them, over the raw bytes. It is kept before it is answered, and worked off after;
+/// the same one again is only counted.
+#[utoipa::path(
+    post, path = "/v1/webhooks/{psp}", tag = "webhooks",
+    params(("psp" = String, Path, description = "Who sends it", example = "alpha")),
+    security(()),
+    responses(
+        (status = 200, description = "Kept", body = KeptWebhook),
+        (status = 401, description = "`webhook-not-signed`: not by this PSP, or not now"),
+        (status = 404, description = "`not-found`: no webhooks are expected from there"),
+        (status = 413, description = "`body-too-large`"),
+        (status = 503, description = "`unavailable`: send it again"),
+    )
+)]
+pub(crate) async fn receive_webhook(
+    State(api): State<ApiState>,
+    Path(psp): Path<String>,
+    request: Request,
+) -> Result<Json<KeptWebhook>, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(&parts.headers, body, WEBHOOK_BODY_BYTES_MAX).await?;
+    let now = api.store.clock().now();
+    api.webhooks.check(&psp, &parts.headers, &body, now).map_err(|refusal| match refusal {
+        NotLetIn::NotExpected => Problem::not_found(),
+        NotLetIn::NotSigned { reason } => Problem::new(kinds::WEBHOOK_NOT_SIGNED, reason),
+    })?;
+    let kept = api.store.keep_webhook(&psp, &body, now).await.map_err(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a webhook cannot be kept");
+        Problem::unavailable("it cannot be kept now")
+    })?;
+    Ok(Json(KeptWebhook { digest: kept.to_string() }))
+}

@@ -1,0 +1,89 @@
+//! Webhooks at the door: who is let in, what is kept, and what operators do with what cannot be worked off.
+
+use axum::http::HeaderMap;
+use command_api::{NotLetIn, WEBHOOK_BODY_BYTES_MAX, WebhookGate};
+use domain::Timestamp;
+use event_store::{WebhookDigest, WebhookOutcome};
+use serde_json::json;
+
+use crate::app::App;
+
+/// Lets in what says the password; that real signatures are checked rightly is shown where they are.
+#[derive(Debug)]
+pub(crate) struct TestGate;
+
+impl WebhookGate for TestGate {
+    fn check(
+        &self,
+        psp: &str,
+        headers: &HeaderMap,
+        _: &[u8],
+        _: Timestamp,
+    ) -> Result<(), NotLetIn> {
+        match headers.get("x-password") {
+            _ if psp != "alpha" => Err(NotLetIn::NotExpected),
+            Some(password) if password == "sesame" => Ok(()),
+            Some(_) | None => Err(NotLetIn::NotSigned { reason: "no password".to_owned() }),
+        }
+    }
+}
+
+async fn states(app: &App) -> Vec<(String, i32)> {
+    let mut owner = app.database.owner().await;
+    let all = "select state, deliveries from webhooks order by received_at";
+    sqlx::query_as(all).fetch_all(&mut owner).await.expect("reads")
+}
+
+#[tokio::test]
+async fn what_is_signed_is_kept_once_however_often_it_comes() {
+    let app = App::new().await;
+    let send = |body: &'static str| {
+        let request = app.anonymous.request("POST", "/v1/webhooks/alpha");
+        request.without("idempotency-key").header("x-password", "sesame").body(body).send()
+    };
+    let kept = send("{\"a\":1}").await.expect(200);
+    assert_eq!(kept.text("digest"), WebhookDigest::of(b"{\"a\":1}").to_string());
+    send("{\"a\":1}").await.expect(200);
+    // Whatever it is: it is worked off later.
+    send("not JSON").await.expect(200);
+    assert_eq!(states(&app).await, [("received".to_owned(), 2), ("received".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn what_is_not_signed_or_expected_is_not_kept() {
+    let app = App::new().await;
+    for (path, password, status) in [
+        ("/v1/webhooks/alpha", "guess", 401),
+        ("/v1/webhooks/nobody", "sesame", 404),
+        ("/v1/webhooks/", "sesame", 404),
+    ] {
+        let request = app.anonymous.request("POST", path).header("x-password", password);
+        request.body("{}").send().await.expect(status);
+    }
+    let large = vec![b' '; WEBHOOK_BODY_BYTES_MAX + 1];
+    let request = app.anonymous.request("POST", "/v1/webhooks/alpha").body(large);
+    request.header("x-password", "sesame").send().await.expect(413);
+    assert_eq!(states(&app).await, []);
+}
+
+#[tokio::test]
+async fn an_operator_has_a_dead_letter_worked_off_again() {
+    let app = App::new().await;
+    let store = &app.service.store;
+    let digest = store.keep_webhook("alpha", b"{}", store.clock().now()).await.expect("kept");
+    let claimed = store.claim_webhooks(10).await.expect("claimed");
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(store.claim_webhooks(10).await.expect("claims"), [], "one worker at a time");
+    let reason = "it makes no sense".to_owned();
+    let dead = WebhookOutcome::Dead { reason };
+    store.conclude_webhook(&claimed[0], &dead).await.expect("concluded");
+    assert_eq!(store.claim_webhooks(10).await.expect("claims"), [], "it is left alone");
+    let path = format!("/v1/dead-letters/{digest}/replay");
+    assert_eq!(app.merchant.post(&path, &json!({})).await.status, 403);
+    app.operator.post(&path, &json!({})).await.expect(202);
+    app.operator.post(&path, &json!({})).await.expect(404);
+    assert_eq!(store.claim_webhooks(10).await.expect("claims").len(), 1);
+    for nothing in ["/v1/dead-letters/00/replay", "/v1/dead-letters/x/replay"] {
+        app.operator.post(nothing, &json!({})).await.expect(404);
+    }
+}

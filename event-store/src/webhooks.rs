@@ -1,0 +1,167 @@
+//! Webhooks as they came: raw bytes under their SHA-256, kept before they are answered.
+//!
+//! They are no part of the log: what they lead to is. Losing them costs that a PSP is asked later than it
+//! might have been.
+
+use domain::{PaymentId, Timestamp};
+use sha2::{Digest, Sha256};
+use sqlx::Row;
+use time::OffsetDateTime;
+
+use crate::store::EventStore;
+
+/// How long a worker has a webhook to itself.
+const CLAIM_MS: i64 = 10_000;
+
+/// What names a webhook: the SHA-256 of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WebhookDigest([u8; 32]);
+
+impl WebhookDigest {
+    /// Of these bytes.
+    pub fn of(body: &[u8]) -> Self {
+        Self(Sha256::digest(body).into())
+    }
+
+    /// From 64 hex digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        crate::log::digest_from_hex(text).map(Self)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for WebhookDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A webhook that is to be worked off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedWebhook {
+    /// What names it.
+    pub digest: WebhookDigest,
+    /// Who sent it.
+    pub psp: String,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+/// What became of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookOutcome {
+    /// It was worked off; the payment that it names.
+    Processed(PaymentId),
+    /// Somebody has to look at it.
+    Dead {
+        /// Why.
+        reason: String,
+    },
+}
+
+const KEEP: &str = "
+    insert into webhooks as w (digest, psp, received_at, body, state, deliveries)
+    values ($1, $2, $3, $4, 'received', 1)
+    on conflict (digest, psp) do update set deliveries = w.deliveries + 1";
+
+const CLAIM: &str = "
+    update webhooks w set claimed_until = $1
+    from (
+        select digest, psp from webhooks
+        where state = 'received' and (claimed_until is null or claimed_until < $2)
+        order by received_at limit $3 for update skip locked
+    ) due
+    where w.digest = due.digest and w.psp = due.psp
+    returning w.digest, w.psp, w.body";
+
+const CONCLUDE: &str = "
+    update webhooks set state = $3, reason = $4, payment_id = $5, claimed_until = null
+    where digest = $1 and psp = $2";
+
+const REPLAY: &str = "
+    update webhooks set state = 'received', reason = null, claimed_until = null
+    where digest = $1 and state = 'dead'";
+
+impl EventStore {
+    /// Keeps a webhook; when this returns it is durable. One that came before is only counted.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn keep_webhook(
+        &self,
+        psp: &str,
+        body: &[u8],
+        received_at: Timestamp,
+    ) -> Result<WebhookDigest, sqlx::Error> {
+        let digest = WebhookDigest::of(body);
+        sqlx::query(KEEP)
+            .bind(&digest.0[..])
+            .bind(psp)
+            .bind(received_at.datetime())
+            .bind(body)
+            .execute(self.pool())
+            .await?;
+        Ok(digest)
+    }
+
+    /// Takes at most `many` webhooks that are to be worked off, those that came first first.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn claim_webhooks(&self, many: i64) -> Result<Vec<ReceivedWebhook>, sqlx::Error> {
+        let now = self.clock().now();
+        let until: OffsetDateTime = now.plus_millis(CLAIM_MS).datetime();
+        let claiming = sqlx::query(CLAIM).bind(until).bind(now.datetime()).bind(many);
+        let rows = claiming.fetch_all(self.pool()).await?;
+        rows.iter()
+            .map(|row| {
+                let digest: &[u8] = row.try_get(0)?;
+                let digest = digest
+                    .try_into()
+                    .map_err(|_| sqlx::Error::Decode("a digest has 32 bytes".into()))?;
+                Ok(ReceivedWebhook {
+                    digest: WebhookDigest(digest),
+                    psp: row.try_get(1)?,
+                    body: row.try_get(2)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Notes what became of a webhook.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn conclude_webhook(
+        &self,
+        webhook: &ReceivedWebhook,
+        outcome: &WebhookOutcome,
+    ) -> Result<(), sqlx::Error> {
+        let (state, reason, payment) = match outcome {
+            WebhookOutcome::Processed(payment) => ("processed", None, Some(payment.uuid())),
+            WebhookOutcome::Dead { reason } => ("dead", Some(reason.as_str()), None),
+        };
+        sqlx::query(CONCLUDE)
+            .bind(&webhook.digest.0[..])
+            .bind(&webhook.psp)
+            .bind(state)
+            .bind(reason)
+            .bind(payment)
+            .execute(self.pool())
+            .await
+            .map(|_| ())
+    }
+
+    /// Has a dead webhook worked off again; `false` if there is none such.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn replay_webhook(&self, digest: WebhookDigest) -> Result<bool, sqlx::Error> {
+        let replaying = sqlx::query(REPLAY).bind(&digest.0[..]).execute(self.pool());
+        Ok(replaying.await?.rows_affected() > 0)
+    }
+}

@@ -1,0 +1,107 @@
+//! Webhooks are worked off here: read, and passed on to the payment as a reason to ask its PSP.
+
+use std::time::Duration;
+
+use domain::Command;
+use domain::payments::{NotifyAttempt, PspName};
+use event_store::{EventStore, Origin, ReceivedWebhook, SubmitError, WebhookOutcome};
+use gateways::Gateways;
+use tokio_util::sync::CancellationToken;
+
+/// The most webhooks that are taken at a time.
+const CLAIM_WEBHOOKS_MAX: i64 = 64;
+/// How often they are looked for when there were none.
+const POLL_IDLE: Duration = Duration::from_millis(50);
+/// How long to wait after they could not be looked for.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Who appends, as the log names it.
+const ACTOR: &str = "webhook-worker";
+
+/// Works off webhooks. Any number of them may run.
+#[derive(Debug)]
+pub struct WebhookWorker {
+    store: EventStore,
+    gateways: Gateways,
+}
+
+impl WebhookWorker {
+    /// Prepares a worker.
+    pub fn new(store: EventStore, gateways: Gateways) -> Self {
+        Self { store, gateways }
+    }
+
+    /// Works until `shutdown`, whatever happens to the servers meanwhile.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let work = async {
+            loop {
+                let pause = match self.pass().await {
+                    Ok(0) => POLL_IDLE,
+                    Ok(_) => Duration::ZERO,
+                    Err(error) => {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, "webhooks cannot be worked off for now");
+                        TROUBLE_PAUSE
+                    }
+                };
+                tokio::time::sleep(pause).await;
+            }
+        };
+        // What is cut off here is claimed again once its claim has run out.
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    /// Works off what waits now, at most a claim's worth; how many that were.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn pass(&self) -> Result<usize, sqlx::Error> {
+        let claimed = self.store.claim_webhooks(CLAIM_WEBHOOKS_MAX).await?;
+        for webhook in &claimed {
+            match self.work_off(webhook).await {
+                Ok(outcome) => {
+                    if let WebhookOutcome::Dead { reason } = &outcome {
+                        let (psp, digest) = (&webhook.psp, &webhook.digest);
+                        tracing::warn!(psp, %digest, reason, "a webhook is a dead letter");
+                        metrics::counter!("runut_dead_letters_total").increment(1);
+                    }
+                    self.store.conclude_webhook(webhook, &outcome).await?;
+                }
+                // The log is away: it is left to run out and be claimed again.
+                Err(error) => tracing::warn!(%error, "a webhook waits for the log"),
+            }
+        }
+        Ok(claimed.len())
+    }
+
+    async fn work_off(&self, webhook: &ReceivedWebhook) -> Result<WebhookOutcome, SubmitError> {
+        let dead = |reason: String| Ok(WebhookOutcome::Dead { reason });
+        let Ok(psp) = webhook.psp.parse::<PspName>() else {
+            return dead(format!("`{}` cannot be a PSP", webhook.psp));
+        };
+        let Some(gateway) = self.gateways.named(&psp) else {
+            return dead(format!("{psp} is not configured here"));
+        };
+        let notification = match gateway.read_webhook(&webhook.body) {
+            Ok(notification) => notification,
+            Err(reason) => return dead(reason),
+        };
+        let payment_id = notification.payment_id;
+        let notify = Command::NotifyAttempt(NotifyAttempt {
+            payment_id,
+            psp,
+            key: notification.key,
+            claim: notification.claim,
+            digest: webhook.digest.to_string(),
+        });
+        let correlation_id = payment_id.to_string();
+        let origin = Origin { actor: ACTOR.to_owned(), correlation_id, traceparent: None };
+        match self.store.give(origin, notify).await?.decision {
+            Ok(_) => Ok(WebhookOutcome::Processed(payment_id)),
+            Err(rejection) => dead(rejection.to_string()),
+        }
+    }
+}
