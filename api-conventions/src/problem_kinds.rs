@@ -90,6 +90,7 @@ problem_kinds! {
     ACCOUNT_NOT_FOUND = 404 "account-not-found" "There is no such account" CallingProgram;
     ENTRY_NOT_FOUND = 404 "entry-not-found" "There is no such entry" CallingProgram;
     PAYMENT_NOT_FOUND = 404 "payment-not-found" "There is no such payment" CallingProgram;
+    PSP_NOT_FOUND = 404 "psp-not-found" "There is no such PSP" CallingProgram;
     ATTEMPT_NOT_FOUND = 404 "attempt-not-found" "There is no such attempt" CallingProgram;
     METHOD_NOT_ALLOWED = 405 "method-not-allowed" "The resource has no such method" CallingProgram;
     REQUEST_TIMEOUT = 408 "request-timeout" "The body did not arrive in time" NobodyJustRetry;
@@ -117,6 +118,7 @@ problem_kinds! {
     AMOUNT_ABOVE_REFUNDABLE = 409 "amount-above-refundable"
         "More than may be refunded now" CallingProgram;
     PAYMENT_ID_TAKEN = 409 "payment-id-taken" "The payment exists already" CallingProgram;
+    PSP_DISABLED = 409 "psp-disabled" "Nothing is sent to this PSP now" ServiceOperator;
     ATTEMPT_NOT_DUE = 409 "attempt-not-due" "No attempt is to be made now" CallingProgram;
     PAYMENT_NOT_BOOKABLE = 409 "payment-not-bookable"
         "What the PSP says cannot be booked" ServiceOperator;

@@ -13,7 +13,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
-use crate::{accounts, api_keys, ledger, merchants, payments, webhooks};
+use crate::{accounts, api_keys, ledger, merchants, payments, psps, webhooks};
 
 const OPERATOR: &[Role] = &[Role::Operator];
 const MERCHANT: &[Role] = &[Role::Merchant];
@@ -78,6 +78,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(payments::cancel::cancel_payment).map(|m| allow(MERCHANT, m)))
         .routes(routes!(payments::void::void_payment).map(|m| allow(MERCHANT, m)))
         .routes(routes!(payments::refund::refund_payment).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(psps::disable::disable_psp).map(|m| allow(OPERATOR, m)))
+        .routes(routes!(psps::enable::enable_psp).map(|m| allow(OPERATOR, m)))
         .routes(routes!(webhooks::replay::replay_dead_letter).map(|m| allow(OPERATOR, m)))
 }
 

@@ -20,6 +20,7 @@ mod merchants;
 mod metadata;
 mod names;
 mod payments;
+mod psps;
 mod random;
 mod readiness;
 mod recorded_answers;

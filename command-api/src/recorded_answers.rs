@@ -4,7 +4,7 @@
 use domain::{Decision, Event, NewEvent, Timestamp};
 use event_store::NewAnswer;
 
-use crate::{accounts, api_keys, ledger, merchants};
+use crate::{accounts, api_keys, ledger, merchants, psps};
 
 /// The answer to the request that appended `events`, all of them, at `recorded_at`; `None` where no request
 /// of this service appends such events.
@@ -26,5 +26,6 @@ pub fn recorded_answer(events: &[NewEvent], recorded_at: Timestamp) -> Option<Ne
         Event::EntryReversed(_) => None,
         // Answered once the payment has come to rest, by whoever finishes the request.
         Event::Payment(_) => None,
+        Event::Psp(_) => psps::switched(&decision, recorded_at),
     }
 }

@@ -16,19 +16,29 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An answer to a command.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) replayed: bool,
-    pub(crate) body: String,
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// Whether it was the answer to an earlier request with the same key.
+    pub replayed: bool,
+    /// The body.
+    pub body: String,
 }
 
 impl Answer {
-    pub(crate) fn json(&self) -> anyhow::Result<Value> {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn json(&self) -> anyhow::Result<Value> {
         serde_json::from_str(&self.body).with_context(|| format!("not JSON: {}", self.body))
     }
 
     /// A text of the body.
-    pub(crate) fn text(&self, name: &str) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// There is no such text.
+    pub fn text(&self, name: &str) -> anyhow::Result<String> {
         let value = self.json()?;
         let text = value.get(name).and_then(Value::as_str);
         text.map(str::to_owned).with_context(|| format!("no `{name}` in {}", self.body))
@@ -37,7 +47,7 @@ impl Answer {
 
 /// A client with a key, of one or more command-apis.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     http: reqwest::Client,
     key: String,
     bases: Vec<String>,
@@ -45,12 +55,18 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(bases: Vec<String>, key: String) -> anyhow::Result<Self> {
+    /// A client of the processes at `bases`, in turns.
+    ///
+    /// # Errors
+    /// No client can be made on this machine.
+    pub fn new(bases: Vec<String>, key: String) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().timeout(ATTEMPT_TIMEOUT).no_proxy().build()?;
         Ok(Self { http, key, bases, turn: AtomicUsize::new(0) })
     }
 
-    pub(crate) fn with_bases(&self, bases: &[String]) -> Self {
+    /// The same client, of others.
+    #[must_use]
+    pub fn with_bases(&self, bases: &[String]) -> Self {
         Self {
             http: self.http.clone(),
             key: self.key.clone(),
@@ -60,7 +76,10 @@ impl Client {
     }
 
     /// Posts a command under `key`; asks again, of whichever process, while the answer is to come back.
-    pub(crate) async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
+    ///
+    /// # Errors
+    /// There is none after many attempts.
+    pub async fn post(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
         let mut last = String::new();
         for _ in 0..ATTEMPTS_MAX {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -74,12 +93,19 @@ impl Client {
                 .send()
                 .await;
             match sent {
-                Ok(response) if !retryable(response.status()) => {
+                Ok(response) => {
                     let status = response.status();
                     let replayed = response.headers().contains_key("idempotent-replayed");
-                    return Ok(Answer { status, replayed, body: response.text().await? });
+                    // Cut off on its way, it is asked for again.
+                    let body = response.text().await;
+                    match body {
+                        Ok(body) if !retryable(status, &body) => {
+                            return Ok(Answer { status, replayed, body });
+                        }
+                        Ok(_) => last = status.to_string(),
+                        Err(error) => last = error.to_string(),
+                    }
                 }
-                Ok(response) => last = response.status().to_string(),
                 Err(error) => last = error.to_string(),
             }
             tokio::time::sleep(PAUSE).await;
@@ -88,7 +114,10 @@ impl Client {
     }
 
     /// Reads from a query-api.
-    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    ///
+    /// # Errors
+    /// It does not answer, or not with what was asked for.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.bases[0]);
         let response = self.http.get(url).bearer_auth(&self.key).send().await?;
         let status = response.status();
@@ -98,6 +127,8 @@ impl Client {
     }
 }
 
-fn retryable(status: StatusCode) -> bool {
-    matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
+/// Nothing was done, or the first request with this key is still being answered.
+fn retryable(status: StatusCode, body: &str) -> bool {
+    let busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+    busy || (status == StatusCode::CONFLICT && body.contains("\"idempotency-key-in-use\""))
 }

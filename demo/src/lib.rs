@@ -3,10 +3,10 @@
 //! they kept themselves.
 
 mod books;
-mod client;
+pub mod client;
 mod money;
 mod payments;
-mod proof;
+pub mod proof;
 pub mod stack;
 mod trading;
 

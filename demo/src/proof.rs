@@ -36,7 +36,7 @@ pub(crate) async fn check(
     let lag =
         format!("{:.0} ms after the last answer", caught_up.elapsed().as_secs_f64() * 1_000.0);
     say(&format!("projection lag 0 at position {head}, {lag}"));
-    let last = await_mirror(stack, head).await?;
+    let last = await_mirror(&stack.endpoint("NATS_URL")?, head).await?;
     say(&format!("log head {head} = JetStream last sequence {last}"));
     let mut held = true;
     for (marketplace, key) in marketplaces.iter().zip(["MERCHANT_KEY", "OTHER_MERCHANT_KEY"]) {
@@ -44,7 +44,8 @@ pub(crate) async fn check(
         held &= check_balances(&client, marketplace).await?;
     }
     held &= check_trial_balance(&auditor).await?;
-    held &= verify(stack).await?;
+    let database_url = stack.endpoint("DATABASE_AUDITOR_URL")?;
+    held &= verify(&database_url, &stack.endpoint("NATS_URL")?).await?;
     Ok(held)
 }
 
@@ -80,7 +81,11 @@ fn rows(value: &Value) -> anyhow::Result<&Vec<Value>> {
     value.get("data").and_then(Value::as_array).with_context(|| format!("no `data` in {value}"))
 }
 
-async fn await_projections(auditor: &Client) -> anyhow::Result<i64> {
+/// Waits until every projection is where the log is; that position.
+///
+/// # Errors
+/// They are not in time.
+pub async fn await_projections(auditor: &Client) -> anyhow::Result<i64> {
     let deadline = Instant::now() + CATCH_UP_MAX;
     loop {
         let head = number(&auditor.get("/v1/log/head").await?, "position")?;
@@ -96,12 +101,15 @@ async fn await_projections(auditor: &Client) -> anyhow::Result<i64> {
     }
 }
 
-async fn await_mirror(stack: &Stack, head: i64) -> anyhow::Result<u64> {
-    let url = stack.endpoint("NATS_URL")?;
+/// Waits until the stream of the NATS at `url` ends at `head`.
+///
+/// # Errors
+/// It does not in time.
+pub async fn await_mirror(url: &str, head: i64) -> anyhow::Result<u64> {
     let deadline = Instant::now() + CATCH_UP_MAX;
     loop {
         // It may not even be back yet.
-        if let Ok(last) = last_sequence(&url).await
+        if let Ok(last) = last_sequence(url).await
             && i64::try_from(last)? == head
         {
             return Ok(last);
@@ -145,7 +153,11 @@ async fn check_balances(client: &Client, marketplace: &Marketplace) -> anyhow::R
     Ok(held)
 }
 
-async fn check_trial_balance(auditor: &Client) -> anyhow::Result<bool> {
+/// Whether debits and credits are equal in every currency; prints them.
+///
+/// # Errors
+/// The query-api does not answer.
+pub async fn check_trial_balance(auditor: &Client) -> anyhow::Result<bool> {
     let balance = auditor.get("/v1/ledger/trial-balance").await?;
     let mut held = true;
     let currencies = balance.get("currencies").and_then(Value::as_array);
@@ -161,15 +173,18 @@ async fn check_trial_balance(auditor: &Client) -> anyhow::Result<bool> {
     Ok(held)
 }
 
-/// Replays the whole log as an auditor does, with the program an auditor has.
-async fn verify(stack: &Stack) -> anyhow::Result<bool> {
+/// Replays the whole log as an auditor does, with the program an auditor has; prints the verdict.
+///
+/// # Errors
+/// The program is not there.
+pub async fn verify(database_url: &str, nats_url: &str) -> anyhow::Result<bool> {
     let mut program = std::env::current_exe()?;
     program.set_file_name("replay-tool");
     let started = Instant::now();
     let verified = Command::new(&program)
         .args(["verify", "--mirror", "--read-models"])
-        .env("DATABASE_URL", stack.endpoint("DATABASE_AUDITOR_URL")?)
-        .env("NATS_URL", stack.endpoint("NATS_URL")?)
+        .env("DATABASE_URL", database_url)
+        .env("NATS_URL", nats_url)
         .output()
         .await
         .with_context(|| format!("{} is built beside runut", program.display()))?;

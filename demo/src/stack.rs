@@ -34,8 +34,16 @@ impl Stack {
     /// # Errors
     /// A folder in use, or a process that ends before it is ready.
     pub async fn start(data: Option<PathBuf>) -> anyhow::Result<Self> {
+        Self::start_with(data, &["--command-port", "0"]).await
+    }
+
+    /// The same, with these arguments to `runut up`.
+    ///
+    /// # Errors
+    /// A folder in use, or a process that ends before it is ready.
+    pub async fn start_with(data: Option<PathBuf>, arguments: &[&str]) -> anyhow::Result<Self> {
         let remove = data.is_none();
-        let dir = data.unwrap_or_else(fresh_dir);
+        let dir = data.unwrap_or_else(|| fresh_dir("runut-demo"));
         ensure!(
             !dir.join("secrets.env").exists(),
             "{} is in use: name a new folder",
@@ -43,8 +51,9 @@ impl Stack {
         );
         std::fs::create_dir_all(&dir)?;
         let mut up = program()?
-            .args(["up", "--command-port", "0", "--query-port", "0", "--data"])
+            .args(["up", "--query-port", "0", "--data"])
             .arg(&dir)
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn()
             .context("runut up")?;
@@ -105,8 +114,11 @@ impl Stack {
     }
 }
 
-/// This very program.
-fn program() -> anyhow::Result<Command> {
+/// This very program, with its log turned down.
+///
+/// # Errors
+/// It is not known where it is.
+pub fn program() -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.kill_on_drop(true);
     if std::env::var_os("RUST_LOG").is_none() {
@@ -115,12 +127,16 @@ fn program() -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn fresh_dir() -> PathBuf {
-    std::env::temp_dir().join(format!("runut-demo-{}", std::process::id()))
+/// A folder that no other process uses.
+pub fn fresh_dir(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("{name}-{}", std::process::id()))
 }
 
 /// Reads `KEY=value` lines once the file is there; it is written when everything is ready.
-async fn read_when_there(
+///
+/// # Errors
+/// The process ends before, or takes too long.
+pub async fn read_when_there(
     file: &Path,
     child: &mut Child,
 ) -> anyhow::Result<HashMap<String, String>> {
@@ -138,7 +154,11 @@ async fn read_when_there(
     Ok(pairs.map(|(name, value)| (name.to_owned(), unquoted(value))).collect())
 }
 
-async fn end(child: &mut Child) -> anyhow::Result<()> {
+/// Asks a process to end, and waits for it.
+///
+/// # Errors
+/// It does not, or not well.
+pub async fn end(child: &mut Child) -> anyhow::Result<()> {
     if let Some(id) = child.id() {
         kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGTERM)?;
     }

@@ -11,6 +11,7 @@ use crate::payments::{
     NotifyAttempt, RecordOutcome, RefundPayment, ReplaceMethod, ShowPayment, StartAttempt,
     VoidPayment,
 };
+use crate::psps::{DisablePsp, EnablePsp};
 use crate::rejection::Rejection;
 use crate::state::{State, StateKey, States};
 use crate::stream::StreamId;
@@ -40,6 +41,8 @@ pub enum Command {
     RecordOutcome(RecordOutcome),
     ExpireAuthorization(ExpireAuthorization),
     NotifyAttempt(NotifyAttempt),
+    DisablePsp(DisablePsp),
+    EnablePsp(EnablePsp),
 }
 
 /// What a command that is not rejected comes to.
@@ -76,6 +79,8 @@ impl Command {
             Self::RecordOutcome(command) => command.reads(),
             Self::ExpireAuthorization(command) => command.reads(),
             Self::NotifyAttempt(command) => command.reads(),
+            Self::DisablePsp(command) => command.reads(),
+            Self::EnablePsp(command) => command.reads(),
         }
     }
 
@@ -103,7 +108,9 @@ impl Command {
             | Self::StartAttempt(_)
             | Self::RecordOutcome(_)
             | Self::ExpireAuthorization(_)
-            | Self::NotifyAttempt(_) => None,
+            | Self::NotifyAttempt(_)
+            | Self::DisablePsp(_)
+            | Self::EnablePsp(_) => None,
         }
     }
 
@@ -131,7 +138,9 @@ impl Command {
             | Self::StartAttempt(_)
             | Self::RecordOutcome(_)
             | Self::ExpireAuthorization(_)
-            | Self::NotifyAttempt(_) => None,
+            | Self::NotifyAttempt(_)
+            | Self::DisablePsp(_)
+            | Self::EnablePsp(_) => None,
         }
     }
 
@@ -162,6 +171,8 @@ impl Command {
             Self::RecordOutcome(command) => command.decide(states, context),
             Self::ExpireAuthorization(command) => command.decide(states, context),
             Self::NotifyAttempt(command) => command.decide(states, context),
+            Self::DisablePsp(command) => command.decide(states, context),
+            Self::EnablePsp(command) => command.decide(states, context),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::ids::MerchantId;
 use crate::ledger::{EntryPosted, EntryReversed};
 use crate::merchants::MerchantRegistered;
 use crate::payments::PaymentEvent;
+use crate::psps::PspEvent;
 use crate::stream::{StreamId, StreamVersion};
 
 /// An event that a decision wants appended.
@@ -143,6 +144,7 @@ events! {
     }
     groups {
         Payment(PaymentEvent),
+        Psp(PspEvent),
     }
 }
 

@@ -81,7 +81,8 @@ impl Given {
                     | State::Merchant(_)
                     | State::ApiKey(_)
                     | State::Account(_)
-                    | State::Payment(_) => None,
+                    | State::Payment(_)
+                    | State::Psp(_) => None,
                 })
                 .expect("a reversed entry was posted"),
             other => other.changes(&StreamId::merchant(MERCHANT))[0].stream(),

@@ -4,7 +4,8 @@
 //! to append or a [`Rejection`]. Nothing here reads a clock, draws a random number or does I/O: time
 //! and ids are passed in, so that a decision made twice is the same decision.
 //!
-//! One folder a concept (`merchants`, `api_keys`, `accounts`, `ledger`, `payments`); in it one file a use case,
+//! One folder a concept (`merchants`, `api_keys`, `accounts`, `ledger`, `payments`,
+//! `psps`); in it one file a use case,
 //! with the command, its rules and their tests, and `mod.rs` with the state and its `evolve`.
 
 pub mod accounts;
@@ -18,6 +19,7 @@ pub mod ledger;
 pub mod merchants;
 mod money;
 pub mod payments;
+pub mod psps;
 mod rejection;
 mod state;
 mod stream;

@@ -7,7 +7,7 @@ use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId, PaymentId};
 use crate::ledger::ExternalRef;
 use crate::money::Money;
 use crate::payments::{
-    ATTEMPTS_MAX, CAPTURES_MAX, Operation, PaymentAction, PaymentState, REFUNDS_MAX,
+    ATTEMPTS_MAX, CAPTURES_MAX, Operation, PaymentAction, PaymentState, PspName, REFUNDS_MAX,
 };
 use crate::stream::StreamVersion;
 
@@ -79,6 +79,10 @@ pub enum Rejection {
     AttemptNotDue { payment_id: PaymentId, operation: Operation },
     #[error("payment {payment_id} has no attempt {attempt} at this PSP")]
     AttemptNotFound { payment_id: PaymentId, attempt: u32 },
+    #[error("PSP {psp} was never disabled")]
+    PspNotFound { psp: PspName },
+    #[error("nothing is sent to PSP {psp} now, payment {payment_id} neither")]
+    PspIsDisabled { payment_id: PaymentId, psp: PspName },
     #[error("what the PSP says of payment {payment_id} cannot be booked")]
     PaymentNotBookable { payment_id: PaymentId },
 }
@@ -146,6 +150,8 @@ impl Rejection {
             Self::TooManyAttempts { .. } => "too-many-attempts",
             Self::AttemptNotDue { .. } => "attempt-not-due",
             Self::AttemptNotFound { .. } => "attempt-not-found",
+            Self::PspNotFound { .. } => "psp-not-found",
+            Self::PspIsDisabled { .. } => "psp-disabled",
             Self::PaymentNotBookable { .. } => "payment-not-bookable",
         }
     }
@@ -158,7 +164,8 @@ impl Rejection {
             | Self::AccountNotFound { .. }
             | Self::EntryNotFound { .. }
             | Self::PaymentNotFound { .. }
-            | Self::AttemptNotFound { .. } => RejectionClass::NotFound,
+            | Self::AttemptNotFound { .. }
+            | Self::PspNotFound { .. } => RejectionClass::NotFound,
             Self::MerchantIdTaken { .. }
             | Self::ApiKeyIdTaken { .. }
             | Self::AccountCodeTaken { .. }
@@ -177,6 +184,7 @@ impl Rejection {
             | Self::TooManyRefunds { .. }
             | Self::TooManyAttempts { .. }
             | Self::AttemptNotDue { .. }
+            | Self::PspIsDisabled { .. }
             | Self::PaymentNotBookable { .. } => RejectionClass::Conflict,
             Self::VersionMismatch { .. } | Self::PaymentVersionMismatch { .. } => {
                 RejectionClass::Precondition

@@ -8,7 +8,8 @@ use crate::event::Event;
 use crate::ids::{AccountId, ApiKeyId, MerchantId, PaymentId};
 use crate::ledger::Entry;
 use crate::merchants::Merchant;
-use crate::payments::{Payment, PaymentEvent};
+use crate::payments::{Payment, PaymentEvent, PspName};
+use crate::psps::Psp;
 use crate::stream::{StreamId, StreamVersion};
 use crate::time::Timestamp;
 
@@ -25,6 +26,8 @@ pub enum StateKey {
     Entry(StreamId),
     /// A payment, by its id.
     Payment(PaymentId),
+    /// A PSP, by its name.
+    Psp(PspName),
 }
 
 impl StateKey {
@@ -36,6 +39,7 @@ impl StateKey {
             Self::Account(id) => StreamId::account(*id),
             Self::Entry(stream) => stream.clone(),
             Self::Payment(id) => StreamId::payment(*id),
+            Self::Psp(name) => StreamId::psp(name),
         }
     }
 }
@@ -53,6 +57,8 @@ pub enum State {
     Entry(Arc<Entry>),
     /// A payment.
     Payment(Arc<Payment>),
+    /// A PSP.
+    Psp(Arc<Psp>),
 }
 
 /// Where decisions find the states they read.
@@ -64,7 +70,11 @@ pub trait States {
     fn merchant(&self, id: MerchantId) -> Option<&Merchant> {
         match self.state(&StateKey::Merchant(id))? {
             State::Merchant(merchant) => Some(merchant),
-            State::ApiKey(_) | State::Account(_) | State::Entry(_) | State::Payment(_) => None,
+            State::ApiKey(_)
+            | State::Account(_)
+            | State::Entry(_)
+            | State::Payment(_)
+            | State::Psp(_) => None,
         }
     }
 
@@ -72,7 +82,11 @@ pub trait States {
     fn api_key(&self, id: ApiKeyId) -> Option<&ApiKey> {
         match self.state(&StateKey::ApiKey(id))? {
             State::ApiKey(key) => Some(key),
-            State::Merchant(_) | State::Account(_) | State::Entry(_) | State::Payment(_) => None,
+            State::Merchant(_)
+            | State::Account(_)
+            | State::Entry(_)
+            | State::Payment(_)
+            | State::Psp(_) => None,
         }
     }
 
@@ -80,7 +94,11 @@ pub trait States {
     fn account(&self, id: AccountId) -> Option<&Account> {
         match self.state(&StateKey::Account(id))? {
             State::Account(account) => Some(account),
-            State::Merchant(_) | State::ApiKey(_) | State::Entry(_) | State::Payment(_) => None,
+            State::Merchant(_)
+            | State::ApiKey(_)
+            | State::Entry(_)
+            | State::Payment(_)
+            | State::Psp(_) => None,
         }
     }
 
@@ -88,7 +106,11 @@ pub trait States {
     fn entry(&self, stream: &StreamId) -> Option<&Entry> {
         match self.state(&StateKey::Entry(stream.clone()))? {
             State::Entry(entry) => Some(entry),
-            State::Merchant(_) | State::ApiKey(_) | State::Account(_) | State::Payment(_) => None,
+            State::Merchant(_)
+            | State::ApiKey(_)
+            | State::Account(_)
+            | State::Payment(_)
+            | State::Psp(_) => None,
         }
     }
 
@@ -96,7 +118,23 @@ pub trait States {
     fn payment(&self, id: PaymentId) -> Option<&Payment> {
         match self.state(&StateKey::Payment(id))? {
             State::Payment(payment) => Some(payment),
-            State::Merchant(_) | State::ApiKey(_) | State::Account(_) | State::Entry(_) => None,
+            State::Merchant(_)
+            | State::ApiKey(_)
+            | State::Account(_)
+            | State::Entry(_)
+            | State::Psp(_) => None,
+        }
+    }
+
+    /// A PSP that was switched at some time.
+    fn psp(&self, name: &PspName) -> Option<&Psp> {
+        match self.state(&StateKey::Psp(name.clone()))? {
+            State::Psp(psp) => Some(psp),
+            State::Merchant(_)
+            | State::ApiKey(_)
+            | State::Account(_)
+            | State::Entry(_)
+            | State::Payment(_) => None,
         }
     }
 }
@@ -119,6 +157,7 @@ impl Event {
             }
             Self::EntryReversed(_) => vec![StateKey::Entry(stream.clone())],
             Self::Payment(event) => vec![StateKey::Payment(event.payment_id())],
+            Self::Psp(event) => vec![StateKey::Psp(event.psp().clone())],
         }
     }
 }
@@ -164,12 +203,14 @@ impl State {
                 StateKey::Merchant(_)
                 | StateKey::ApiKey(_)
                 | StateKey::Account(_)
-                | StateKey::Payment(_) => other,
+                | StateKey::Payment(_)
+                | StateKey::Psp(_) => other,
             },
             (Event::EntryReversed(event), Some(Self::Entry(entry))) => {
                 let entry = Arc::unwrap_or_clone(entry);
                 Some(Self::Entry(entry.reversed(event, version).into()))
             }
+            (Event::Psp(event), _) => Some(Self::Psp(Psp::after(event, version).into())),
             (Event::Payment(PaymentEvent::Created(event)), _) => {
                 Some(Self::Payment(Payment::created(event, version, recorded_at).into()))
             }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId, PaymentId};
+use crate::payments::PspName;
 
 /// The number of an event in its stream, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +72,11 @@ impl StreamId {
     /// A payment's stream.
     pub fn payment(id: PaymentId) -> Self {
         Self(format!("payment-{id}"))
+    }
+
+    /// A PSP's stream.
+    pub fn psp(name: &PspName) -> Self {
+        Self(format!("psp-{name}"))
     }
 
     /// A name read from the log.

@@ -9,6 +9,7 @@ use domain::api_keys::{ApiKeyIssued, ApiKeyRevoked, Role, SecretDigest};
 use domain::ledger::{Direction, EntryPosted, EntryReversed, ExternalRef, Posting};
 use domain::merchants::{FeeTerms, MerchantRegistered, Rounding};
 use domain::payments::*;
+use domain::psps::{PspDisabled, PspEnabled, PspEvent};
 use domain::{
     AccountId, Amount, ApiKeyId, EntryId, Event, MerchantId, Metadata, Name, PaymentId, RefundId,
     StreamId, Timestamp,
@@ -47,7 +48,7 @@ fn name(text: &str) -> Name {
 fn examples() -> Vec<(&'static str, Event)> {
     let payments = [intents(), attempts(), captures(), refunds(), unasked()].concat();
     let payments = payments.into_iter().map(|(what, event)| (what, Event::Payment(event)));
-    [merchants(), accounts(), entries(), payments.collect()].concat()
+    [merchants(), accounts(), entries(), payments.collect(), psps()].concat()
 }
 
 fn merchants() -> Vec<(&'static str, Event)> {
@@ -316,6 +317,17 @@ fn refunds() -> Vec<(&'static str, PaymentEvent)> {
     ]
 }
 
+fn psps() -> Vec<(&'static str, Event)> {
+    let disabled = PspDisabled { psp: psp(), reason: None };
+    let with_reason = PspDisabled { reason: Some(name("too many time-outs")), ..disabled.clone() };
+    let events = [
+        ("PSP disabled", PspEvent::Disabled(disabled)),
+        ("PSP disabled with reason", PspEvent::Disabled(with_reason)),
+        ("PSP enabled", PspEvent::Enabled(PspEnabled { psp: psp() })),
+    ];
+    events.map(|(what, event)| (what, Event::Psp(event))).to_vec()
+}
+
 fn unasked() -> Vec<(&'static str, PaymentEvent)> {
     let (payment_id, attempt) = (PAYMENT, 1);
     let notified = |claim| {
@@ -400,6 +412,7 @@ fn stream_names_are_stored_too() {
         StreamId::account(account("cash")),
         StreamId::entry(EntryId::of(MERCHANT, &order)),
         StreamId::payment(PAYMENT),
+        StreamId::psp(&psp()),
     ];
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(names.join("\n"));

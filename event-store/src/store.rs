@@ -238,7 +238,13 @@ impl EventStore {
         };
         match state {
             Some(State::ApiKey(key)) => Ok(Some(key)),
-            Some(State::Merchant(_) | State::Account(_) | State::Entry(_) | State::Payment(_))
+            Some(
+                State::Merchant(_)
+                | State::Account(_)
+                | State::Entry(_)
+                | State::Payment(_)
+                | State::Psp(_),
+            )
             | None => Ok(None),
         }
     }
@@ -250,7 +256,13 @@ impl EventStore {
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, SubmitError> {
         match self.state(StateKey::Account(id)).await? {
             Some(State::Account(account)) => Ok(Some(account)),
-            Some(State::Merchant(_) | State::ApiKey(_) | State::Entry(_) | State::Payment(_))
+            Some(
+                State::Merchant(_)
+                | State::ApiKey(_)
+                | State::Entry(_)
+                | State::Payment(_)
+                | State::Psp(_),
+            )
             | None => Ok(None),
         }
     }
@@ -262,7 +274,13 @@ impl EventStore {
     pub async fn payment(&self, id: PaymentId) -> Result<Option<Arc<Payment>>, SubmitError> {
         match self.state(StateKey::Payment(id)).await? {
             Some(State::Payment(payment)) => Ok(Some(payment)),
-            Some(State::Merchant(_) | State::ApiKey(_) | State::Account(_) | State::Entry(_))
+            Some(
+                State::Merchant(_)
+                | State::ApiKey(_)
+                | State::Account(_)
+                | State::Entry(_)
+                | State::Psp(_),
+            )
             | None => Ok(None),
         }
     }

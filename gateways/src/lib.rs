@@ -7,15 +7,22 @@
 //! **Architecture Invariant:** nothing here writes to the log or reads from it. That an order's intent and
 //! its key are in the log before it is sent is up to whoever sends it.
 
+mod breaker;
 mod config;
 mod gateway;
+mod guarded;
 mod http;
 mod registry;
 mod simulated;
 mod webhook;
 
+pub use breaker::{
+    Breaker, BreakerState, CALLS_MIN, ERRORS_IN_A_ROW_MAX, ERRORS_PERCENT_MAX, OPEN_MAX, OPEN_MIN,
+    WINDOW,
+};
 pub use config::{ConfigError, PspConfig, PspsConfig, Timeouts};
 pub use gateway::{Capabilities, Gateway, Order};
+pub use guarded::{CALLS_AT_ONCE_MAX, PLACE_PATIENCE, PspHealth};
 pub use http::{BACKOFF_FIRST, CONNECT_TIMEOUT, REQUEST_TIMEOUT, RETRIES_MAX, TOTAL_TIMEOUT};
 pub use registry::Gateways;
 pub use simulated::SimulatedPsp;

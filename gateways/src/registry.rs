@@ -6,12 +6,13 @@ use domain::payments::{Attempt, AttemptConclusion, DeclineClass, Operation, Paym
 
 use crate::config::PspsConfig;
 use crate::gateway::Gateway;
+use crate::guarded::{Guarded, PspHealth};
 use crate::simulated::SimulatedPsp;
 
 /// The way to every PSP, in the order in which they are tried.
 #[derive(Debug, Clone, Default)]
 pub struct Gateways {
-    all: Vec<Arc<dyn Gateway>>,
+    all: Vec<Arc<Guarded>>,
 }
 
 impl Gateways {
@@ -20,41 +21,59 @@ impl Gateways {
     /// # Errors
     /// No client can be made on this machine.
     pub fn to(config: &PspsConfig) -> Result<Self, reqwest::Error> {
-        let gateway = |psp| SimulatedPsp::new(psp).map(|psp| Arc::new(psp) as Arc<dyn Gateway>);
-        Ok(Self { all: config.psps.iter().map(gateway).collect::<Result<_, _>>()? })
+        let gateway = |psp| Ok(Arc::new(SimulatedPsp::new(psp)?) as Arc<dyn Gateway>);
+        let all: Vec<Arc<dyn Gateway>> =
+            config.psps.iter().map(gateway).collect::<Result<_, reqwest::Error>>()?;
+        Ok(Self::of(all))
+    }
+
+    /// These, each behind a breaker and a bulkhead of its own.
+    pub fn of(all: impl IntoIterator<Item = Arc<dyn Gateway>>) -> Self {
+        Self { all: all.into_iter().map(|one| Arc::new(Guarded::new(one))).collect() }
     }
 
     /// The one to `psp`.
-    pub fn named(&self, psp: &PspName) -> Option<&Arc<dyn Gateway>> {
+    pub fn named(&self, psp: &PspName) -> Option<&dyn Gateway> {
+        self.guarded(psp).map(|gateway| &**gateway as &dyn Gateway)
+    }
+
+    fn guarded(&self, psp: &PspName) -> Option<&Arc<Guarded>> {
         self.all.iter().find(|gateway| gateway.psp() == psp)
     }
 
-    /// The one that `operation` of `payment` goes to: what follows an authorization goes to its PSP, and an
-    /// authorization to the one that the merchant insists on. Else payments are spread by their ids, and
-    /// after an attempt that may fare better elsewhere it is the next one's turn.
-    pub fn route(&self, payment: &Payment, operation: Operation) -> Option<&Arc<dyn Gateway>> {
-        match operation {
+    /// Those that `operation` of `payment` may go to, the best first. What follows an authorization goes to
+    /// its PSP, and an authorization to the one that the merchant insists on. Else payments are spread by
+    /// their ids; after an attempt that may fare better elsewhere it is the next one's turn; and PSPs that
+    /// fail come last.
+    pub fn routes(&self, payment: &Payment, operation: Operation) -> Vec<&dyn Gateway> {
+        let only = match operation {
             Operation::Capture { .. } | Operation::Void | Operation::Refund { .. } => {
-                self.named(&payment.authorization.as_ref()?.psp)
+                payment.authorization.as_ref().map(|held| &held.psp)
             }
-            Operation::Reverse { attempt } => self.named(&payment.late(attempt)?.psp),
+            Operation::Reverse { attempt } => payment.late(attempt).map(|late| &late.psp),
             Operation::Authorize | Operation::Sale => match &payment.intent.psp {
-                Some(psp) => self.named(psp),
-                None => {
-                    let many = u128::try_from(self.all.len()).ok().filter(|many| *many > 0)?;
-                    let turned_away = payment.attempts.iter().filter(|one| better_elsewhere(one));
-                    let turned_away = u128::try_from(turned_away.count()).ok()?;
-                    // The last bits of a UUIDv7 are random.
-                    let spread = payment.id.uuid().as_u128() & u128::from(u32::MAX);
-                    self.all.get(usize::try_from((spread + turned_away) % many).ok()?)
-                }
+                Some(psp) => Some(psp),
+                None => return self.spread(payment),
             },
-        }
+        };
+        only.and_then(|psp| self.named(psp)).into_iter().collect()
     }
 
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Gateway>> {
-        self.all.iter()
+    fn spread(&self, payment: &Payment) -> Vec<&dyn Gateway> {
+        let turned_away = payment.attempts.iter().filter(|one| better_elsewhere(one)).count();
+        // The last bits of a UUIDv7 are random.
+        let [.., a, b] = payment.id.uuid().into_bytes();
+        let first = usize::from(u16::from_be_bytes([a, b])) + turned_away;
+        let many = self.all.len();
+        let in_turn = (0..many).map(|step| &self.all[(first + step) % many]);
+        let (mut routes, failing): (Vec<_>, Vec<_>) = in_turn.partition(|one| one.ready());
+        routes.extend(failing);
+        routes.into_iter().map(|gateway| &**gateway as &dyn Gateway).collect()
+    }
+
+    /// How each PSP does.
+    pub fn health(&self) -> Vec<(&PspName, PspHealth)> {
+        self.all.iter().map(|gateway| (gateway.psp(), gateway.health())).collect()
     }
 }
 

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use crate::state::ApiState;
 use crate::{
-    accounts, api_keys, dead_letters, ledger, log, merchants, payments, projection_statuses,
+    accounts, api_keys, dead_letters, ledger, log, merchants, payments, projection_statuses, psps,
 };
 
 /// Whoever audits the log, and whoever runs the platform.
@@ -68,6 +68,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(payments::show::show_payment))
         .routes(routes!(payments::refunds::list_refunds))
         .routes(routes!(payments::timeline::show_timeline))
+        .routes(routes!(psps::list_psps).map(|m| allow(PLATFORM, m)))
         .routes(routes!(dead_letters::list_dead_letters).map(|m| allow(OPERATOR, m)))
         .routes(routes!(log::head::show_head))
         .routes(routes!(log::events::list_events).map(|m| allow(LOG_READERS, m)))

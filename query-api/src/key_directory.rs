@@ -63,7 +63,8 @@ impl LoggedKeys {
                 | Event::AccountClosed(_)
                 | Event::EntryPosted(_)
                 | Event::EntryReversed(_)
-                | Event::Payment(_) => {}
+                | Event::Payment(_)
+                | Event::Psp(_) => {}
             }
         }
         Ok(key)

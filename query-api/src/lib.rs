@@ -23,6 +23,7 @@ mod merchants;
 mod payments;
 mod position;
 mod projection_statuses;
+mod psps;
 mod read_model;
 mod readiness;
 mod row_values;

@@ -67,6 +67,7 @@ enum Command {
     Services(services::Services),
     Simulate(simulate::Simulate),
     Demo(demo::Demo),
+    Chaos(chaos::Chaos),
     /// Measures, on this machine, and prints each figure beside its baseline.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -85,6 +86,10 @@ impl Command {
             Self::Services(command) => command.run().await,
             Self::Simulate(command) => command.run().await,
             Self::Demo(command) => {
+                let held = unless_stopped(command.run()).await?;
+                Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+            Self::Chaos(command) => {
                 let held = unless_stopped(command.run()).await?;
                 Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }

@@ -60,6 +60,8 @@ fn every_rejection_of_payments() -> Vec<Rejection> {
         Rejection::AttemptNotDue { payment_id, operation: Operation::Void },
         Rejection::AttemptNotFound { payment_id, attempt: 1 },
         Rejection::PaymentNotBookable { payment_id },
+        Rejection::PspNotFound { psp: "alpha".parse().unwrap() },
+        Rejection::PspIsDisabled { payment_id, psp: "alpha".parse().unwrap() },
     ]
 }
 
@@ -96,7 +98,9 @@ fn listed_above(rejection: &Rejection) {
         | Rejection::TooManyAttempts { .. }
         | Rejection::AttemptNotDue { .. }
         | Rejection::AttemptNotFound { .. }
-        | Rejection::PaymentNotBookable { .. } => {}
+        | Rejection::PaymentNotBookable { .. }
+        | Rejection::PspNotFound { .. }
+        | Rejection::PspIsDisabled { .. } => {}
     }
 }
 

@@ -9,6 +9,7 @@ mod app;
 mod entries;
 mod malformed;
 mod payments;
+mod psps;
 mod recorded_answers;
 mod repeated;
 mod service;

@@ -30,10 +30,11 @@ pub struct StartAttempt {
 
 impl StartAttempt {
     pub(crate) fn reads(&self) -> Vec<StateKey> {
-        vec![StateKey::Payment(self.payment_id)]
+        vec![StateKey::Payment(self.payment_id), StateKey::Psp(self.psp.clone())]
     }
 
-    /// Rules: the operation is under way, and due; what follows an authorization goes to its PSP.
+    /// Rules: the operation is under way, and due; what follows an authorization goes to its PSP; that one
+    /// is not switched off.
     pub(crate) fn decide(
         &self,
         states: &impl States,
@@ -65,6 +66,9 @@ impl StartAttempt {
         };
         if bound_to != Some(&self.psp) {
             return Err(not_due);
+        }
+        if states.psp(&self.psp).is_some_and(|psp| psp.disabled) {
+            return Err(Rejection::PspIsDisabled { payment_id, psp: self.psp.clone() });
         }
         let currency = payment.amount().currency();
         let amount = Amount::from_minor(open.amount_minor, currency).map_err(|_| not_due)?;

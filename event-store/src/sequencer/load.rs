@@ -68,7 +68,8 @@ pub(crate) async fn load(
             StateKey::Merchant(_)
             | StateKey::ApiKey(_)
             | StateKey::Entry(_)
-            | StateKey::Payment(_) => None,
+            | StateKey::Payment(_)
+            | StateKey::Psp(_) => None,
         })
         .collect();
     let rows = sqlx::query(LOAD).bind(LOG_ID).bind(streams).bind(accounts).fetch_all(db).await?;
@@ -118,7 +119,11 @@ fn with_totals(state: State, row: &PgRow) -> Result<State, LoadError> {
             }
             Ok(State::Account(account))
         }
-        State::Merchant(_) | State::ApiKey(_) | State::Entry(_) | State::Payment(_) => Ok(state),
+        State::Merchant(_)
+        | State::ApiKey(_)
+        | State::Entry(_)
+        | State::Payment(_)
+        | State::Psp(_) => Ok(state),
     }
 }
 

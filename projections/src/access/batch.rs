@@ -67,7 +67,8 @@ pub(super) fn fold(events: &[AppliedEvent]) -> Batch<'_> {
             | Event::AccountClosed(_)
             | Event::EntryPosted(_)
             | Event::EntryReversed(_)
-            | Event::Payment(_) => {}
+            | Event::Payment(_)
+            | Event::Psp(_) => {}
         }
     }
     batch

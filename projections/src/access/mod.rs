@@ -47,7 +47,8 @@ impl Projection for Access {
             | Event::AccountClosed(_)
             | Event::EntryPosted(_)
             | Event::EntryReversed(_)
-            | Event::Payment(_) => false,
+            | Event::Payment(_)
+            | Event::Psp(_) => false,
         }
     }
 

@@ -1,8 +1,9 @@
 //! A batch of events folded in memory: each payment that changes, as it stands at the end. No I/O here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use domain::payments::{Payment, PaymentEvent};
+use domain::payments::{Payment, PaymentEvent, PspName};
+use domain::psps::PspEvent;
 use domain::{Event, PaymentId, Timestamp};
 use event_store::log::Position;
 use uuid::Uuid;
@@ -81,6 +82,18 @@ fn payment_event(applied: &AppliedEvent) -> Option<&PaymentEvent> {
         | Event::AccountUnfrozen(_)
         | Event::AccountClosed(_)
         | Event::EntryPosted(_)
-        | Event::EntryReversed(_) => None,
+        | Event::EntryReversed(_)
+        | Event::Psp(_) => None,
     }
+}
+
+/// The last switch of each PSP that the batch switches.
+pub(super) fn switched(events: &[AppliedEvent]) -> Vec<(&PspEvent, &AppliedEvent)> {
+    let mut last: BTreeMap<&PspName, (&PspEvent, &AppliedEvent)> = BTreeMap::new();
+    for applied in events {
+        if let Event::Psp(event) = &applied.event {
+            last.insert(event.psp(), (event, applied));
+        }
+    }
+    last.into_values().collect()
 }

@@ -1,7 +1,7 @@
 //! `payments`: every payment as it stands, and what is to be done for which.
 //!
-//! Tables: `payments`, which holds each one folded by the domain itself, and `payment_work`, the queue that
-//! workers claim from.
+//! Tables: `payments`, which holds each one folded by the domain itself, `payment_work`, the queue that workers
+//! claim from, and `psps`, the switches of PSPs.
 
 mod batch;
 mod rows;
@@ -43,12 +43,13 @@ impl Projection for Payments {
         &[
             Table { name: "payments", key: &["payment_id"] },
             Table { name: "payment_work", key: &["payment_id"] },
+            Table { name: "psps", key: &["psp"] },
         ]
     }
 
     fn concerns(&self, event: &Event) -> bool {
         match event {
-            Event::Payment(_) => true,
+            Event::Payment(_) | Event::Psp(_) => true,
             Event::MerchantRegistered(_)
             | Event::ApiKeyIssued(_)
             | Event::ApiKeyRevoked(_)
@@ -75,5 +76,6 @@ async fn apply(db: &mut PgConnection, events: &[AppliedEvent]) -> Result<(), App
     let known = if named.is_empty() { Vec::new() } else { rows::read(&mut *db, &named).await? };
     let changed = batch::fold(known, events)?;
     rows::upsert(&mut *db, &changed).await?;
-    rows::queue(db, &changed).await
+    rows::queue(&mut *db, &changed).await?;
+    rows::switch(db, &batch::switched(events)).await
 }

@@ -1,6 +1,7 @@
 //! The tables `payments` and `payment_work`: read and written as sets.
 
 use domain::payments::{AttemptConclusion, Payment};
+use domain::psps::PspEvent;
 use domain::{Name, Timestamp};
 use event_store::log::Position;
 use sqlx::{PgConnection, Row};
@@ -8,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::batch::PaymentRow;
-use crate::projection::ApplyError;
+use crate::projection::{AppliedEvent, ApplyError};
 
 /// The payments of `ids` as they stand.
 pub(super) async fn read(
@@ -123,6 +124,39 @@ pub(super) async fn queue(db: &mut PgConnection, rows: &[PaymentRow]) -> Result<
     .bind(waiting.iter().map(|(payment, _)| payment.id.uuid()).collect::<Vec<_>>())
     .bind(waiting.iter().map(|(_, due_at)| due_at.datetime()).collect::<Vec<_>>())
     .bind(waiting.iter().map(|(payment, _)| payment.version.number()).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Writes how PSPs are switched now.
+pub(super) async fn switch(
+    db: &mut PgConnection,
+    switched: &[(&PspEvent, &AppliedEvent)],
+) -> Result<(), ApplyError> {
+    if switched.is_empty() {
+        return Ok(());
+    }
+    let events = || switched.iter().map(|(event, _)| *event);
+    let applied = || switched.iter().map(|(_, applied)| *applied);
+    let reason = |event: &PspEvent| match event {
+        PspEvent::Disabled(event) => event.reason.as_ref().map(ToString::to_string),
+        PspEvent::Enabled(_) => None,
+    };
+    sqlx::query(
+        "insert into psps (psp, disabled, reason, version, changed_at, position) \
+         select * from unnest($1::text[], $2::boolean[], $3::text[], $4::bigint[], \
+             $5::timestamptz[], $6::bigint[]) \
+         on conflict (psp) do update set disabled = excluded.disabled, reason = excluded.reason, \
+             version = excluded.version, changed_at = excluded.changed_at, \
+             position = excluded.position",
+    )
+    .bind(events().map(|event| event.psp().to_string()).collect::<Vec<_>>())
+    .bind(events().map(|event| matches!(event, PspEvent::Disabled(_))).collect::<Vec<_>>())
+    .bind(events().map(reason).collect::<Vec<_>>())
+    .bind(applied().map(|applied| applied.version.number()).collect::<Vec<_>>())
+    .bind(applied().map(|applied| applied.recorded_at.datetime()).collect::<Vec<_>>())
+    .bind(applied().map(|applied| applied.position.number()).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())

@@ -33,3 +33,14 @@ create table payment_work (
     constraint payment_work_pkey primary key (payment_id)
 );
 create index payment_work_by_due on payment_work (due_at);
+
+-- PSPs that were switched at some time, as they stand.
+create table psps (
+    psp text collate "C" not null,
+    disabled boolean not null,
+    reason text,
+    version bigint not null,
+    changed_at timestamptz not null,
+    position bigint not null,
+    constraint psps_pkey primary key (psp)
+);

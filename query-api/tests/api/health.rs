@@ -10,6 +10,7 @@ async fn a_service_whose_read_models_are_current_is_ready() {
     let operator = platform.operator.seeing(platform.position());
     operator.get("/v1/accounts").await.json();
     operator.get("/v1/merchants").await.json();
+    operator.get("/v1/payments").await.json();
     insta::assert_snapshot!(platform.anonymous.get("/health/ready").await);
     assert_eq!(platform.anonymous.get("/health/live").await.status.as_u16(), 204);
     assert_eq!(platform.anonymous.get("/metrics").await.body, "metrics_total 1\n");
@@ -21,6 +22,7 @@ async fn a_read_model_that_lags_too_long_is_not_ready() {
     let operator = platform.operator.seeing(platform.position());
     operator.get("/v1/accounts").await.json();
     operator.get("/v1/merchants").await.json();
+    operator.get("/v1/payments").await.json();
     platform.stop_projecting().await;
     platform.sell(TOKO, "order-1", 100).await;
     assert_eq!(platform.anonymous.get("/health/ready").await.status.as_u16(), 200);

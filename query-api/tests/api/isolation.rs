@@ -21,6 +21,7 @@ fn routes(entry: EntryId, payment: PaymentId) -> Vec<String> {
         format!("/v1/payments/{payment}"),
         format!("/v1/payments/{payment}/refunds"),
         format!("/v1/payments/{payment}/timeline"),
+        "/v1/psps".to_owned(),
         "/v1/dead-letters".to_owned(),
         "/v1/log/head".to_owned(),
         "/v1/events".to_owned(),

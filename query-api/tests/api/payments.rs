@@ -1,7 +1,8 @@
 //! Payments as they stand, listed, and how they got there.
 
-use domain::PaymentId;
-use serde_json::Value;
+use domain::psps::DisablePsp;
+use domain::{Command, Name, PaymentId};
+use serde_json::{Value, json};
 
 use crate::platform::{Platform, TOKO, WARUNG};
 
@@ -116,6 +117,50 @@ async fn a_reason_that_would_warn_a_fraudster_is_shown_to_operators_only() {
     }
     let raw = platform.operator.get(&format!("/v1/payments/{id}/timeline")).await;
     assert!(raw.body.contains("\"code\":\"stolen_card\""), "{raw}");
+}
+
+#[tokio::test]
+async fn psps_are_listed_with_their_switch_and_how_they_do() {
+    let platform = Platform::new().await;
+    let disable = DisablePsp {
+        psp: "beta".parse().expect("a name"),
+        reason: Some(Name::parse("too many time-outs").expect("a name")),
+    };
+    platform.submit(Command::DisablePsp(disable)).await;
+    for (worker, breaker, errors) in [(1, "closed", 0), (2, "open", 10)] {
+        platform.psp_does(worker, "alpha", breaker, errors).await;
+    }
+    let operator = platform.operator.seeing(platform.position());
+    let psps = operator.get("/v1/psps").await.json();
+    assert_eq!(
+        psps["data"][0],
+        json!({
+            "psp": "alpha", "disabled": false, "reason": null, "switched_at": null,
+            "health": {
+                "breaker": "open", "calls": 40, "errors": 10, "under_way": 2, "workers": 2
+            },
+        })
+    );
+    assert_eq!(psps["data"][1]["psp"], "beta");
+    assert_eq!(psps["data"][1]["disabled"], true);
+    assert_eq!(psps["data"][1]["reason"], "too many time-outs");
+    assert_eq!(psps["data"][1]["health"], Value::Null);
+    assert_eq!(platform.merchant.get("/v1/psps").await.status.as_u16(), 403);
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_for_operators() {
+    let platform = Platform::new().await;
+    for body in ["one", "two", "three"] {
+        platform.dead_letter(body).await;
+    }
+    let letters = platform.operator.get("/v1/dead-letters?limit=2").await.json();
+    assert_eq!(letters["data"][0]["body"], "three");
+    assert_eq!(letters["data"][0]["reason"], "it makes no sense");
+    let cursor = letters["next_cursor"].as_str().expect("more").to_owned();
+    let rest = platform.operator.get(&format!("/v1/dead-letters?limit=2&cursor={cursor}")).await;
+    assert_eq!(rest.json()["data"][0]["body"], "one");
+    assert_eq!(platform.auditor.get("/v1/dead-letters").await.status.as_u16(), 403);
 }
 
 fn texts(ids: &[PaymentId]) -> Vec<String> {

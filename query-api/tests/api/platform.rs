@@ -392,6 +392,32 @@ impl Platform {
         self.submit(Command::RecordOutcome(record)).await;
     }
 
+    /// A worker says how a PSP does: 20 calls in the last minute.
+    pub(crate) async fn psp_does(&self, worker: u128, psp: &str, breaker: &str, errors: i64) {
+        let mut owner = self.database.owner().await;
+        sqlx::query("insert into psp_health values ($1, $2, $3, 20, $4, 1, clock_timestamp())")
+            .bind(Uuid::from_u128(worker))
+            .bind(psp)
+            .bind(breaker)
+            .bind(errors)
+            .execute(&mut owner)
+            .await
+            .expect("it is said");
+    }
+
+    /// A webhook that could not be worked off.
+    pub(crate) async fn dead_letter(&self, body: &str) {
+        let mut owner = self.database.owner().await;
+        sqlx::query(
+            "insert into webhooks (digest, psp, received_at, body, state, reason, deliveries) \
+             values (sha256($1), 'alpha', clock_timestamp(), $1, 'dead', 'it makes no sense', 1)",
+        )
+        .bind(body.as_bytes())
+        .execute(&mut owner)
+        .await
+        .expect("it is there");
+    }
+
     /// Ends the projections; what is appended from now on is not applied.
     pub(crate) async fn stop_projecting(&mut self) {
         if let Some(running) = self.running.take() {

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use api_conventions::REQUESTS_PER_SECOND_DEFAULT;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use migrations::Role;
 use supervisor::{DirLock, NatsOptions, PostgresOptions, SUPERUSER};
 use tokio::net::TcpListener;
@@ -57,12 +57,24 @@ pub(crate) struct Up {
     /// The file of the PSPs that payments go to; without it three are simulated.
     #[arg(long, value_name = "FILE", env = "RUNUT_PSPS_FILE")]
     psps_file: Option<PathBuf>,
+    /// What is left to processes of their own.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    leave: Vec<Left>,
     /// Tables beside the log to make again from it before anything starts.
     #[arg(long, value_enum, value_delimiter = ',')]
     rebuild: Vec<BesideTheLog>,
     /// The most requests a second with one API key.
     #[arg(long, default_value_t = REQUESTS_PER_SECOND_DEFAULT)]
     rate_limit: NonZeroU32,
+}
+
+/// A part that another process may take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Left {
+    /// Carrying out payments, and pruning keys.
+    Workers,
+    /// The mirror of the log in JetStream.
+    Mirror,
 }
 
 /// Taken before anything is started, so that a port in use is said at once.
@@ -163,18 +175,22 @@ impl Up {
         let store = administration::open_log(tasks, &app_url).await?;
         let keys = first_keys::ensure(&store, secrets).await?;
         let head = || Some(store.head());
-        let mirror = roles::mirror::start(tasks, &app_url, nats_url, head())?;
+        let mirror = match self.leave.contains(&Left::Mirror) {
+            true => None,
+            false => Some(roles::mirror::start(tasks, &app_url, nats_url, head())?),
+        };
         let projector_url = url_of(Role::Projector);
         let projections =
             roles::projections::start(tasks, &projector_url, Some(nats_url.clone()), head())?;
-        let payments =
-            PaymentWork { database_url: app_url, store: store.clone(), psps: &psps.config };
-        roles::workers::start(tasks, &url_of(Role::Pruner), Some(payments))?;
+        if !self.leave.contains(&Left::Workers) {
+            let payments =
+                PaymentWork { database_url: app_url, store: store.clone(), psps: &psps.config };
+            roles::workers::start(tasks, &url_of(Role::Pruner), Some(payments))?;
+        }
         let query_url = url_of(Role::Query);
         let progress = Some(projections);
         roles::query_api::start(tasks, query, &query_url, progress, metrics.clone(), limit).await?;
         let gateways = Some(roles::workers::gateways_to(&psps.config)?);
-        let mirror = Some(mirror);
         roles::command_api::start(tasks, command, store, mirror, metrics, gateways, limit);
         Ok(keys)
     }

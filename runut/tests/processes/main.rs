@@ -4,6 +4,7 @@
 
 mod administration;
 mod bench;
+mod chaos;
 mod crashes;
 mod demo;
 mod ground;

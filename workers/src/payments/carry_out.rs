@@ -33,7 +33,7 @@ pub(super) enum CarryError {
     Log(#[from] SubmitError),
     #[error("the log refuses what is due")]
     Rejected(#[source] Rejection),
-    #[error("no PSP that is configured can be asked")]
+    #[error("no PSP that is configured and switched on can be asked")]
     NoPsp,
     #[error("the payment is not in the log")]
     NotThere,
@@ -95,34 +95,52 @@ impl Carrier {
     /// The intent and its key are in the log before anything is sent; and if another worker's are, nothing
     /// is sent here.
     async fn attempt(&self, payment: &Payment, operation: Operation) -> Result<(), CarryError> {
-        let gateway = self.gateways.route(payment, operation).ok_or(CarryError::NoPsp)?;
+        for gateway in self.gateways.routes(payment, operation) {
+            let started = match self.start(payment, operation, gateway).await? {
+                Started::Here(started) => started,
+                Started::Elsewhere => return Ok(()),
+                Started::SwitchedOff => continue,
+            };
+            let AttemptStarted { attempt, operation, key, amount, .. } = started;
+            let order = order(payment, operation, key, amount).ok_or(CarryError::NotThere)?;
+            let outcome = send(gateway, &order).await;
+            return self.record(payment, attempt, gateway, outcome).await.map(|_| ());
+        }
+        Err(CarryError::NoPsp)
+    }
+
+    async fn start(
+        &self,
+        payment: &Payment,
+        operation: Operation,
+        gateway: &dyn Gateway,
+    ) -> Result<Started, CarryError> {
         let start = StartAttempt {
             merchant_id: payment.merchant_id,
             payment_id: payment.id,
-            operation: offered(payment, operation, gateway.as_ref()),
+            operation: offered(payment, operation, gateway),
             psp: gateway.psp().clone(),
             policy: self.policy.clone(),
         };
         let given = self.give(payment.id, Command::StartAttempt(start)).await?;
-        let started = match given.decision {
-            Ok(Decision::Append(events)) => events.into_iter().find_map(|new| match new.event {
-                Event::Payment(PaymentEvent::AttemptStarted(started)) => Some(started),
-                _ => None,
-            }),
-            Ok(Decision::Already(_)) | Err(Rejection::AttemptNotDue { .. }) => None,
+        let events = match given.decision {
+            Ok(Decision::Append(events)) => events,
+            Ok(Decision::Already(_)) | Err(Rejection::AttemptNotDue { .. }) => {
+                return Ok(Started::Elsewhere);
+            }
+            Err(Rejection::PspIsDisabled { .. }) => return Ok(Started::SwitchedOff),
             Err(rejection) => return Err(CarryError::Rejected(rejection)),
         };
-        let Some(AttemptStarted { attempt, operation, key, amount, .. }) = started else {
-            return Ok(());
-        };
-        let order = order(payment, operation, key, amount).ok_or(CarryError::NotThere)?;
-        let outcome = send(gateway.as_ref(), &order).await;
-        self.record(payment, attempt, gateway.as_ref(), outcome).await.map(|_| ())
+        let started = events.into_iter().find_map(|new| match new.event {
+            Event::Payment(PaymentEvent::AttemptStarted(started)) => Some(started),
+            _ => None,
+        });
+        Ok(started.map_or(Started::Elsewhere, Started::Here))
     }
 
     /// Asks the PSP for its truth; what it does not know of is sent again when the domain says so.
     async fn ask(&self, payment: &Payment, attempt: &Attempt) -> Result<(), CarryError> {
-        let gateway = self.gateways.named(&attempt.psp).ok_or(CarryError::NoPsp)?.as_ref();
+        let gateway = self.gateways.named(&attempt.psp).ok_or(CarryError::NoPsp)?;
         let outcome = gateway.ask(&attempt.key).await;
         let given = self.record(payment, attempt.number, gateway, outcome).await?;
         let Decision::Append(events) = given else { return Ok(()) };
@@ -179,6 +197,16 @@ impl Carrier {
         };
         Ok(self.store.give(origin, command).await?)
     }
+}
+
+/// Whether an attempt was put into the log.
+enum Started {
+    /// By this worker, which is to send it.
+    Here(AttemptStarted),
+    /// By another, or it is not due any more.
+    Elsewhere,
+    /// It was not: nothing is sent to that PSP now.
+    SwitchedOff,
 }
 
 async fn send(gateway: &dyn Gateway, order: &Order) -> PspOutcome {

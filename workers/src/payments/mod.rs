@@ -6,6 +6,7 @@
 //! attempt is made once is decided by the log.
 
 mod carry_out;
+mod health;
 mod queue;
 
 use std::sync::Arc;
@@ -74,6 +75,15 @@ impl PaymentWorker {
 
     /// Works until `shutdown`, whatever happens to the servers meanwhile.
     pub async fn run(self, shutdown: CancellationToken) {
+        let reporting = report_health(self.queue.clone(), Arc::clone(&self.carrier));
+        let until_stopped = self.work(shutdown);
+        tokio::select! {
+            () = reporting => {}
+            () = until_stopped => {}
+        }
+    }
+
+    async fn work(self, shutdown: CancellationToken) {
         let mut under_way = JoinSet::new();
         let mut empty_looks = 0;
         loop {
@@ -129,6 +139,19 @@ impl PaymentWorker {
             });
         }
         Ok(many)
+    }
+}
+
+async fn report_health(queue: WorkQueue, carrier: Arc<Carrier>) {
+    let mut reports = tokio::time::interval(health::REPORT_INTERVAL);
+    reports.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        reports.tick().await;
+        let now = carrier.store.clock().now();
+        if let Err(error) = health::report(&queue, &carrier.gateways, now).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::debug!(error, "how PSPs do cannot be said for now");
+        }
     }
 }
 

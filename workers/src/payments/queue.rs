@@ -63,6 +63,14 @@ impl WorkQueue {
         Ok(Self { pool, worker })
     }
 
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(super) fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
     /// Takes at most `many` payments that are due, those due longest first.
     pub(super) async fn claim(
         &self,

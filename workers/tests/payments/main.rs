@@ -2,6 +2,7 @@
 
 mod faults;
 mod straight;
+mod switch;
 mod together;
 mod webhooks;
 mod world;

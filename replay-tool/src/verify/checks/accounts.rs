@@ -178,7 +178,8 @@ impl AccountStates {
                 | Event::ApiKeyRevoked(_)
                 | Event::EntryPosted(_)
                 | Event::EntryReversed(_)
-                | Event::Payment(_),
+                | Event::Payment(_)
+                | Event::Psp(_),
             ) => return,
         };
         self.moved(row, status, findings);

@@ -51,6 +51,7 @@ fn check_other(row: &Row<'_>, event: &Event, findings: &mut Findings) {
             (StreamId::payment(event.payment_id), Some(event.merchant_id))
         }
         Event::Payment(event) => (StreamId::payment(event.payment_id()), None),
+        Event::Psp(event) => (StreamId::psp(event.psp()), Some(MerchantId::PLATFORM)),
     };
     if stream.as_str() != row.stream_id {
         let expected = format!("stream {stream}");

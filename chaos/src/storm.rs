@@ -1,0 +1,154 @@
+//! The storm: customers who pay with every fault there is, while processes die.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, ensure};
+use demo::client::Client;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::deployment::Deployment;
+use crate::say;
+
+/// How many customers pay at once.
+const CUSTOMERS: usize = 24;
+/// Everything that a PSP may do, round and round.
+const TOKENS: [&str; 22] = [
+    "ok",
+    "decline_hard",
+    "decline_soft_then_ok:2",
+    "fail_5xx_then_ok:2",
+    "timeout_before",
+    "timeout_after_charge",
+    "reset_after_charge",
+    "slow:100",
+    "webhook_dup:3",
+    "webhook_ooo",
+    "webhook_lost",
+    "webhook_only",
+    "status_not_found_for:600",
+    "capture_failed_later",
+    "refund_fails",
+    "refund_fails_later",
+    "partial_auth:50",
+    "down_for:700",
+    "timeout_after_charge@refund",
+    "fail_5xx_then_ok:7@capture",
+    "reset_after_charge@capture",
+    "timeout_before@void",
+];
+/// What dies when so many twelfths of the payments were answered.
+const KILLS: [(usize, &str); 9] = [
+    (1, "worker-a"),
+    (2, "command-api"),
+    (3, "mirror"),
+    (4, "nats"),
+    (5, "worker-b"),
+    (6, "command-api"),
+    (7, "worker-a"),
+    (8, "mirror"),
+    (10, "worker-b"),
+];
+
+/// A payment that was asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: String,
+    pub(crate) token: &'static str,
+}
+
+/// Asks for `payments` payments, and for what follows them.
+pub(crate) async fn rage(
+    deployment: &mut Deployment,
+    payments: usize,
+) -> anyhow::Result<Vec<Asked>> {
+    let client = Client::new(deployment.command_urls()?, deployment.endpoint("MERCHANT_KEY")?)?;
+    let (done, mut answered) = mpsc::channel(CUSTOMERS * 4);
+    let next = AtomicUsize::new(0);
+    let customers = (0..CUSTOMERS).map(|_| customer(&client, &next, payments, done.clone()));
+    let customers = futures::future::try_join_all(customers);
+    drop(done);
+    let watch = async {
+        let mut asked = Vec::with_capacity(payments);
+        let mut kills = KILLS.iter().peekable();
+        while let Some(one) = answered.recv().await {
+            asked.push(one);
+            while let Some((_, name)) =
+                kills.next_if(|(twelfths, _)| asked.len() * 12 >= payments * twelfths)
+            {
+                deployment.kill(name).await.with_context(|| format!("{name} is killed"))?;
+                say(&format!("after {} payments {name} is killed and comes back", asked.len()));
+            }
+        }
+        anyhow::Ok(asked)
+    };
+    let (_, asked) = tokio::try_join!(customers, watch)?;
+    ensure!(asked.len() == payments, "{} of {payments} were answered", asked.len());
+    Ok(asked)
+}
+
+async fn customer(
+    client: &Client,
+    next: &AtomicUsize,
+    payments: usize,
+    done: mpsc::Sender<Asked>,
+) -> anyhow::Result<()> {
+    loop {
+        let n = next.fetch_add(1, Ordering::Relaxed);
+        if n >= payments {
+            return Ok(());
+        }
+        let token = TOKENS[n % TOKENS.len()];
+        let id = pay(client, n, token).await.with_context(|| format!("payment {n}: {token}"))?;
+        done.send(Asked { id, token }).await?;
+    }
+}
+
+/// Every payment whose token is about a later step goes that far; of the others every fourth.
+async fn pay(client: &Client, n: usize, token: &'static str) -> anyhow::Result<String> {
+    let later = token.split_once('@').map(|(_, step)| step);
+    let manual = matches!(later, Some("capture" | "void")) || (later.is_none() && n % 4 == 3);
+    let body = json!({
+        "amount": "60.00",
+        "currency": "USD",
+        "capture_method": if manual { "manual" } else { "automatic" },
+        "payment_method": {"token": token},
+        "reference": format!("chaos-{n}"),
+    });
+    let answer = client.post("/v1/payments", &format!("chaos-{n}"), &body).await?;
+    ensure!(matches!(answer.status.as_u16(), 201 | 202), "{}", answer.body);
+    let id = answer.text("id")?;
+    let path = format!("/v1/payments/{id}");
+    let state = answer.text("state")?;
+    match later {
+        Some("void") => follow(client, &format!("{path}/void"), n, "void", &json!({})).await?,
+        Some("capture") => {
+            follow(client, &format!("{path}/capture"), n, "capture", &json!({})).await?;
+        }
+        _ if manual && state == "authorized" => {
+            let part = json!({"amount": {"amount": "25.00", "currency": "USD"}});
+            follow(client, &format!("{path}/capture"), n, "part", &part).await?;
+            follow(client, &format!("{path}/capture"), n, "rest", &json!({})).await?;
+        }
+        _ => {}
+    }
+    if token.contains("refund") || (n % 4 == 1 && state == "captured") {
+        let part = json!({"amount": {"amount": "20.00", "currency": "USD"}, "reason": "chaos"});
+        follow(client, &format!("{path}/refunds"), n, "refund", &part).await?;
+    }
+    Ok(id)
+}
+
+/// What the state forbids by then is no fault: a payment may have been declined, or be under way still.
+async fn follow(
+    client: &Client,
+    path: &str,
+    n: usize,
+    step: &str,
+    body: &serde_json::Value,
+) -> anyhow::Result<()> {
+    let answer = client.post(path, &format!("chaos-{n}-{step}"), body).await?;
+    let expected = matches!(answer.status.as_u16(), 200 | 201 | 202 | 409);
+    ensure!(expected, "{step}: {} {}", answer.status, answer.body);
+    Ok(())
+}

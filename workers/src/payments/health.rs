@@ -1,0 +1,42 @@
+//! Saying how PSPs do, for whoever asks the query side: each worker writes what it sees.
+
+use std::time::Duration;
+
+use domain::Timestamp;
+use gateways::Gateways;
+
+use super::queue::WorkQueue;
+
+/// How often it is written.
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+const REPORT: &str = "
+    insert into psp_health as h (worker, psp, breaker, calls, errors, under_way, updated_at)
+    select $1, s.psp, s.breaker, s.calls, s.errors, s.under_way, $7
+    from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
+        as s (psp, breaker, calls, errors, under_way)
+    on conflict (worker, psp) do update
+    set breaker = excluded.breaker, calls = excluded.calls, errors = excluded.errors,
+        under_way = excluded.under_way, updated_at = excluded.updated_at";
+
+/// Writes how PSPs do now.
+pub(super) async fn report(
+    queue: &WorkQueue,
+    gateways: &Gateways,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let health = gateways.health();
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let under_way = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    sqlx::query(REPORT)
+        .bind(queue.worker())
+        .bind(health.iter().map(|(psp, _)| psp.as_str()).collect::<Vec<_>>())
+        .bind(health.iter().map(|(_, health)| health.breaker.name()).collect::<Vec<_>>())
+        .bind(health.iter().map(|(_, health)| number(health.calls)).collect::<Vec<_>>())
+        .bind(health.iter().map(|(_, health)| number(health.errors)).collect::<Vec<_>>())
+        .bind(health.iter().map(|(_, health)| under_way(health.under_way)).collect::<Vec<_>>())
+        .bind(now.datetime())
+        .execute(queue.pool())
+        .await
+        .map(|_| ())
+}
