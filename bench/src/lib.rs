@@ -6,6 +6,7 @@ mod figures;
 pub mod lag;
 mod log_database;
 mod memory;
+pub mod payments;
 pub mod replay;
 mod seed;
 
@@ -20,6 +21,8 @@ pub enum Bench {
     Replay(replay::Options),
     /// From a command's answer to its effect in the query-api.
     Lag(lag::Options),
+    /// From a payment's request to its answer, captured and booked, at steady rates.
+    Payments(payments::Options),
 }
 
 impl Bench {
@@ -32,6 +35,7 @@ impl Bench {
             Self::Append(options) => append::run(options).await,
             Self::Replay(options) => replay::run(options).await,
             Self::Lag(options) => lag::run(options).await,
+            Self::Payments(options) => payments::run(options).await,
         }
     }
 }

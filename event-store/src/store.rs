@@ -30,6 +30,8 @@ use crate::{QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
 
 /// The most connections for loading states and looking up keys; the sequencer has one of its own.
 const LOAD_CONNECTIONS_MAX: u32 = 6;
+/// The most connections for webhooks, which must not wait for loads, nor loads for them.
+const WEBHOOK_CONNECTIONS_MAX: u32 = 4;
 /// How many API keys that are not in memory are looked up at once. Anybody can send ids that do not exist;
 /// they must leave connections for the commands of those whose keys do.
 const KEY_LOOK_UPS_MAX: usize = 2;
@@ -65,6 +67,7 @@ struct Shared {
     cache: Arc<StateCache>,
     watchers: Arc<Watchers>,
     pool: PgPool,
+    webhook_pool: PgPool,
     key_look_ups: Semaphore,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -84,6 +87,11 @@ impl EventStore {
         let state = Writer::at_head(db).await.map_err(ConnectError::Settings)?;
         let pool = PgPoolOptions::new()
             .max_connections(LOAD_CONNECTIONS_MAX)
+            .acquire_timeout(LOAD_PATIENCE)
+            .test_before_acquire(false)
+            .connect_lazy_with(connect.clone());
+        let webhook_pool = PgPoolOptions::new()
+            .max_connections(WEBHOOK_CONNECTIONS_MAX)
             .acquire_timeout(LOAD_PATIENCE)
             .test_before_acquire(false)
             .connect_lazy_with(connect);
@@ -107,6 +115,7 @@ impl EventStore {
             cache,
             watchers,
             pool,
+            webhook_pool,
             key_look_ups: Semaphore::new(KEY_LOOK_UPS_MAX),
             clock: options.clock,
             ids: options.ids,
@@ -349,6 +358,10 @@ impl EventStore {
                 Err(SubmitError::Unavailable)
             }
         }
+    }
+
+    pub(crate) fn webhook_pool(&self) -> &PgPool {
+        &self.shared.webhook_pool
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

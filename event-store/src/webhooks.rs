@@ -79,8 +79,11 @@ const CLAIM: &str = "
     returning w.digest, w.psp, w.body";
 
 const CONCLUDE: &str = "
-    update webhooks set state = $3, reason = $4, payment_id = $5, claimed_until = null
-    where digest = $1 and psp = $2";
+    update webhooks w
+    set state = c.state, reason = c.reason, payment_id = c.payment_id, claimed_until = null
+    from unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::uuid[])
+        as c (digest, psp, state, reason, payment_id)
+    where w.digest = c.digest and w.psp = c.psp";
 
 const REPLAY: &str = "
     update webhooks set state = 'received', reason = null, claimed_until = null
@@ -103,7 +106,7 @@ impl EventStore {
             .bind(psp)
             .bind(received_at.datetime())
             .bind(body)
-            .execute(self.pool())
+            .execute(self.webhook_pool())
             .await?;
         Ok(digest)
     }
@@ -116,7 +119,7 @@ impl EventStore {
         let now = self.clock().now();
         let until: OffsetDateTime = now.plus_millis(CLAIM_MS).datetime();
         let claiming = sqlx::query(CLAIM).bind(until).bind(now.datetime()).bind(many);
-        let rows = claiming.fetch_all(self.pool()).await?;
+        let rows = claiming.fetch_all(self.webhook_pool()).await?;
         rows.iter()
             .map(|row| {
                 let digest: &[u8] = row.try_get(0)?;
@@ -132,26 +135,35 @@ impl EventStore {
             .collect()
     }
 
-    /// Notes what became of a webhook.
+    /// Notes what became of webhooks.
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn conclude_webhook(
+    pub async fn conclude_webhooks(
         &self,
-        webhook: &ReceivedWebhook,
-        outcome: &WebhookOutcome,
+        concluded: &[(ReceivedWebhook, WebhookOutcome)],
     ) -> Result<(), sqlx::Error> {
-        let (state, reason, payment) = match outcome {
-            WebhookOutcome::Processed(payment) => ("processed", None, Some(payment.uuid())),
-            WebhookOutcome::Dead { reason } => ("dead", Some(reason.as_str()), None),
+        let webhooks = || concluded.iter().map(|(webhook, _)| webhook);
+        let outcomes = || concluded.iter().map(|(_, outcome)| outcome);
+        let state = |outcome: &WebhookOutcome| match outcome {
+            WebhookOutcome::Processed(_) => "processed",
+            WebhookOutcome::Dead { .. } => "dead",
+        };
+        let reason = |outcome: &WebhookOutcome| match outcome {
+            WebhookOutcome::Processed(_) => None,
+            WebhookOutcome::Dead { reason } => Some(reason.clone()),
+        };
+        let payment = |outcome: &WebhookOutcome| match outcome {
+            WebhookOutcome::Processed(payment) => Some(payment.uuid()),
+            WebhookOutcome::Dead { .. } => None,
         };
         sqlx::query(CONCLUDE)
-            .bind(&webhook.digest.0[..])
-            .bind(&webhook.psp)
-            .bind(state)
-            .bind(reason)
-            .bind(payment)
-            .execute(self.pool())
+            .bind(webhooks().map(|webhook| webhook.digest.0.to_vec()).collect::<Vec<_>>())
+            .bind(webhooks().map(|webhook| webhook.psp.clone()).collect::<Vec<_>>())
+            .bind(outcomes().map(state).collect::<Vec<_>>())
+            .bind(outcomes().map(reason).collect::<Vec<_>>())
+            .bind(outcomes().map(payment).collect::<Vec<_>>())
+            .execute(self.webhook_pool())
             .await
             .map(|_| ())
     }
@@ -161,7 +173,7 @@ impl EventStore {
     /// # Errors
     /// Whatever the database says.
     pub async fn replay_webhook(&self, digest: WebhookDigest) -> Result<bool, sqlx::Error> {
-        let replaying = sqlx::query(REPLAY).bind(&digest.0[..]).execute(self.pool());
+        let replaying = sqlx::query(REPLAY).bind(&digest.0[..]).execute(self.webhook_pool());
         Ok(replaying.await?.rows_affected() > 0)
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::http::{CONNECT_TIMEOUT, REQUEST_TIMEOUT, TOTAL_TIMEOUT};
+use crate::routing::{RULES_MAX, RoutingRule, WEIGHT_MAX};
 
 /// The most PSPs; each has clearing accounts and connections of its own.
 const PSPS_MAX: usize = 32;
@@ -18,6 +19,9 @@ const PSPS_MAX: usize = 32;
 pub struct PspsConfig {
     /// In the order in which they are tried.
     pub psps: Vec<PspConfig>,
+    /// Which payments go where; the first rule that fits counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routing: Vec<RoutingRule>,
     /// The times and counts by which payments are carried out, as far as they are not the usual ones.
     #[serde(default)]
     pub policy: PaymentPolicy,
@@ -94,6 +98,15 @@ pub enum ConfigError {
     /// Two PSPs have one name, or there are too many.
     #[error("expected 1 to {PSPS_MAX} PSPs, each with a name and an http or https URL of its own")]
     Psps,
+    /// A rule names no PSP that there is, or none that gets a share, or there are too many rules.
+    #[error(
+        "routing rule {number}: expected at most {RULES_MAX} rules, each with PSPs of this file, of weights \
+         from 0 to {WEIGHT_MAX}, not all 0"
+    )]
+    Rule {
+        /// Which, from 1.
+        number: usize,
+    },
 }
 
 impl PspsConfig {
@@ -119,10 +132,21 @@ impl PspsConfig {
             psp.name.as_str().parse::<PspName>().is_ok()
                 && psps[..at].iter().all(|other| other.name != psp.name)
         });
-        if web && unlike && (1..=PSPS_MAX).contains(&psps.len()) {
-            Ok(config)
-        } else {
-            Err(ConfigError::Psps)
+        if !web || !unlike || !(1..=PSPS_MAX).contains(&psps.len()) {
+            return Err(ConfigError::Psps);
+        }
+        let odd = |rule: &RoutingRule| {
+            let unknown = |name: &PspName| psps.iter().all(|psp| psp.name != *name);
+            rule.psps.is_empty()
+                || rule.psps.iter().any(|one| unknown(&one.name) || one.weight > WEIGHT_MAX)
+                || rule.psps.iter().all(|one| one.weight == 0)
+        };
+        match config.routing.iter().position(odd) {
+            Some(at) => Err(ConfigError::Rule { number: at + 1 }),
+            None if config.routing.len() > RULES_MAX => {
+                Err(ConfigError::Rule { number: RULES_MAX })
+            }
+            None => Ok(config),
         }
     }
 }
@@ -154,6 +178,17 @@ mod tests {
             good.replace("api_key", "apikey"),
         ] {
             assert!(PspsConfig::parse(&format!(r#"{{"psps":[{psps}]}}"#)).is_err(), "{psps}");
+        }
+        for rule in [
+            r#"{"psps":[]}"#,
+            r#"{"psps":[{"name":"beta"}]}"#,
+            r#"{"psps":[{"name":"alpha","weight":0}]}"#,
+            r#"{"psps":[{"name":"alpha","weight":1001}]}"#,
+            r#"{"currencies":["XXX"],"psps":[{"name":"alpha"}]}"#,
+            r#"{"currency":"USD","psps":[{"name":"alpha"}]}"#,
+        ] {
+            let config = format!(r#"{{"psps":[{good}],"routing":[{rule}]}}"#);
+            assert!(PspsConfig::parse(&config).is_err(), "{rule}");
         }
     }
 }

@@ -13,6 +13,7 @@ mod gateway;
 mod guarded;
 mod http;
 mod registry;
+mod routing;
 mod simulated;
 mod webhook;
 
@@ -25,6 +26,7 @@ pub use gateway::{Capabilities, Gateway, Order};
 pub use guarded::{CALLS_AT_ONCE_MAX, PLACE_PATIENCE, PspHealth};
 pub use http::{BACKOFF_FIRST, CONNECT_TIMEOUT, REQUEST_TIMEOUT, RETRIES_MAX, TOTAL_TIMEOUT};
 pub use registry::Gateways;
+pub use routing::{RULES_MAX, RoutingRule, WEIGHT_MAX, WeightedPsp};
 pub use simulated::SimulatedPsp;
 pub use webhook::{Notification, SIGNATURE_TOLERANCE_S, WebhookRefusal, check_signature};
 

@@ -7,12 +7,14 @@ use domain::payments::{Attempt, AttemptConclusion, DeclineClass, Operation, Paym
 use crate::config::PspsConfig;
 use crate::gateway::Gateway;
 use crate::guarded::{Guarded, PspHealth};
+use crate::routing::{RoutingRule, WeightedPsp, in_order};
 use crate::simulated::SimulatedPsp;
 
 /// The way to every PSP, in the order in which they are tried.
 #[derive(Debug, Clone, Default)]
 pub struct Gateways {
     all: Vec<Arc<Guarded>>,
+    rules: Arc<[RoutingRule]>,
 }
 
 impl Gateways {
@@ -24,12 +26,19 @@ impl Gateways {
         let gateway = |psp| Ok(Arc::new(SimulatedPsp::new(psp)?) as Arc<dyn Gateway>);
         let all: Vec<Arc<dyn Gateway>> =
             config.psps.iter().map(gateway).collect::<Result<_, reqwest::Error>>()?;
-        Ok(Self::of(all))
+        Ok(Self { rules: config.routing.clone().into(), ..Self::of(all) })
     }
 
     /// These, each behind a breaker and a bulkhead of its own.
     pub fn of(all: impl IntoIterator<Item = Arc<dyn Gateway>>) -> Self {
-        Self { all: all.into_iter().map(|one| Arc::new(Guarded::new(one))).collect() }
+        let all = all.into_iter().map(|one| Arc::new(Guarded::new(one))).collect();
+        Self { all, rules: Arc::default() }
+    }
+
+    /// The same, with payments routed by these rules.
+    #[must_use]
+    pub fn routed_by(self, rules: Vec<RoutingRule>) -> Self {
+        Self { rules: rules.into(), ..self }
     }
 
     /// The one to `psp`.
@@ -42,8 +51,8 @@ impl Gateways {
     }
 
     /// Those that `operation` of `payment` may go to, the best first. What follows an authorization goes to
-    /// its PSP, and an authorization to the one that the merchant insists on. Else payments are spread by
-    /// their ids; after an attempt that may fare better elsewhere it is the next one's turn; and PSPs that
+    /// its PSP, and an authorization to the one that the merchant insists on. Else the first rule that fits
+    /// says where; after an attempt that may fare better elsewhere it is the next one's turn; and PSPs that
     /// fail come last.
     pub fn routes(&self, payment: &Payment, operation: Operation) -> Vec<&dyn Gateway> {
         let only = match operation {
@@ -61,11 +70,15 @@ impl Gateways {
 
     fn spread(&self, payment: &Payment) -> Vec<&dyn Gateway> {
         let turned_away = payment.attempts.iter().filter(|one| better_elsewhere(one)).count();
-        // The last bits of a UUIDv7 are random.
-        let [.., a, b] = payment.id.uuid().into_bytes();
-        let first = usize::from(u16::from_be_bytes([a, b])) + turned_away;
-        let many = self.all.len();
-        let in_turn = (0..many).map(|step| &self.all[(first + step) % many]);
+        let order = match self.rules.iter().find(|rule| rule.fits(payment)) {
+            Some(rule) => in_order(&rule.psps, payment, turned_away),
+            None => {
+                let alike = |one: &Arc<Guarded>| WeightedPsp { name: one.psp().clone(), weight: 1 };
+                let all: Vec<WeightedPsp> = self.all.iter().map(alike).collect();
+                in_order(&all, payment, turned_away)
+            }
+        };
+        let in_turn = order.iter().filter_map(|psp| self.guarded(psp));
         let (mut routes, failing): (Vec<_>, Vec<_>) = in_turn.partition(|one| one.ready());
         routes.extend(failing);
         routes.into_iter().map(|gateway| &**gateway as &dyn Gateway).collect()

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use gateways::{
     BreakerState, CALLS_AT_ONCE_MAX, Capabilities, ERRORS_IN_A_ROW_MAX, Gateway, Gateways,
-    Notification, OPEN_MAX, Order, PLACE_PATIENCE, PspOutcome, WebhookRefusal,
+    Notification, OPEN_MAX, Order, PLACE_PATIENCE, PspOutcome, RoutingRule, WebhookRefusal,
 };
 use tokio::time::advance;
 use uuid::Uuid;
@@ -209,4 +209,35 @@ async fn one_that_fails_comes_last_until_it_may_be_looked_at_again() {
     advance(OPEN_MAX + Duration::from_millis(1)).await;
     let routes = names(&gateways.routes(&payment(1, None), Operation::Authorize));
     assert_eq!(routes[0], "beta", "{routes:?}");
+}
+
+fn rule(json: &str) -> RoutingRule {
+    serde_json::from_str(json).expect("a rule")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_rule_that_fits_says_where_a_payment_goes() {
+    let (_, gateways) = three();
+    let gateways = gateways.routed_by(vec![
+        rule(r#"{"currencies":["EUR"],"psps":[{"name":"alpha"}]}"#),
+        rule(r#"{"methods":["wallet"],"psps":[{"name":"alpha"}]}"#),
+        rule(r#"{"merchants":["mer_01h455vb4pex5vsknk084sn02q"],"psps":[{"name":"alpha"}]}"#),
+        rule(r#"{"amount_min_minor":101,"psps":[{"name":"alpha"}]}"#),
+        rule(r#"{"amount_max_minor":99,"psps":[{"name":"alpha"}]}"#),
+        rule(
+            r#"{"currencies":["USD"],"methods":["card"],"amount_min_minor":100,"amount_max_minor":100,
+                "psps":[{"name":"beta","weight":3},{"name":"gamma"},{"name":"alpha","weight":0}]}"#,
+        ),
+        rule(r#"{"psps":[{"name":"alpha"}]}"#),
+    ]);
+    let mut first = std::collections::BTreeMap::<String, u32>::new();
+    for number in 0..400 {
+        let routes = names(&gateways.routes(&payment(number, None), Operation::Authorize));
+        assert_eq!(routes[2], "alpha", "without a share it comes last");
+        *first.entry(routes[0].clone()).or_default() += 1;
+    }
+    assert_eq!(first["beta"], 300);
+    assert_eq!(first["gamma"], 100);
+    let told = gateways.routes(&payment(1, Some("alpha")), Operation::Authorize);
+    assert_eq!(names(&told), ["alpha"], "the merchant goes before every rule");
 }

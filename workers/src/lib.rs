@@ -13,7 +13,7 @@ pub use pruner::{
     PrunerOptions, UNANSWERED_COUNTED_MAX,
 };
 
-pub use webhooks::WebhookWorker;
+pub use webhooks::{WebhookError, WebhookWorker};
 
 use event_store::log::ConnectError;
 use tokio_util::sync::CancellationToken;

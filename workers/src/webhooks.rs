@@ -18,6 +18,17 @@ const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
 /// Who appends, as the log names it.
 const ACTOR: &str = "webhook-worker";
 
+/// Why webhooks wait.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// They cannot be claimed, or what became of one cannot be noted.
+    #[error("the webhooks cannot be reached")]
+    Database(#[from] sqlx::Error),
+    /// What they say cannot be passed on.
+    #[error("the log cannot be written")]
+    Log(#[from] SubmitError),
+}
+
 /// Works off webhooks. Any number of them may run.
 #[derive(Debug)]
 pub struct WebhookWorker {
@@ -57,24 +68,24 @@ impl WebhookWorker {
     /// Works off what waits now, at most a claim's worth; how many that were.
     ///
     /// # Errors
-    /// The database cannot be reached.
-    pub async fn pass(&self) -> Result<usize, sqlx::Error> {
+    /// [`WebhookError`]; what was claimed and not worked off is claimed again once the claim has run out.
+    pub async fn pass(&self) -> Result<usize, WebhookError> {
         let claimed = self.store.claim_webhooks(CLAIM_WEBHOOKS_MAX).await?;
-        for webhook in &claimed {
-            match self.work_off(webhook).await {
-                Ok(outcome) => {
-                    if let WebhookOutcome::Dead { reason } = &outcome {
-                        let (psp, digest) = (&webhook.psp, &webhook.digest);
-                        tracing::warn!(psp, %digest, reason, "a webhook is a dead letter");
-                        metrics::counter!("runut_dead_letters_total").increment(1);
-                    }
-                    self.store.conclude_webhook(webhook, &outcome).await?;
-                }
-                // The log is away: it is left to run out and be claimed again.
-                Err(error) => tracing::warn!(%error, "a webhook waits for the log"),
+        let many = claimed.len();
+        let mut concluded = Vec::with_capacity(many);
+        for webhook in claimed {
+            let outcome = self.work_off(&webhook).await?;
+            if let WebhookOutcome::Dead { reason } = &outcome {
+                let (psp, digest) = (&webhook.psp, &webhook.digest);
+                tracing::warn!(psp, %digest, reason, "a webhook is a dead letter");
+                metrics::counter!("runut_dead_letters_total").increment(1);
             }
+            concluded.push((webhook, outcome));
         }
-        Ok(claimed.len())
+        if many > 0 {
+            self.store.conclude_webhooks(&concluded).await?;
+        }
+        Ok(many)
     }
 
     async fn work_off(&self, webhook: &ReceivedWebhook) -> Result<WebhookOutcome, SubmitError> {
@@ -90,16 +101,22 @@ impl WebhookWorker {
             Err(reason) => return dead(reason),
         };
         let payment_id = notification.payment_id;
-        let notify = Command::NotifyAttempt(NotifyAttempt {
+        let notify = NotifyAttempt {
             payment_id,
             psp,
             key: notification.key,
             claim: notification.claim,
             digest: webhook.digest.to_string(),
-        });
+        };
+        // Most webhooks say what is known, for which nothing needs to be decided.
+        if let Some(payment) = self.store.payment(payment_id).await?
+            && notify.news(&payment) == Ok(false)
+        {
+            return Ok(WebhookOutcome::Processed(payment_id));
+        }
         let correlation_id = payment_id.to_string();
         let origin = Origin { actor: ACTOR.to_owned(), correlation_id, traceparent: None };
-        match self.store.give(origin, notify).await?.decision {
+        match self.store.give(origin, Command::NotifyAttempt(notify)).await?.decision {
             Ok(_) => Ok(WebhookOutcome::Processed(payment_id)),
             Err(rejection) => dead(rejection.to_string()),
         }

@@ -76,7 +76,8 @@ async fn an_operator_has_a_dead_letter_worked_off_again() {
     assert_eq!(store.claim_webhooks(10).await.expect("claims"), [], "one worker at a time");
     let reason = "it makes no sense".to_owned();
     let dead = WebhookOutcome::Dead { reason };
-    store.conclude_webhook(&claimed[0], &dead).await.expect("concluded");
+    let concluded = [(claimed[0].clone(), dead)];
+    store.conclude_webhooks(&concluded).await.expect("concluded");
     assert_eq!(store.claim_webhooks(10).await.expect("claims"), [], "it is left alone");
     let path = format!("/v1/dead-letters/{digest}/replay");
     assert_eq!(app.merchant.post(&path, &json!({})).await.status, 403);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::transition::Transition;
-use super::{AttemptConclusion, AttemptKey, PaymentEvent, PspName};
+use super::{AttemptConclusion, AttemptKey, Payment, PaymentEvent, PspName};
 use crate::Context;
 use crate::command::Decision;
 use crate::ids::PaymentId;
@@ -77,18 +77,19 @@ impl NotifyAttempt {
         vec![StateKey::Payment(self.payment_id)]
     }
 
-    /// Nothing is done where the claim is what is known, or where the PSP is about to be asked anyway.
-    pub(crate) fn decide(
-        &self,
-        states: &impl States,
-        context: &Context,
-    ) -> Result<Decision, Rejection> {
-        let payment_id = self.payment_id;
-        let payment =
-            states.payment(payment_id).ok_or(Rejection::PaymentNotFound { payment_id })?;
+    /// Whether `payment` does not know yet what is claimed, so that its PSP has to be asked.
+    ///
+    /// # Errors
+    /// It has no such attempt.
+    pub fn news(&self, payment: &Payment) -> Result<bool, Rejection> {
         let of_psp = payment.attempts.iter().find(|one| one.key == self.key && one.psp == self.psp);
-        let attempt = of_psp.ok_or(Rejection::AttemptNotFound { payment_id, attempt: 0 })?;
-        let news = match (&attempt.conclusion, self.claim) {
+        let unknown = Rejection::AttemptNotFound { payment_id: self.payment_id, attempt: 0 };
+        let attempt = of_psp.ok_or(unknown)?;
+        // Asked soon in any case.
+        if payment.check(attempt.number).is_some() {
+            return Ok(false);
+        }
+        Ok(match (&attempt.conclusion, self.claim) {
             (None, _) => true,
             (Some(AttemptConclusion::Succeeded { .. }), Claim::Succeeded)
             | (Some(AttemptConclusion::Declined { .. }), Claim::Declined | Claim::Failed)
@@ -100,14 +101,26 @@ impl NotifyAttempt {
                 Some(AttemptConclusion::Declined { .. } | AttemptConclusion::Failed { .. }),
                 Claim::Succeeded,
             ) => !payment.came_late(attempt.number),
-        };
-        let asked_soon = payment.check(attempt.number).is_some();
-        if !news || asked_soon {
+        })
+    }
+
+    /// Nothing is done where the claim is what is known, or where the PSP is about to be asked anyway.
+    pub(crate) fn decide(
+        &self,
+        states: &impl States,
+        context: &Context,
+    ) -> Result<Decision, Rejection> {
+        let payment_id = self.payment_id;
+        let payment =
+            states.payment(payment_id).ok_or(Rejection::PaymentNotFound { payment_id })?;
+        if !self.news(payment)? {
             return Ok(Decision::Already(State::Payment(payment.clone().into())));
         }
+        let named = payment.attempts.iter().find(|one| one.key == self.key);
+        let attempt = named.map_or(0, |attempt| attempt.number);
         let notified = PaymentEvent::PspNotified(PspNotified {
             payment_id,
-            attempt: attempt.number,
+            attempt,
             claim: self.claim,
             digest: self.digest.clone(),
         });

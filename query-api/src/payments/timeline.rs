@@ -9,22 +9,25 @@ use domain::payments::PaymentEvent;
 use domain::{EntryId, Event, PaymentId, StreamId, StreamVersion, Timestamp};
 use event_store::log::{RecordedEvent, stream_events, stream_page};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::shown;
 use crate::database::refused;
 use crate::position::MinPosition;
+use crate::row_values::timestamp;
 use crate::snapshot::Snapshot;
 use crate::state::ApiState;
 
-/// Something that happened to a payment, or an entry that was posted for it.
+/// Something that happened to a payment, an entry that was posted for it, or a webhook that named it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TimelineItem {
-    /// Its number in the log.
-    #[schema(example = 42)]
-    position: i64,
-    /// When it was recorded.
+    /// Its number in the log; null for a webhook, which is kept beside it.
+    #[schema(required, example = 42)]
+    position: Option<i64>,
+    /// When it was recorded, or came.
     #[schema(value_type = String, format = DateTime)]
     recorded_at: Timestamp,
     /// What happened.
@@ -38,7 +41,8 @@ pub(crate) struct TimelineItem {
 
 /// Show a payment's timeline
 ///
-/// Every event of the payment with its attempts, and every entry that books it, ascending.
+/// Every event of the payment with its attempts, every entry that books it and every webhook that named it, in
+/// the order of their times.
 #[utoipa::path(
     get, path = "/v1/payments/{id}/timeline", tag = "payments",
     params(
@@ -68,6 +72,9 @@ pub(crate) async fn show_timeline(
     let rows_to_read = i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX);
     let stream = StreamId::payment(id);
     let page = stream_page(snapshot.db(), &stream, after, rows_to_read).await.map_err(refused)?;
+    let from = page.events.first().filter(|_| query.after.is_some());
+    let times = (from.map(time_of), page.events.get(query.limit).map(time_of));
+    let webhooks = webhooks(snapshot.db(), id, times).await.map_err(refused)?;
     let Page { data: shown, next_cursor } =
         Page::of(page.events, query.limit, |event| event.version.number(), |event| event);
     let events: Vec<(RecordedEvent, Event)> = shown
@@ -89,8 +96,44 @@ pub(crate) async fn show_timeline(
         let event = recorded.decode().map_err(Problem::internal)?;
         items.push(item(&recorded, &event, operator)?);
     }
-    items.sort_unstable_by_key(|item| item.position);
+    items.extend(webhooks);
+    items.sort_by_key(|item| (item.recorded_at, item.position));
     Ok(snapshot.answer(Json(Page { data: items, next_cursor })))
+}
+
+fn time_of(event: &RecordedEvent) -> Timestamp {
+    event.recorded_at
+}
+
+/// The most webhooks between the events of a page.
+const WEBHOOKS_MAX: i64 = 500;
+
+const WEBHOOKS: &str = "
+    select encode(digest, 'hex'), psp, received_at, deliveries from webhooks
+    where payment_id = $1 and received_at >= coalesce($2, '-infinity')
+        and received_at < coalesce($3, 'infinity')
+    order by received_at limit $4";
+
+/// The webhooks that named the payment, from a time on and before another.
+async fn webhooks(
+    db: &mut PgConnection,
+    id: PaymentId,
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+) -> Result<Vec<TimelineItem>, sqlx::Error> {
+    let rows: Vec<(String, String, OffsetDateTime, i32)> = sqlx::query_as(WEBHOOKS)
+        .bind(id.uuid())
+        .bind(from.map(Timestamp::datetime))
+        .bind(to.map(Timestamp::datetime))
+        .bind(WEBHOOKS_MAX)
+        .fetch_all(db)
+        .await?;
+    let item = |(digest, psp, received_at, deliveries)| TimelineItem {
+        position: None,
+        recorded_at: timestamp(received_at),
+        r#type: "psp.webhook".to_owned(),
+        data: json!({"psp": psp, "digest": digest, "deliveries": deliveries}),
+    };
+    Ok(rows.into_iter().map(item).collect())
 }
 
 fn item(recorded: &RecordedEvent, event: &Event, operator: bool) -> Result<TimelineItem, Problem> {
@@ -99,7 +142,7 @@ fn item(recorded: &RecordedEvent, event: &Event, operator: bool) -> Result<Timel
         hide(&mut data, event);
     }
     Ok(TimelineItem {
-        position: recorded.position.number(),
+        position: Some(recorded.position.number()),
         recorded_at: recorded.recorded_at,
         r#type: recorded.event_type.clone(),
         data,

@@ -97,10 +97,15 @@ async fn the_timeline_has_every_event_and_entry_and_keys_for_operators_only() {
     let operators = timeline(platform.operator.get(&path).await.json());
     assert!(key(&operators).is_string());
     let merchant = platform.merchant.seeing(platform.position());
+    platform.webhook_of(id).await;
+    let with_webhook = timeline(merchant.get(&path).await.json());
+    assert_eq!(with_webhook.len(), merchants.len() + 1);
+    let last = with_webhook.last().expect("the webhook");
+    assert_eq!((&last["type"], &last["position"]), (&json!("psp.webhook"), &Value::Null));
     let first = merchant.get(&format!("{path}?limit=4")).await.json();
     let cursor = first["next_cursor"].as_str().expect("more").to_owned();
     let rest = timeline(merchant.get(&format!("{path}?limit=4&cursor={cursor}")).await.json());
-    assert_eq!([timeline(first), rest].concat(), merchants, "pages are cut between events");
+    assert_eq!([timeline(first), rest].concat(), with_webhook, "cut between events");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl Psps {
             psps.push(simulator.config()?);
             tasks.spawn(Stage::Follow, "a simulated PSP", |stop| simulator.keep(stop));
         }
-        let config = PspsConfig { psps, policy: PaymentPolicy::default() };
+        let config = PspsConfig { psps, routing: Vec::new(), policy: PaymentPolicy::default() };
         let file = data.join(CONFIG_FILE);
         write_config(&config, &file)?;
         Ok(Self { config, file, simulated: true })

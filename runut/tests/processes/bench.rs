@@ -50,6 +50,12 @@ fn what_bench_lag_prints() {
 }
 
 #[test]
+fn what_bench_payments_prints() {
+    let least = ["payments", "--rates=20,40", "--seconds=1", "--faults-percent=2"];
+    insta::assert_debug_snapshot!(figures(&least));
+}
+
+#[test]
 fn a_benchmark_that_is_stopped_leaves_no_server_running() {
     let ground = Ground::new(0o711);
     let mut command = runut(&["bench", "append", "--log-events=0", "--warm-up=100"]);

@@ -36,6 +36,8 @@ const POLL_IDLE: Duration = Duration::from_millis(20);
 const BUSY_LOOKS: u32 = 50;
 /// How long to wait after the queue could not be looked at.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
+/// After so many reports what ran out is removed.
+const TIDY_REPORTS: u32 = 60;
 /// How long what is under way may take to end at shutdown: a record of what a PSP just said should still be
 /// made, a PSP that says nothing is asked by the next worker.
 const FINISH_MAX: Duration = Duration::from_millis(400);
@@ -145,9 +147,16 @@ impl PaymentWorker {
 async fn report_health(queue: WorkQueue, carrier: Arc<Carrier>) {
     let mut reports = tokio::time::interval(health::REPORT_INTERVAL);
     reports.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut since_tidied = 0;
     loop {
         reports.tick().await;
         let now = carrier.store.clock().now();
+        since_tidied += 1;
+        if since_tidied == TIDY_REPORTS {
+            since_tidied = 0;
+            // What is left is removed the next time.
+            drop(queue.tidy(now).await);
+        }
         if let Err(error) = health::report(&queue, &carrier.gateways, now).await {
             let error: &dyn std::error::Error = &error;
             tracing::debug!(error, "how PSPs do cannot be said for now");
@@ -166,7 +175,8 @@ async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed) {
             return;
         }
     };
-    if let Err(error) = queue.release(&claimed, handled_version).await {
+    let now = carrier.store.clock().now();
+    if let Err(error) = queue.release(&claimed, handled_version, now).await {
         // It runs out by itself.
         let error: &dyn std::error::Error = &error;
         tracing::debug!(error, "a lease could not be given back");

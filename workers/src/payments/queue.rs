@@ -11,6 +11,10 @@ use super::WorkerId;
 /// How long a worker has a payment to itself: longer than a call to a PSP with all its repetitions, with an
 /// append before and after it.
 const LEASE_MS: i64 = 20_000;
+/// How long leases are kept that ran out: longer than the queue ever lags behind the log.
+const KEPT_MS: i64 = 10 * 60 * 1_000;
+/// The most that are removed at a time.
+const TIDIED_LEASES_MAX: i64 = 50_000;
 /// Connections for claiming and giving back; both take a fraction of a millisecond.
 const CONNECTIONS_MAX: u32 = 4;
 
@@ -104,15 +108,32 @@ impl WorkQueue {
         &self,
         claimed: &Claimed,
         handled: StreamVersion,
+        now: Timestamp,
     ) -> Result<(), sqlx::Error> {
         sqlx::query(RELEASE)
             .bind(claimed.payment_id.uuid())
             .bind(self.worker)
-            .bind(Timestamp::from_micros(0).datetime())
+            .bind(now.datetime())
             .bind(handled.number())
             .execute(&self.pool)
             .await
             .map(|_| ())
+    }
+}
+
+const TIDY_LEASES: &str = "
+    delete from payment_leases where payment_id in (
+        select payment_id from payment_leases where until < $1 limit $2
+    )";
+const TIDY_HEALTH: &str = "delete from psp_health where updated_at < $1";
+
+impl WorkQueue {
+    /// Removes leases that ran out, and what workers said that are gone.
+    pub(super) async fn tidy(&self, now: Timestamp) -> Result<(), sqlx::Error> {
+        let before = now.plus_millis(-KEPT_MS).datetime();
+        let leases = sqlx::query(TIDY_LEASES).bind(before).bind(TIDIED_LEASES_MAX);
+        leases.execute(&self.pool).await?;
+        sqlx::query(TIDY_HEALTH).bind(before).execute(&self.pool).await.map(|_| ())
     }
 }
 

@@ -124,7 +124,7 @@ impl World {
         let fees = FeeTerms::new("2.9", &[amount("0.30")], Rounding::HalfEven).expect("terms");
         let name = Name::parse("Toko Runut").expect("a name");
         let register = RegisterMerchant { merchant_id, name, fees };
-        let psps = PspsConfig { psps, policy: policy() };
+        let psps = PspsConfig { psps, routing: Vec::new(), policy: policy() };
         let gateways = Gateways::to(&psps).expect("gateways");
         running.push(receive_webhooks(hooks, store.clone(), gateways, stop.clone()));
         let world = Self {
