@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::problem::{PROBLEM_MEDIA_TYPE, Problem};
+use domain::holds_card_number;
 
 /// The header that names a request, in and out.
 pub const CORRELATION_ID_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -35,10 +36,12 @@ pub const CORRELATION_ID_CHARACTERS_MAX: usize = 128;
 pub struct CorrelationId(Arc<str>);
 
 impl CorrelationId {
-    /// Takes 1 to 128 visible ASCII characters (so that none of them breaks a log line).
+    /// Takes 1 to 128 visible ASCII characters (so that none of them breaks a log line), with no card's number
+    /// among them.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=CORRELATION_ID_CHARACTERS_MAX).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_graphic());
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+            && !holds_card_number(text);
         fits.then(|| Self(text.into()))
     }
 

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
 use crate::problem_kinds as kinds;
+use domain::holds_card_number;
 
 /// The request header with the key.
 pub const IDEMPOTENCY_KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -25,10 +26,11 @@ pub const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 255;
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Takes 1 to 255 visible ASCII characters.
+    /// Takes 1 to 255 visible ASCII characters, with no card's number among them: it goes into the log.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=IDEMPOTENCY_KEY_CHARACTERS_MAX).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_graphic());
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+            && !holds_card_number(text);
         fits.then(|| Self(text.to_owned()))
     }
 
@@ -44,7 +46,9 @@ impl IdempotencyKey {
             return Err(malformed("expected one Idempotency-Key header, not several"));
         }
         let key = value.to_str().ok().and_then(Self::parse);
-        key.ok_or_else(|| malformed("expected 1 to 255 visible ASCII characters"))
+        key.ok_or_else(|| {
+            malformed("expected 1 to 255 visible ASCII characters, without a card's number")
+        })
     }
 
     /// The text.

@@ -109,8 +109,8 @@ pub use pages::{
 };
 pub use path::PathId;
 pub use payments::{
-    CaptureResource, DeclineResource, LineItemResource, OperationResource, PaymentAmountsResource,
-    PaymentMethodResource, PaymentResource, RefundResource,
+    CaptureResource, DeclineResource, LateChargeResource, LineItemResource, OperationResource,
+    PaymentAmountsResource, PaymentMethodResource, PaymentResource, RefundResource,
 };
 pub use pointer::{POINTER_BYTES_MAX, Pointer};
 pub use prefer::Prefer;
@@ -125,5 +125,7 @@ pub use rate_limit::{
     REQUESTS_PER_SECOND_DEFAULT, RateLimitPolicy, RateLimits, limit_rate,
 };
 pub use request_metrics::measured;
-pub use serve::{CONNECTIONS_MAX, DRAIN_MAX, Drained, HEADER_BYTES_MAX, HEADER_READ_MAX, serve};
+pub use serve::{
+    CONNECTIONS_MAX, DRAIN_MAX, Drained, HEADER_BYTES_MAX, HEADER_READ_MAX, PeerAddress, serve,
+};
 pub use service_routes::{READINESS_MAX, ReadinessCheck, ServiceRoutes, assemble, protect};

@@ -1,8 +1,7 @@
 //! Payments on the wire: the same wherever they are answered.
 
-use domain::payments::{
-    AttemptConclusion, Capture, OpenOperation, Operation, Payment, Phase, Refund, RefundState,
-};
+use domain::cards::{BARRED, CardNetwork};
+use domain::payments::{Capture, Late, OpenOperation, Payment, Phase, Refund, RefundState};
 use domain::{Currency, EntryId, Metadata, Money, PaymentId, RefundId, StreamVersion, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,13 +32,13 @@ pub struct PaymentResource {
     payment_method: Option<PaymentMethodResource>,
     /// What of it is where.
     amounts: PaymentAmountsResource,
-    /// Whom the last attempt was asked of; null before the first.
+    /// The PSP that authorized it, or else the last that was asked to; null before the first attempt.
     #[schema(required, example = "alpha")]
     psp: Option<String>,
     /// What is under way; null where nothing is.
     #[schema(required)]
     operation: Option<OperationResource>,
-    /// Why the last attempt was declined, if it was.
+    /// Why it was not paid when that was last tried: a decline, or `retry_limit_reached`.
     #[schema(required)]
     decline: Option<DeclineResource>,
     /// When what is authorized lapses, as far as it is not captured; null where nothing is.
@@ -63,6 +62,10 @@ pub struct PaymentResource {
     captures: Vec<CaptureResource>,
     /// Every refund, in the order in which they were asked for.
     refunds: Vec<RefundResource>,
+    /// What a PSP took after the attempt for it had been given up: it is voided or refunded by itself.
+    late_charges: Vec<LateChargeResource>,
+    /// Whether anything is under way at a PSP: with the payment, a refund of it, or a late charge.
+    under_way: bool,
     /// How many attempts were made.
     #[schema(example = 1)]
     attempts: usize,
@@ -87,6 +90,12 @@ pub struct PaymentMethodResource {
     /// What the PSPs know it by.
     #[schema(example = "ok")]
     token: String,
+    /// A card's scheme, as far as the merchant said: `visa`, `mastercard` or `other`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<&'static str>,
+    /// What stays the same of a card when it gets another token, if the merchant said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
 }
 
 /// What of a payment is where.
@@ -172,6 +181,23 @@ pub struct CaptureResource {
     captured_at: Timestamp,
 }
 
+/// Money that a PSP took or held although the payment had gone on without it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = LateCharge)]
+pub struct LateChargeResource {
+    /// The attempt that came late.
+    attempt: u32,
+    /// The PSP that has it.
+    #[schema(example = "alpha")]
+    psp: String,
+    /// How much.
+    #[schema(value_type = String, example = "100.00")]
+    amount: DecimalText,
+    /// `reversing`, `reversed`, or `failed` where it came back to the payer by itself.
+    #[schema(example = "reversed")]
+    state: &'static str,
+}
+
 /// Money that is given back.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Refund)]
@@ -227,9 +253,11 @@ impl From<&Payment> for PaymentResource {
             payment_method: payment.method.as_ref().map(|method| PaymentMethodResource {
                 r#type: method.kind.name(),
                 token: method.token.clone(),
+                network: method.network.map(CardNetwork::name),
+                fingerprint: method.fingerprint.clone(),
             }),
             amounts: PaymentAmountsResource::of(payment),
-            psp: payment.attempts.last().map(|attempt| attempt.psp.to_string()),
+            psp: payment.psp().map(ToString::to_string),
             operation: payment.open.as_ref().map(OperationResource::from),
             decline: decline(payment),
             authorized_until: held.map(|held| held.expires_at),
@@ -253,6 +281,12 @@ impl From<&Payment> for PaymentResource {
                 .map(|one| CaptureResource::of(one, currency))
                 .collect(),
             refunds: payment.refunds.iter().map(|one| RefundResource::of(payment, one)).collect(),
+            late_charges: payment
+                .late
+                .iter()
+                .map(|one| LateChargeResource::of(one, currency))
+                .collect(),
+            under_way: !payment.at_rest(),
             attempts: payment.attempts.len(),
             version: payment.version,
             created_at: payment.created_at,
@@ -286,21 +320,17 @@ impl From<&OpenOperation> for OperationResource {
     }
 }
 
-/// The reason of the last attempt, as far as it may be shown.
+/// The code of a payment that is not tried again since its card was declined too often.
+const RETRY_LIMIT_REACHED: &str = "retry_limit_reached";
+
+/// Why it was not paid, as far as it may be shown. That a card is barred says what declined it before.
 fn decline(payment: &Payment) -> Option<DeclineResource> {
-    let mut attempts = payment.attempts.iter().rev().filter(|attempt| match attempt.operation {
-        Operation::Refund { .. } | Operation::Reverse { .. } => false,
-        Operation::Authorize | Operation::Sale | Operation::Capture { .. } | Operation::Void => {
-            true
-        }
-    });
-    match &attempts.next()?.conclusion {
-        Some(AttemptConclusion::Declined { code, class }) => Some(DeclineResource {
-            class: class.shown().name(),
-            code: class.shown_code(code).to_owned(),
-        }),
-        Some(AttemptConclusion::Succeeded { .. } | AttemptConclusion::Failed { .. }) | None => None,
-    }
+    let (class, code) = payment.decline()?;
+    let code = match &payment.withheld {
+        Some(limit) if limit != BARRED => RETRY_LIMIT_REACHED,
+        Some(_) | None => class.shown_code(code),
+    };
+    Some(DeclineResource { class: class.shown().name(), code: code.to_owned() })
 }
 
 impl CaptureResource {
@@ -312,6 +342,22 @@ impl CaptureResource {
             entry: capture.entry_id,
             failed: capture.failed,
             captured_at: capture.captured_at,
+        }
+    }
+}
+
+impl LateChargeResource {
+    fn of(late: &Late, currency: Currency) -> Self {
+        let state = match (late.failed, late.reversed_by) {
+            (true, _) => "failed",
+            (false, Some(_)) => "reversed",
+            (false, None) => "reversing",
+        };
+        Self {
+            attempt: late.attempt,
+            psp: late.psp.to_string(),
+            amount: decimal(late.amount_minor, currency),
+            state,
         }
     }
 }

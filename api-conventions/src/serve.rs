@@ -1,16 +1,20 @@
 //! Serves HTTP/1.1 until told to stop, then finishes what was accepted, within a bound.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tower::ServiceExt;
 
 /// How long requests in flight may take after the signal to stop; what hangs longer is cut. The
 /// rest of the 10 s that a service has to exit is for flushing.
@@ -32,6 +36,10 @@ pub const CONNECTIONS_MAX: usize = 8_192;
 
 /// The pause after an accept failed (no file descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of the connection that a request came on: in its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddress(pub IpAddr);
 
 /// What became of the connections when the service stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +65,9 @@ pub async fn serve(
             biased;
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
-            (stream, slot) = accept(&listener, &slots) => {
-                connections.spawn(serve_connection(stream, slot, router.clone(), stopping.clone()));
+            (stream, peer, slot) = accept(&listener, &slots) => {
+                let router = router.clone();
+                connections.spawn(serve_connection(stream, peer, slot, router, stopping.clone()));
             }
         }
     }
@@ -70,12 +79,12 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+) -> (TcpStream, PeerAddress, Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed, so there is always a slot in the end.
     let slot = Arc::clone(slots).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, slot),
+            Ok((stream, peer)) => return (stream, PeerAddress(peer.ip().to_canonical()), slot),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -86,6 +95,7 @@ async fn accept(
 
 async fn serve_connection(
     stream: TcpStream,
+    peer: PeerAddress,
     _slot: Option<OwnedSemaphorePermit>,
     router: Router,
     mut stopping: watch::Receiver<bool>,
@@ -94,6 +104,10 @@ async fn serve_connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
+    let router = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_MAX)

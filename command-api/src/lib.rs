@@ -49,9 +49,9 @@ pub use limits::{
 pub use payments::{
     ANSWERS_FINISHED_AT_ONCE_MAX, AnswerFinisher, FINISH_AFTER, FINISH_INTERVAL, SYNC_PATIENCE,
 };
+pub use psps::{NotLetIn, PspDirectory, UnknownPsps};
 pub use random::{RandomSource, SystemRandom};
 pub use recorded_answers::recorded_answer;
-pub use webhooks::{ClosedGate, NotLetIn, WebhookGate};
 
 use key_directory::LoggedKeys;
 use state::ApiState;
@@ -71,8 +71,8 @@ pub struct CommandApi {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Where the secrets of new API keys come from.
     pub random: Arc<dyn RandomSource>,
-    /// Who tells whether a webhook is from a PSP.
-    pub webhooks: Arc<dyn WebhookGate>,
+    /// What is known of the PSPs.
+    pub psps: Arc<dyn PspDirectory>,
     /// How much one API key may ask of this process.
     pub rate_limit: RateLimitPolicy,
 }
@@ -82,13 +82,13 @@ pub struct CommandApi {
 /// The recorder of the `metrics` crate has to be installed before: the histograms of the routes are
 /// made here, once, so that a request looks none of them up.
 pub fn router(api: CommandApi) -> Router {
-    let CommandApi { store, mirror, metrics, random, webhooks, rate_limit } = api;
+    let CommandApi { store, mirror, metrics, random, psps, rate_limit } = api;
     let (routes, document) = document::routes().split_for_parts();
     let (signed_routes, signed) = document::signed_routes().split_for_parts();
     let document = document::whole(document, signed);
     let keys = Arc::new(LoggedKeys::of(store.clone()));
     let limits = Arc::new(RateLimits::new(rate_limit));
-    let state = ApiState { store: store.clone(), random, webhooks };
+    let state = ApiState { store: store.clone(), random, psps };
     let routes = routes.with_state(state.clone());
     let signed_routes = signed_routes.with_state(state);
     // Measured outside of authentication, so that refusals count too.

@@ -3,6 +3,7 @@
 
 use domain::accounts::{AccountStatus, AccountType};
 use domain::api_keys::Role;
+use domain::cards::CardNetwork;
 use domain::ledger::Direction;
 use domain::payments::{CaptureMethod, MethodKind};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -50,4 +51,10 @@ pub(crate) fn capture_method() -> Object {
 
 pub(crate) fn method_kind() -> Object {
     one_of(MethodKind::ALL.map(MethodKind::name), "What the token stands for.")
+}
+
+pub(crate) fn card_network() -> Object {
+    let description = "A card's scheme. Without it the card is tried as often as the strictest \
+                       scheme allows.";
+    one_of(CardNetwork::ALL.map(CardNetwork::name), description)
 }

@@ -26,6 +26,8 @@ pub fn recorded_answer(events: &[NewEvent], recorded_at: Timestamp) -> Option<Ne
         Event::EntryReversed(_) => None,
         // Answered once the payment has come to rest, by whoever finishes the request.
         Event::Payment(_) => None,
+        // They come after what was recorded of a payment.
+        Event::Card(_) => None,
         Event::Psp(_) => psps::switched(&decision, recorded_at),
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use event_store::EventStore;
 
+use crate::psps::PspDirectory;
 use crate::random::RandomSource;
-use crate::webhooks::WebhookGate;
 
 /// The state of the router; cheap to clone, which happens for every request.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiState {
     pub(crate) store: EventStore,
     pub(crate) random: Arc<dyn RandomSource>,
-    pub(crate) webhooks: Arc<dyn WebhookGate>,
+    pub(crate) psps: Arc<dyn PspDirectory>,
 }

@@ -1,7 +1,7 @@
 //! Card numbers (PANs): recognised so that they are refused wherever text is taken in.
 //!
-//! A number is taken for a card's if all of this holds: 13 to 19 digits, perhaps in groups parted by single
-//! blanks or hyphens; the first digits are those of a card scheme, at one of its lengths; and the check
+//! A number is taken for a card's if all of this holds: 13 to 19 digits, perhaps in groups parted by a few
+//! blanks, hyphens, dots or underscores; the first digits are those of a card scheme, at one of its lengths; and the check
 //! digit is right (ISO/IEC 7812-1, annex B, the Luhn formula). Any fewer conditions and every tenth order
 //! number would be refused.
 
@@ -26,30 +26,84 @@ const RANGES: &[(u32, u32, &[usize])] = &[
     (62, 62, &[16, 17, 18, 19]),
 ];
 
+/// The most blanks, hyphens, dots and underscores between two groups of one number.
+const SEPARATORS_MAX: usize = 3;
+
 /// Whether a card's number stands anywhere in `text`.
-pub(crate) fn holds_card_number(text: &str) -> bool {
+pub fn holds_card_number(text: &str) -> bool {
     // Most texts have too few digits to hold one.
     if text.bytes().filter(u8::is_ascii_digit).count() < DIGITS_MIN {
         return false;
     }
-    runs(text).into_iter().any(|run| is_card_number(&run))
+    let text = without_names(text);
+    runs(&text).iter().any(|groups| (0..groups.len()).any(|first| begins(&groups[first..])))
 }
 
-/// The runs of digits, with single blanks or hyphens between groups left out.
-fn runs(text: &str) -> Vec<Vec<u8>> {
+/// The text with UUIDs and hashes blotted out: of a million of those some twenty hold digits that could be a
+/// card's.
+fn without_names(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    for start in 0..bytes.len().saturating_sub(UUID_CHARACTERS - 1) {
+        if is_uuid(&bytes[start..start + UUID_CHARACTERS]) {
+            bytes[start..start + UUID_CHARACTERS].fill(b'x');
+        }
+    }
+    for word in bytes.split_mut(|byte| !byte.is_ascii_alphanumeric()) {
+        let hex = word.iter().all(u8::is_ascii_hexdigit);
+        if word.len() >= HASH_CHARACTERS_MIN && hex && word.iter().any(u8::is_ascii_alphabetic) {
+            word.fill(b'x');
+        }
+    }
+    bytes
+}
+
+fn is_uuid(text: &[u8]) -> bool {
+    text.iter().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    })
+}
+
+/// The characters of a UUID with its hyphens.
+const UUID_CHARACTERS: usize = 36;
+/// The fewest hex digits, letters among them, that are taken for a hash: more than a card's number with a few
+/// letters before it.
+const HASH_CHARACTERS_MIN: usize = 24;
+
+/// Whether a card's number begins with the first of these groups of digits and ends with one of them: other
+/// numbers may stand before and after it.
+fn begins(groups: &[Vec<u8>]) -> bool {
+    let mut digits = Vec::with_capacity(DIGITS_MAX);
+    for group in groups {
+        digits.extend_from_slice(group);
+        if digits.len() > DIGITS_MAX {
+            return false;
+        }
+        if is_card_number(&digits) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The runs of groups of digits that could be one number, written in groups.
+fn runs(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let mut runs = Vec::new();
-    let mut run: Vec<u8> = Vec::new();
-    let mut parted = false;
-    for byte in text.bytes() {
+    let mut run: Vec<Vec<u8>> = Vec::new();
+    let mut apart = 0;
+    for byte in text.iter().copied() {
         match byte {
             b'0'..=b'9' => {
-                run.push(byte - b'0');
-                parted = false;
+                match run.last_mut() {
+                    Some(group) if apart == 0 => group.push(byte - b'0'),
+                    Some(_) | None => run.push(vec![byte - b'0']),
+                }
+                apart = 0;
             }
-            b' ' | b'-' if !run.is_empty() && !parted => parted = true,
+            b' ' | b'-' | b'.' | b'_' if apart < SEPARATORS_MAX && !run.is_empty() => apart += 1,
             _ => {
                 runs.push(std::mem::take(&mut run));
-                parted = false;
+                apart = 0;
             }
         }
     }
@@ -113,6 +167,12 @@ mod tests {
                 number.to_owned(),
                 grouped.join(" "),
                 grouped.join("-"),
+                grouped.join("."),
+                grouped.join("_"),
+                grouped.join("  "),
+                format!("{number} 12/27"),
+                format!("order 12 {} 737", grouped.join(" ")),
+                format!("tok_{number}"),
                 format!("card {number}."),
                 format!("order x{number}y"),
             ] {
@@ -130,7 +190,12 @@ mod tests {
             "1234567812345670",
             "42424242424242424242424242",
             "0190a5d0-ac96-774b-bcce-b302099a8057",
-            "4242  4242  4242  4242",
+            "2026-11-30 03:33:38.123456",
+            "4242    4242    4242    4242",
+            // Of these, [8, 4, 4] and [4, 12] digits would be cards' numbers.
+            "42424242-4242-4242-a000-000000000000",
+            "order-00000000-0000-a000-4242-424242424242",
+            "a4242424242424242f00000000000000",
             "+62 812 3456 7890",
         ] {
             assert!(!holds_card_number(text), "{text}");

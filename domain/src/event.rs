@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::accounts::{AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen};
 use crate::api_keys::{ApiKeyIssued, ApiKeyRevoked};
+use crate::cards::CardEvent;
 use crate::ids::MerchantId;
 use crate::ledger::{EntryPosted, EntryReversed};
 use crate::merchants::MerchantRegistered;
@@ -144,6 +145,7 @@ events! {
     }
     groups {
         Payment(PaymentEvent),
+        Card(CardEvent),
         Psp(PspEvent),
     }
 }

@@ -82,6 +82,7 @@ impl Given {
                     | State::ApiKey(_)
                     | State::Account(_)
                     | State::Payment(_)
+                    | State::Card(_)
                     | State::Psp(_) => None,
                 })
                 .expect("a reversed entry was posted"),

@@ -157,6 +157,20 @@ typed_id!(
     "rfd"
 );
 
+typed_id!(
+    /// A card at a merchant. Derived from what the merchant calls it, see [`CardId::of`].
+    CardId,
+    "crd"
+);
+
+impl CardId {
+    /// The one id that a card known by `fingerprint` has at a merchant: a UUIDv8 of SHA-256 over both, so that
+    /// the log does not say by what it is known.
+    pub fn of(merchant_id: MerchantId, fingerprint: &str) -> Self {
+        Self(derived(b"runut card\0", merchant_id, fingerprint))
+    }
+}
+
 impl MerchantId {
     /// The owner of what belongs to no merchant: system accounts, operators' and auditors' keys.
     pub const PLATFORM: Self = Self(Uuid::nil());

@@ -5,12 +5,13 @@
 //! and ids are passed in, so that a decision made twice is the same decision.
 //!
 //! One folder a concept (`merchants`, `api_keys`, `accounts`, `ledger`, `payments`,
-//! `psps`); in it one file a use case,
+//! `cards`, `psps`); in it one file a use case,
 //! with the command, its rules and their tests, and `mod.rs` with the state and its `evolve`.
 
 pub mod accounts;
 pub mod api_keys;
 mod card_number;
+pub mod cards;
 mod command;
 mod currency;
 mod event;
@@ -30,10 +31,13 @@ mod upcast;
 #[cfg(test)]
 mod given_when_then;
 
+pub use card_number::holds_card_number;
 pub use command::{Command, Decision};
 pub use currency::{Currency, UnknownCurrency};
 pub use event::{DecodeError, Event, NewEvent};
-pub use ids::{AccountId, ApiKeyId, EntryId, MerchantId, ParseIdError, PaymentId, RefundId};
+pub use ids::{
+    AccountId, ApiKeyId, CardId, EntryId, MerchantId, ParseIdError, PaymentId, RefundId,
+};
 pub use money::{AMOUNT_MINOR_MAX, Amount, Money, MoneyError};
 pub use rejection::{Rejection, RejectionClass};
 pub use state::{State, StateKey, States};

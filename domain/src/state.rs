@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::accounts::{Account, AccountStatus};
 use crate::api_keys::ApiKey;
+use crate::cards::Card;
 use crate::event::Event;
-use crate::ids::{AccountId, ApiKeyId, MerchantId, PaymentId};
+use crate::ids::{AccountId, ApiKeyId, CardId, MerchantId, PaymentId};
 use crate::ledger::Entry;
 use crate::merchants::Merchant;
 use crate::payments::{Payment, PaymentEvent, PspName};
@@ -26,6 +27,8 @@ pub enum StateKey {
     Entry(StreamId),
     /// A payment, by its id.
     Payment(PaymentId),
+    /// A card at a merchant, by its id.
+    Card(CardId),
     /// A PSP, by its name.
     Psp(PspName),
 }
@@ -39,6 +42,7 @@ impl StateKey {
             Self::Account(id) => StreamId::account(*id),
             Self::Entry(stream) => stream.clone(),
             Self::Payment(id) => StreamId::payment(*id),
+            Self::Card(id) => StreamId::card(*id),
             Self::Psp(name) => StreamId::psp(name),
         }
     }
@@ -57,6 +61,8 @@ pub enum State {
     Entry(Arc<Entry>),
     /// A payment.
     Payment(Arc<Payment>),
+    /// A card.
+    Card(Arc<Card>),
     /// A PSP.
     Psp(Arc<Psp>),
 }
@@ -74,6 +80,7 @@ pub trait States {
             | State::Account(_)
             | State::Entry(_)
             | State::Payment(_)
+            | State::Card(_)
             | State::Psp(_) => None,
         }
     }
@@ -86,6 +93,7 @@ pub trait States {
             | State::Account(_)
             | State::Entry(_)
             | State::Payment(_)
+            | State::Card(_)
             | State::Psp(_) => None,
         }
     }
@@ -98,6 +106,7 @@ pub trait States {
             | State::ApiKey(_)
             | State::Entry(_)
             | State::Payment(_)
+            | State::Card(_)
             | State::Psp(_) => None,
         }
     }
@@ -110,6 +119,7 @@ pub trait States {
             | State::ApiKey(_)
             | State::Account(_)
             | State::Payment(_)
+            | State::Card(_)
             | State::Psp(_) => None,
         }
     }
@@ -122,6 +132,7 @@ pub trait States {
             | State::ApiKey(_)
             | State::Account(_)
             | State::Entry(_)
+            | State::Card(_)
             | State::Psp(_) => None,
         }
     }
@@ -134,7 +145,21 @@ pub trait States {
             | State::ApiKey(_)
             | State::Account(_)
             | State::Entry(_)
-            | State::Payment(_) => None,
+            | State::Payment(_)
+            | State::Card(_) => None,
+        }
+    }
+
+    /// A card that was declined at some time.
+    fn card(&self, id: CardId) -> Option<&Card> {
+        match self.state(&StateKey::Card(id))? {
+            State::Card(card) => Some(card),
+            State::Merchant(_)
+            | State::ApiKey(_)
+            | State::Account(_)
+            | State::Entry(_)
+            | State::Payment(_)
+            | State::Psp(_) => None,
         }
     }
 }
@@ -157,6 +182,7 @@ impl Event {
             }
             Self::EntryReversed(_) => vec![StateKey::Entry(stream.clone())],
             Self::Payment(event) => vec![StateKey::Payment(event.payment_id())],
+            Self::Card(event) => vec![StateKey::Card(event.card_id())],
             Self::Psp(event) => vec![StateKey::Psp(event.psp().clone())],
         }
     }
@@ -204,11 +230,19 @@ impl State {
                 | StateKey::ApiKey(_)
                 | StateKey::Account(_)
                 | StateKey::Payment(_)
+                | StateKey::Card(_)
                 | StateKey::Psp(_) => other,
             },
             (Event::EntryReversed(event), Some(Self::Entry(entry))) => {
                 let entry = Arc::unwrap_or_clone(entry);
                 Some(Self::Entry(entry.reversed(event, version).into()))
+            }
+            (Event::Card(event), state) => {
+                let before = match state {
+                    Some(Self::Card(card)) => Some(Arc::unwrap_or_clone(card)),
+                    Some(_) | None => None,
+                };
+                Some(Self::Card(Card::after(before, event, version, recorded_at).into()))
             }
             (Event::Psp(event), _) => Some(Self::Psp(Psp::after(event, version).into())),
             (Event::Payment(PaymentEvent::Created(event)), _) => {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId, PaymentId};
+use crate::ids::{AccountId, ApiKeyId, CardId, EntryId, MerchantId, PaymentId};
 use crate::payments::PspName;
 
 /// The number of an event in its stream, from 1.
@@ -72,6 +72,11 @@ impl StreamId {
     /// A payment's stream.
     pub fn payment(id: PaymentId) -> Self {
         Self(format!("payment-{id}"))
+    }
+
+    /// A card's stream: its declines.
+    pub fn card(id: CardId) -> Self {
+        Self(format!("card-{id}"))
     }
 
     /// A PSP's stream.

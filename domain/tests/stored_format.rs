@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::accounts::{AccountClosed, AccountFrozen, AccountOpened, AccountType, AccountUnfrozen};
 use domain::api_keys::{ApiKeyIssued, ApiKeyRevoked, Role, SecretDigest};
+use domain::cards::{CardDeclined, CardEvent, CardNetwork};
 use domain::ledger::{Direction, EntryPosted, EntryReversed, ExternalRef, Posting};
 use domain::merchants::{FeeTerms, MerchantRegistered, Rounding};
 use domain::payments::*;
 use domain::psps::{PspDisabled, PspEnabled, PspEvent};
 use domain::{
-    AccountId, Amount, ApiKeyId, EntryId, Event, MerchantId, Metadata, Name, PaymentId, RefundId,
-    StreamId, Timestamp,
+    AccountId, Amount, ApiKeyId, CardId, EntryId, Event, MerchantId, Metadata, Name, PaymentId,
+    RefundId, StreamId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -48,7 +49,7 @@ fn name(text: &str) -> Name {
 fn examples() -> Vec<(&'static str, Event)> {
     let payments = [intents(), attempts(), captures(), refunds(), unasked()].concat();
     let payments = payments.into_iter().map(|(what, event)| (what, Event::Payment(event)));
-    [merchants(), accounts(), entries(), payments.collect(), psps()].concat()
+    [merchants(), accounts(), entries(), payments.collect(), cards(), psps()].concat()
 }
 
 fn merchants() -> Vec<(&'static str, Event)> {
@@ -205,19 +206,26 @@ fn attempts() -> Vec<(&'static str, PaymentEvent)> {
         attempt: 1,
         code: "insufficient_funds".to_owned(),
         advice: None,
+        network_code: None,
         class: DeclineClass::SoftFunds,
         declines_version: 1,
+        failover: false,
         retry_at: Some(AT),
         requires_method: false,
     };
     let never_again = AttemptDeclined {
         code: "expired_card".to_owned(),
         advice: Some("confirm_card_data".to_owned()),
+        network_code: Some("54".to_owned()),
         class: DeclineClass::DataFix,
         retry_at: None,
         requires_method: true,
         ..declined.clone()
     };
+    let elsewhere = AttemptDeclined { failover: true, ..declined.clone() };
+    let limit = "mastercard_day".to_owned();
+    let put_off = AttemptWithheld { payment_id, limit, retry_at: Some(AT) };
+    let withheld = AttemptWithheld { retry_at: None, ..put_off.clone() };
     let failed = AttemptFailed {
         payment_id,
         attempt: 1,
@@ -254,6 +262,9 @@ fn attempts() -> Vec<(&'static str, PaymentEvent)> {
         ("unknown: not found yet", unknown(UnknownReason::NotFoundYet)),
         ("attempt declined", PaymentEvent::AttemptDeclined(declined)),
         ("attempt declined for good", PaymentEvent::AttemptDeclined(never_again)),
+        ("attempt declined, made elsewhere", PaymentEvent::AttemptDeclined(elsewhere)),
+        ("attempt put off", PaymentEvent::AttemptWithheld(put_off)),
+        ("attempt withheld", PaymentEvent::AttemptWithheld(withheld)),
         ("attempt failed", PaymentEvent::AttemptFailed(failed)),
         ("attempt failed for good", PaymentEvent::AttemptFailed(for_good)),
     ]
@@ -317,6 +328,28 @@ fn refunds() -> Vec<(&'static str, PaymentEvent)> {
     ]
 }
 
+fn cards() -> Vec<(&'static str, Event)> {
+    let declined = CardDeclined {
+        card_id: CardId::of(MERCHANT, "tok_1"),
+        merchant_id: MERCHANT,
+        network: None,
+        payment_id: PAYMENT,
+        attempt: 1,
+        psp: psp(),
+        amount: amount("100.00", "USD"),
+        class: DeclineClass::SoftFunds,
+        barred: None,
+    };
+    let barred = CardDeclined {
+        network: Some(CardNetwork::Mastercard),
+        class: DeclineClass::Hard,
+        barred: Some(Barred::Card),
+        ..declined.clone()
+    };
+    let events = [("card declined", declined), ("card barred", barred)];
+    events.map(|(what, event)| (what, Event::Card(CardEvent::Declined(event)))).to_vec()
+}
+
 fn psps() -> Vec<(&'static str, Event)> {
     let disabled = PspDisabled { psp: psp(), reason: None };
     let with_reason = PspDisabled { reason: Some(name("too many time-outs")), ..disabled.clone() };
@@ -352,6 +385,18 @@ fn unasked() -> Vec<(&'static str, PaymentEvent)> {
     };
     let given_back = LateSuccessReversed { entry_id: Some(REVERSAL), ..released.clone() };
     let confirmed = AttemptConfirmed { payment_id, attempt };
+    let code = "failed_later".to_owned();
+    let lapsed = LateSuccessFailed { payment_id, attempt, code: code.clone(), entry_id: None };
+    let came_back = LateSuccessFailed { entry_id: Some(REVERSAL), ..lapsed.clone() };
+    let in_vain = LateReversalFailed {
+        payment_id,
+        reversed: attempt,
+        attempt: 2,
+        code,
+        entry_id: Some(ENTRY),
+        retry_at: Some(AT),
+    };
+    let for_good = LateReversalFailed { entry_id: None, retry_at: None, ..in_vain.clone() };
     let reverse = AttemptStarted {
         payment_id,
         attempt: 2,
@@ -371,6 +416,10 @@ fn unasked() -> Vec<(&'static str, PaymentEvent)> {
         ("attempt to reverse", PaymentEvent::AttemptStarted(reverse)),
         ("late authorization released", PaymentEvent::LateSuccessReversed(released)),
         ("late charge given back", PaymentEvent::LateSuccessReversed(given_back)),
+        ("late authorization lapsed", PaymentEvent::LateSuccessFailed(lapsed)),
+        ("late charge came back", PaymentEvent::LateSuccessFailed(came_back)),
+        ("late charge given back in vain", PaymentEvent::LateReversalFailed(in_vain)),
+        ("late charge given back in vain for good", PaymentEvent::LateReversalFailed(for_good)),
     ]
 }
 

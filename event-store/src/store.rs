@@ -252,6 +252,7 @@ impl EventStore {
                 | State::Account(_)
                 | State::Entry(_)
                 | State::Payment(_)
+                | State::Card(_)
                 | State::Psp(_),
             )
             | None => Ok(None),
@@ -270,6 +271,7 @@ impl EventStore {
                 | State::ApiKey(_)
                 | State::Entry(_)
                 | State::Payment(_)
+                | State::Card(_)
                 | State::Psp(_),
             )
             | None => Ok(None),
@@ -288,6 +290,7 @@ impl EventStore {
                 | State::ApiKey(_)
                 | State::Account(_)
                 | State::Entry(_)
+                | State::Card(_)
                 | State::Psp(_),
             )
             | None => Ok(None),

@@ -86,8 +86,11 @@ const CONCLUDE: &str = "
     where w.digest = c.digest and w.psp = c.psp";
 
 const REPLAY: &str = "
-    update webhooks set state = 'received', reason = null, claimed_until = null
-    where digest = $1 and state = 'dead'";
+    with again as (
+        update webhooks set state = 'received', reason = null, claimed_until = null
+        where digest = $1 and state = 'dead'
+    )
+    select exists (select from webhooks where digest = $1)";
 
 impl EventStore {
     /// Keeps a webhook; when this returns it is durable. One that came before is only counted.
@@ -168,12 +171,12 @@ impl EventStore {
             .map(|_| ())
     }
 
-    /// Has a dead webhook worked off again; `false` if there is none such.
+    /// Has a webhook worked off again if it is dead; `false` if there is none of that name. Doing it again is
+    /// no error.
     ///
     /// # Errors
     /// Whatever the database says.
     pub async fn replay_webhook(&self, digest: WebhookDigest) -> Result<bool, sqlx::Error> {
-        let replaying = sqlx::query(REPLAY).bind(&digest.0[..]).execute(self.webhook_pool());
-        Ok(replaying.await?.rows_affected() > 0)
+        sqlx::query_scalar(REPLAY).bind(&digest.0[..]).fetch_one(self.webhook_pool()).await
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use domain::payments::{PaymentPolicy, PspName};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -40,6 +41,10 @@ pub struct PspConfig {
     /// What its webhooks are signed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<String>,
+    /// The networks that its webhooks come from, such as `203.0.113.0/24`; anywhere where none is named. What
+    /// counts is the connection: behind a proxy, that is the proxy's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhook_sources: Vec<IpNet>,
     /// Whether it can hold and take money in one call.
     #[serde(default = "yes")]
     pub sale: bool,
@@ -98,6 +103,14 @@ pub enum ConfigError {
     /// Two PSPs have one name, or there are too many.
     #[error("expected 1 to {PSPS_MAX} PSPs, each with a name and an http or https URL of its own")]
     Psps,
+    /// A limit on how often a card is tried cannot be kept.
+    #[error("card limit `{name}`: {what}")]
+    CardLimit {
+        /// What it is called.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A rule names no PSP that there is, or none that gets a share, or there are too many rules.
     #[error(
         "routing rule {number}: expected at most {RULES_MAX} rules, each with PSPs of this file, of weights \
@@ -124,6 +137,10 @@ impl PspsConfig {
     /// [`ConfigError`], except `Read`.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = serde_json::from_str(text).map_err(ConfigError::Malformed)?;
+        for limit in &config.policy.card_limits {
+            let name = || limit.name.clone();
+            limit.check().map_err(|what| ConfigError::CardLimit { name: name(), what })?;
+        }
         let psps = &config.psps;
         let web = psps.iter().all(|psp| matches!(psp.url.scheme(), "http" | "https"));
         let names = psps.iter().enumerate();

@@ -1,6 +1,7 @@
 //! What a gateway is.
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 
 use domain::payments::{AttemptKey, Operation, PspName, PspOutcome};
 use domain::{Amount, PaymentId, Timestamp};
@@ -47,6 +48,9 @@ pub trait Gateway: Debug + Send + Sync + 'static {
     /// Sends an order and waits for what comes of it, within a bound. Sending it again, under its key, has
     /// no second effect at the PSP.
     fn send<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, PspOutcome>;
+
+    /// Whether webhooks of this PSP come from `source`; one that is not known is nowhere in particular.
+    fn expects_from(&self, source: Option<IpAddr>) -> bool;
 
     /// Whether a webhook is from this PSP: `header` finds a header's value by its name.
     ///

@@ -1,10 +1,11 @@
 //! A gateway behind a breaker and a bulkhead: one PSP that hangs does not take the places of the others.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Timestamp;
-use domain::payments::{AttemptKey, PspName, PspOutcome};
+use domain::payments::{AttemptKey, PspName, PspOutcome, UnknownReason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
@@ -16,6 +17,8 @@ use crate::webhook::{Notification, WebhookRefusal};
 
 /// The most calls that are under way to one PSP from one process.
 pub const CALLS_AT_ONCE_MAX: usize = 128;
+/// The most questions that are under way to one PSP from one process, besides the calls.
+pub(crate) const QUESTIONS_AT_ONCE_MAX: usize = 32;
 /// How long a call waits for a place; then it was certainly not made.
 pub const PLACE_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -38,11 +41,17 @@ pub(crate) struct Guarded {
     inner: Arc<dyn Gateway>,
     breaker: Breaker,
     places: Semaphore,
+    questions: Semaphore,
 }
 
 impl Guarded {
     pub(crate) fn new(inner: Arc<dyn Gateway>) -> Self {
-        Self { inner, breaker: Breaker::default(), places: Semaphore::new(CALLS_AT_ONCE_MAX) }
+        Self {
+            inner,
+            breaker: Breaker::default(),
+            places: Semaphore::new(CALLS_AT_ONCE_MAX),
+            questions: Semaphore::new(QUESTIONS_AT_ONCE_MAX),
+        }
     }
 
     /// Whether a call that is made now will go through.
@@ -62,7 +71,7 @@ fn failed(outcome: &PspOutcome) -> bool {
     match outcome {
         PspOutcome::Unknown { .. } | PspOutcome::NotSent { .. } => true,
         PspOutcome::Succeeded { .. }
-        | PspOutcome::Declined { .. }
+        | PspOutcome::Declined(_)
         | PspOutcome::Pending
         | PspOutcome::FailedLater { .. }
         | PspOutcome::NotFound
@@ -95,9 +104,20 @@ impl Gateway for Guarded {
         .boxed()
     }
 
-    /// Asked for even while it fails: how else would it be known? That is paced by whoever asks.
+    /// Asked for even while it fails: how else would it be known? That is paced by whoever asks, and one that
+    /// hangs takes places of its own.
     fn ask<'a>(&'a self, key: &'a AttemptKey) -> BoxFuture<'a, PspOutcome> {
-        self.inner.ask(key)
+        async move {
+            let Ok(Ok(_place)) = timeout(PLACE_PATIENCE, self.questions.acquire()).await else {
+                return PspOutcome::Unknown { reason: UnknownReason::Timeout };
+            };
+            self.inner.ask(key).await
+        }
+        .boxed()
+    }
+
+    fn expects_from(&self, source: Option<IpAddr>) -> bool {
+        self.inner.expects_from(source)
     }
 
     fn check_webhook(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::payments::UnknownReason;
 use rand::Rng;
-use reqwest::{Client, Request, StatusCode};
+use reqwest::{Client, Method, Request, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Timeouts;
@@ -58,6 +58,7 @@ pub(crate) fn client(timeouts: Timeouts) -> Result<Client, reqwest::Error> {
 /// Sends the request, and again if that may help. The request has to be harmless when repeated.
 pub(crate) async fn call(client: &Client, request: &Request, timeouts: Timeouts) -> Reply {
     let deadline = Instant::now() + Duration::from_millis(timeouts.total_ms);
+    let question = request.method() == Method::GET;
     let mut doubt = None;
     let mut retries = 0;
     loop {
@@ -68,6 +69,10 @@ pub(crate) async fn call(client: &Client, request: &Request, timeouts: Timeouts)
         let reply = tried.await.unwrap_or(Reply::Unknown(UnknownReason::Timeout));
         let last = match reply {
             Reply::Answer { status, .. } if repeatable(status) => {
+                Reply::Unknown(UnknownReason::ServerError)
+            }
+            // The first was perhaps carried out: a refusal of the repetition does not say that it was not.
+            Reply::Answer { status, .. } if doubt.is_some() && !question && !settles(status) => {
                 Reply::Unknown(UnknownReason::ServerError)
             }
             answer @ Reply::Answer { .. } => return answer,
@@ -120,6 +125,11 @@ fn failed(error: &reqwest::Error) -> Reply {
 /// Whether the answer is none: the PSP failed, or is still at work on an earlier request with this key.
 fn repeatable(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT
+}
+
+/// Whether the answer says what became of every request with its key.
+fn settles(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::PAYMENT_REQUIRED
 }
 
 fn backoff(retries: u32) -> Duration {

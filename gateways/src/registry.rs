@@ -46,6 +46,11 @@ impl Gateways {
         self.guarded(psp).map(|gateway| &**gateway as &dyn Gateway)
     }
 
+    /// The names of all.
+    pub fn names(&self) -> impl Iterator<Item = &PspName> {
+        self.all.iter().map(|gateway| gateway.psp())
+    }
+
     fn guarded(&self, psp: &PspName) -> Option<&Arc<Guarded>> {
         self.all.iter().find(|gateway| gateway.psp() == psp)
     }
@@ -82,6 +87,18 @@ impl Gateways {
         let (mut routes, failing): (Vec<_>, Vec<_>) = in_turn.partition(|one| one.ready());
         routes.extend(failing);
         routes.into_iter().map(|gateway| &**gateway as &dyn Gateway).collect()
+    }
+
+    /// Whether a call to `psp` that is made now will go through.
+    pub fn ready(&self, psp: &PspName) -> bool {
+        self.guarded(psp).is_some_and(|gateway| gateway.ready())
+    }
+
+    /// Whether `payment`, which `psp` declined, may be authorized by another at once.
+    pub fn elsewhere(&self, payment: &Payment, psp: &PspName) -> bool {
+        let other = |route: &&Arc<Guarded>| route.psp() != psp && route.ready();
+        let routes = self.routes(payment, Operation::Authorize);
+        routes.iter().filter_map(|route| self.guarded(route.psp())).any(|route| other(&route))
     }
 
     /// How each PSP does.

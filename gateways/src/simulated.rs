@@ -1,9 +1,12 @@
 //! The protocol of the PSP simulators: small, and with everything that real ones have.
 
+use std::net::IpAddr;
+
 use domain::Timestamp;
-use domain::payments::{AttemptKey, Claim, Operation, PspName, PspOutcome, UnknownReason};
+use domain::payments::{AttemptKey, Claim, Decline, Operation, PspName, PspOutcome, UnknownReason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use ipnet::IpNet;
 use reqwest::{Client, Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +27,7 @@ pub struct SimulatedPsp {
     api_key: String,
     sale: bool,
     webhook_secret: Option<String>,
+    webhook_sources: Vec<IpNet>,
     timeouts: Timeouts,
     client: Client,
 }
@@ -66,6 +70,8 @@ struct PspDecline {
     code: String,
     #[serde(default)]
     advice: Option<String>,
+    #[serde(default)]
+    network_code: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,6 +96,7 @@ impl SimulatedPsp {
             api_key: config.api_key.clone(),
             sale: config.sale,
             webhook_secret: config.webhook_secret.clone(),
+            webhook_sources: config.webhook_sources.clone(),
             timeouts: config.timeouts,
             client: http::client(config.timeouts)?,
         })
@@ -141,6 +148,12 @@ impl Gateway for SimulatedPsp {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities { sale: self.sale }
+    }
+
+    fn expects_from(&self, source: Option<IpAddr>) -> bool {
+        let sources = &self.webhook_sources;
+        let within = |source: IpAddr| sources.iter().any(|network| network.contains(&source));
+        sources.is_empty() || source.is_some_and(within)
     }
 
     fn check_webhook(
@@ -205,8 +218,13 @@ fn sent(reply: Reply) -> PspOutcome {
                 PspOutcome::NotSent { reason: format!("refused with {}", status.as_u16()) }
             }
             _ if status.is_client_error() => match serde_json::from_slice::<PspError>(&body) {
-                // Another request with this key is being worked on.
-                Ok(answer) if answer.error.code == "idempotency_key_in_use" => {
+                // A request with this key was taken, so this one says nothing.
+                Ok(answer)
+                    if matches!(
+                        answer.error.code.as_str(),
+                        "idempotency_key_in_use" | "idempotency_key_reused"
+                    ) =>
+                {
                     PspOutcome::Unknown { reason: UnknownReason::ServerError }
                 }
                 Ok(answer) => PspOutcome::Refused { code: answer.error.code },
@@ -247,7 +265,9 @@ fn operation(body: &[u8]) -> PspOutcome {
         "pending" => PspOutcome::Pending,
         // One that was refused at once says why; one that failed after it had succeeded does not.
         "declined" | "failed" => match decline {
-            Some(PspDecline { code, advice }) => PspOutcome::Declined { code, advice },
+            Some(PspDecline { code, advice, network_code }) => {
+                PspOutcome::Declined(Decline { code, advice, network_code })
+            }
             None if status == "failed" => {
                 PspOutcome::FailedLater { code: "failed_later".to_owned() }
             }

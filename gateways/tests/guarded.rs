@@ -1,5 +1,6 @@
 //! Breakers, bulkheads and routing, with a clock that stands still and PSPs that do as they are told.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -70,6 +71,10 @@ impl Gateway for Told {
     fn ask<'a>(&'a self, _: &'a AttemptKey) -> BoxFuture<'a, PspOutcome> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         std::future::ready(self.outcome()).boxed()
+    }
+
+    fn expects_from(&self, _: Option<IpAddr>) -> bool {
+        true
     }
 
     fn check_webhook(

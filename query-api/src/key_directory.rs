@@ -64,6 +64,7 @@ impl LoggedKeys {
                 | Event::EntryPosted(_)
                 | Event::EntryReversed(_)
                 | Event::Payment(_)
+                | Event::Card(_)
                 | Event::Psp(_) => {}
             }
         }

@@ -4,10 +4,12 @@
 //! `make test` starts them. Each test clones a migrated template, so tests run in parallel.
 
 mod database;
+mod killed;
 mod nats;
 mod proxy;
 
 pub use database::TestDatabase;
+pub use killed::{killed_at, killed_at_every_wait};
 pub use nats::{nats_url, unique_name};
 pub use proxy::Proxy;
 

@@ -10,7 +10,7 @@ mod webhooks;
 pub use payments::{PAYMENTS_AT_ONCE_MAX, PaymentWorker, PaymentWorkerOptions};
 pub use pruner::{
     BATCH_KEYS_MAX, KEYS_KEPT_FOR, PASS_BATCHES_MAX, PASS_INTERVAL, PassError, Pruned, Pruner,
-    PrunerOptions, UNANSWERED_COUNTED_MAX,
+    PrunerOptions, UNANSWERED_COUNTED_MAX, WEBHOOKS_KEPT_FOR,
 };
 
 pub use webhooks::{WebhookError, WebhookWorker};

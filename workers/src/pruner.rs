@@ -1,4 +1,4 @@
-//! Removes idempotency keys past their time.
+//! Removes idempotency keys and webhooks past their time.
 //!
 //! Only answered keys: one without an answer belongs to a request that is still under way, however
 //! long ago it began, and removing it would let a repetition start the work a second time. Those
@@ -16,7 +16,10 @@ use tokio_util::sync::CancellationToken;
 /// How long a key and its answer are kept, as promised to callers: three days outlast a weekend's
 /// outage on their side.
 pub const KEYS_KEPT_FOR: Duration = Duration::from_secs(72 * 60 * 60);
-/// The most keys that one statement removes: some milliseconds' work, so that no transaction holds
+/// How long webhooks that were worked off are kept: PSPs send theirs again for up to three days, and a question
+/// to one goes back a month. Those that are dead are kept until somebody has seen to them.
+pub const WEBHOOKS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The most keys, or webhooks, that one statement removes: some milliseconds' work, so that no transaction holds
 /// back the vacuum of the log's head.
 pub const BATCH_KEYS_MAX: i64 = 1_000;
 /// The most statements of a pass. With [`PASS_INTERVAL`] it keeps up with 16,000 keys a second.
@@ -36,6 +39,14 @@ const REMOVE: &str = "
         select log_id, merchant_id, key from idempotency_keys
         where log_id = $1 and recorded_at < $2 and response is not null
         limit $3
+    )";
+
+const REMOVE_WEBHOOKS: &str = "
+    delete from webhooks
+    where (digest, psp) in (
+        select digest, psp from webhooks
+        where state = 'processed' and received_at < $1
+        limit $2
     )";
 
 const COUNT_UNANSWERED: &str = "
@@ -67,7 +78,9 @@ pub struct Pruner {
 pub struct Pruned {
     /// How many keys it removed.
     pub removed: u64,
-    /// How many statements that took, the one that found too few included.
+    /// How many webhooks it removed.
+    pub webhooks: u64,
+    /// How many statements that took, those that found too few included.
     pub batches: u32,
     /// How many keys past their time have no answer and were left, up to
     /// [`UNANSWERED_COUNTED_MAX`].
@@ -130,12 +143,22 @@ impl Pruner {
             Some(db) => db,
             None => log::connect(&self.database).await?,
         };
-        let cutoff = self.cutoff();
-        let mut pruned = Pruned { removed: 0, batches: 0, unanswered: 0 };
+        let cutoff = self.before(KEYS_KEPT_FOR);
+        let mut pruned = Pruned { removed: 0, webhooks: 0, batches: 0, unanswered: 0 };
         while pruned.batches < PASS_BATCHES_MAX {
             let removed = remove_batch(&mut db, cutoff).await?;
             metrics::counter!("runut_idempotency_keys_pruned_total").increment(removed);
             pruned.removed += removed;
+            pruned.batches += 1;
+            if removed < BATCH_KEYS_MAX.unsigned_abs() {
+                break;
+            }
+        }
+        let cutoff_of_webhooks = self.before(WEBHOOKS_KEPT_FOR);
+        while pruned.batches < PASS_BATCHES_MAX {
+            let removed = remove_webhooks(&mut db, cutoff_of_webhooks).await?;
+            metrics::counter!("runut_webhooks_pruned_total").increment(removed);
+            pruned.webhooks += removed;
             pruned.batches += 1;
             if removed < BATCH_KEYS_MAX.unsigned_abs() {
                 break;
@@ -146,14 +169,19 @@ impl Pruner {
         Ok(pruned)
     }
 
-    fn cutoff(&self) -> Timestamp {
-        let kept_micros = i64::try_from(KEYS_KEPT_FOR.as_micros()).unwrap_or(i64::MAX);
+    fn before(&self, kept_for: Duration) -> Timestamp {
+        let kept_micros = i64::try_from(kept_for.as_micros()).unwrap_or(i64::MAX);
         Timestamp::from_micros(self.clock.now().micros().saturating_sub(kept_micros))
     }
 }
 
 async fn remove_batch(db: &mut PgConnection, cutoff: Timestamp) -> Result<u64, sqlx::Error> {
     let removing = sqlx::query(REMOVE).bind(LOG_ID).bind(cutoff.datetime()).bind(BATCH_KEYS_MAX);
+    Ok(removing.execute(db).await?.rows_affected())
+}
+
+async fn remove_webhooks(db: &mut PgConnection, cutoff: Timestamp) -> Result<u64, sqlx::Error> {
+    let removing = sqlx::query(REMOVE_WEBHOOKS).bind(cutoff.datetime()).bind(BATCH_KEYS_MAX);
     Ok(removing.execute(db).await?.rows_affected())
 }
 
@@ -165,9 +193,14 @@ async fn count_unanswered(db: &mut PgConnection, cutoff: Timestamp) -> Result<i6
 #[expect(clippy::cast_precision_loss, reason = "metrics are doubles; the count is bounded")]
 fn report(pruned: Pruned) {
     metrics::gauge!("runut_idempotency_keys_unanswered").set(pruned.unanswered as f64);
-    if pruned.removed > 0 {
-        let Pruned { removed, batches, .. } = pruned;
-        tracing::info!(removed, batches, "old idempotency keys were removed");
+    if pruned.removed + pruned.webhooks > 0 {
+        let Pruned { removed, webhooks, batches, .. } = pruned;
+        tracing::info!(
+            removed,
+            webhooks,
+            batches,
+            "old idempotency keys and webhooks were removed"
+        );
     }
     if pruned.unanswered > 0 {
         let keys = pruned.unanswered;

@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The most webhooks that are taken at a time.
 const CLAIM_WEBHOOKS_MAX: i64 = 64;
+/// The most characters of why one is dead; our own sentences have a hundred.
+const REASON_CHARACTERS_MAX: usize = 500;
 /// How often they are looked for when there were none.
 const POLL_IDLE: Duration = Duration::from_millis(50);
 /// How long to wait after they could not be looked for.
@@ -34,6 +36,12 @@ pub enum WebhookError {
 pub struct WebhookWorker {
     store: EventStore,
     gateways: Gateways,
+}
+
+/// What a sender says goes into a reason; nothing that a terminal or the database chokes on.
+fn printable(reason: &str) -> String {
+    let shown = reason.chars().map(|one| if one.is_control() { ' ' } else { one });
+    shown.take(REASON_CHARACTERS_MAX).collect()
 }
 
 impl WebhookWorker {
@@ -89,7 +97,7 @@ impl WebhookWorker {
     }
 
     async fn work_off(&self, webhook: &ReceivedWebhook) -> Result<WebhookOutcome, SubmitError> {
-        let dead = |reason: String| Ok(WebhookOutcome::Dead { reason });
+        let dead = |reason: String| Ok(WebhookOutcome::Dead { reason: printable(&reason) });
         let Ok(psp) = webhook.psp.parse::<PspName>() else {
             return dead(format!("`{}` cannot be a PSP", webhook.psp));
         };

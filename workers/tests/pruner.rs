@@ -11,7 +11,7 @@ use testkit::TestDatabase;
 use tokio_util::sync::CancellationToken;
 use workers::{
     BATCH_KEYS_MAX, KEYS_KEPT_FOR, Options, Pruned, Pruner, PrunerOptions, UNANSWERED_COUNTED_MAX,
-    Workers,
+    WEBHOOKS_KEPT_FOR, Workers,
 };
 
 /// The time at which all these tests play.
@@ -80,7 +80,7 @@ async fn keys_older_than_72_hours_are_removed_and_younger_ones_kept() {
     keys.add("younger", 1, Duration::ZERO, true).await;
     let mut pruner = Pruner::new(keys.options()).expect("a pruner");
     let pruned = pruner.pass().await.expect("a pass");
-    assert_eq!(pruned, Pruned { removed: 2, batches: 1, unanswered: 0 });
+    assert_eq!(pruned, Pruned { removed: 2, webhooks: 0, batches: 2, unanswered: 0 });
     assert_eq!(keys.left().await, ["exactly1", "younger1"]);
 }
 
@@ -92,7 +92,7 @@ async fn a_key_whose_request_has_no_answer_is_kept_and_counted() {
     keys.add("under way", 1, Duration::ZERO, false).await;
     let mut pruner = Pruner::new(keys.options()).expect("a pruner");
     let pruned = pruner.pass().await.expect("a pass");
-    assert_eq!(pruned, Pruned { removed: 1, batches: 1, unanswered: 1 });
+    assert_eq!(pruned, Pruned { removed: 1, webhooks: 0, batches: 2, unanswered: 1 });
     assert_eq!(keys.left().await, ["claimed1", "under way1"]);
 }
 
@@ -103,10 +103,10 @@ async fn many_keys_are_removed_in_bounded_batches() {
     let mut pruner = Pruner::new(keys.options()).expect("a pruner");
     let pruned = pruner.pass().await.expect("a pass");
     assert_eq!(pruned.removed, 2 * BATCH_KEYS_MAX.unsigned_abs() + 1);
-    assert_eq!(pruned.batches, 3);
+    assert_eq!(pruned.batches, 4);
     assert!(keys.left().await.is_empty());
     let again = pruner.pass().await.expect("a pass over nothing");
-    assert_eq!(again, Pruned { removed: 0, batches: 1, unanswered: 0 });
+    assert_eq!(again, Pruned { removed: 0, webhooks: 0, batches: 2, unanswered: 0 });
 }
 
 #[tokio::test]
@@ -171,4 +171,34 @@ async fn workers_prune_at_once_and_end_when_told() {
     tokio::time::timeout(PATIENCE, removed).await.expect("the key is removed");
     shutdown.cancel();
     tokio::time::timeout(PATIENCE, running).await.expect("they end").expect("without a panic");
+}
+
+#[tokio::test]
+async fn webhooks_that_were_worked_off_a_month_ago_are_removed_and_dead_ones_kept() {
+    let mut keys = Keys::none().await;
+    for (name, state, age) in [
+        ("old", "processed", WEBHOOKS_KEPT_FOR + MICROSECOND),
+        ("young", "processed", WEBHOOKS_KEPT_FOR),
+        ("dead", "dead", 2 * WEBHOOKS_KEPT_FOR),
+        ("waiting", "received", 2 * WEBHOOKS_KEPT_FOR),
+    ] {
+        let age_micros = i64::try_from(age.as_micros()).expect("an age in range");
+        sqlx::query(
+            "insert into webhooks (digest, psp, received_at, body, state, deliveries)
+             values (sha256($1::bytea), $1, $3, $1::bytea, $2, 1)",
+        )
+        .bind(name)
+        .bind(state)
+        .bind(Timestamp::from_micros(NOW.micros() - age_micros).datetime())
+        .execute(&mut keys.owner)
+        .await
+        .expect("a webhook is added");
+    }
+    let mut pruner = Pruner::new(keys.options()).expect("a pruner");
+    assert_eq!(pruner.pass().await.expect("a pass").webhooks, 1);
+    let left: Vec<String> = sqlx::query_scalar("select psp from webhooks order by psp")
+        .fetch_all(&mut keys.owner)
+        .await
+        .expect("webhooks are listed");
+    assert_eq!(left, ["dead", "waiting", "young"]);
 }

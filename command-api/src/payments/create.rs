@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::payments::{
-    CaptureMethod, CreatePayment, LINE_ITEMS_MAX, LineItem, Order, PaymentIntent,
+    CaptureMethod, CreatePayment, LINE_ITEMS_MAX, LineItem, Order, PaymentIntent, PspName,
 };
 use domain::{Command, Currency, MerchantId, Name, PaymentId};
 use serde::Deserialize;
@@ -106,7 +106,8 @@ pub(crate) async fn create_payment(
 ) -> Result<Response, Problem> {
     let merchant_id = envelope.caller.merchant_id;
     let payment_id = PaymentId::from_uuid(api.store.ids().next());
-    let command = envelope.json::<NewPayment>()?.into_command(payment_id, merchant_id)?;
+    let new: NewPayment = envelope.json()?;
+    let command = new.into_command(payment_id, merchant_id, api.psps.names())?;
     let wanted = Wanted { merchant_id, payment_id, refund: None, success: StatusCode::CREATED };
     settle(&api.store, envelope, Command::CreatePayment(command), wanted, prefer).await
 }
@@ -116,6 +117,7 @@ impl NewPayment {
         self,
         payment_id: PaymentId,
         merchant_id: MerchantId,
+        psps: Option<Vec<PspName>>,
     ) -> Result<CreatePayment, Problem> {
         let mut errors = FieldErrors::new();
         let errors_ = &mut errors;
@@ -129,7 +131,7 @@ impl NewPayment {
             Some(method) => method.checked(errors_, &at).map(Some),
             None => Some(None),
         };
-        let psp = errors_.check_optional("/psp", self.psp.map(|name| name.parse()));
+        let psp = errors_.check_optional("/psp", self.psp.map(|name| one_of(&name, psps)));
         let mut name = |at, text: Option<String>| {
             errors_.check_optional(at, text.map(|text| Name::parse(&text)))
         };
@@ -151,6 +153,18 @@ impl NewPayment {
             };
             Some(CreatePayment { payment_id, merchant_id, intent, method: method? })
         })
+    }
+}
+
+/// The PSP of that name, among those that there are.
+fn one_of(name: &str, psps: Option<Vec<PspName>>) -> Result<PspName, String> {
+    let psp: PspName = name.parse().map_err(|error| format!("{error}"))?;
+    match psps {
+        Some(psps) if !psps.contains(&psp) => {
+            let names: Vec<&str> = psps.iter().map(PspName::as_str).collect();
+            Err(format!("expected one of {}", names.join(", ")))
+        }
+        Some(_) | None => Ok(psp),
     }
 }
 

@@ -14,7 +14,8 @@ pub(crate) mod replace_method;
 mod settle;
 pub(crate) mod void;
 
-use api_conventions::{FieldErrors, Pointer};
+use api_conventions::{FieldErrors, INVALID_VALUE, Pointer};
+use domain::cards::CardNetwork;
 use domain::payments::{MethodKind, PaymentMethod};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -35,6 +36,13 @@ pub(crate) struct NewMethod {
     /// What the token stands for; `card` where it is not given.
     #[schema(schema_with = names::method_kind)]
     r#type: Option<String>,
+    /// A card's scheme. Without it the card is tried as often as the strictest scheme allows.
+    #[schema(schema_with = names::card_network)]
+    network: Option<String>,
+    /// What stays the same of a card when it gets another token, so that attempts are counted over all of them;
+    /// the token where it is not given. Never a card's number.
+    #[schema(min_length = 1, max_length = 128)]
+    fingerprint: Option<String>,
 }
 
 impl NewMethod {
@@ -42,6 +50,27 @@ impl NewMethod {
     fn checked(&self, errors: &mut FieldErrors, at: &Pointer) -> Option<PaymentMethod> {
         let kind = self.r#type.as_deref().map_or(Ok(MethodKind::Card), str::parse);
         let kind = errors.check(at.key("type"), kind);
-        errors.check(at.key("token"), PaymentMethod::new(kind?, &self.token))
+        let network = errors.check_optional(
+            at.key("network"),
+            self.network.as_deref().map(str::parse::<CardNetwork>),
+        );
+        if kind != Some(MethodKind::Card) {
+            for (key, given) in
+                [("network", self.network.is_some()), ("fingerprint", self.fingerprint.is_some())]
+            {
+                if given {
+                    errors.add(at.key(key), INVALID_VALUE, "only a card has one");
+                }
+            }
+        }
+        let method = errors.check(at.key("token"), PaymentMethod::new(kind?, &self.token))?;
+        let method = match network? {
+            Some(network) => method.in_network(network),
+            None => method,
+        };
+        match &self.fingerprint {
+            Some(known) => errors.check(at.key("fingerprint"), method.with_fingerprint(known)),
+            None => Some(method),
+        }
     }
 }

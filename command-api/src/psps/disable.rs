@@ -9,6 +9,7 @@ use domain::{Command, Name};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::directory::may_be_one;
 use super::{PspSwitch, switched};
 use crate::answer::respond;
 use crate::limits::PAYMENT_ACTION_BODY_BYTES_MAX;
@@ -31,7 +32,10 @@ pub(crate) struct Disabling {
 #[utoipa::path(
     post, path = "/v1/psps/{psp}/disable", tag = "payments", request_body = Disabling,
     params(("psp" = String, Path, description = "The PSP", example = "alpha")),
-    responses((status = 200, description = "It is off", body = PspSwitch))
+    responses(
+        (status = 200, description = "It is off", body = PspSwitch),
+        (status = 404, description = "`not-found`: there is no such PSP"),
+    )
 )]
 pub(crate) async fn disable_psp(
     State(api): State<ApiState>,
@@ -39,6 +43,9 @@ pub(crate) async fn disable_psp(
     envelope: CommandEnvelope<PAYMENT_ACTION_BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let psp: PspName = psp.parse().map_err(|_| Problem::not_found())?;
+    if !may_be_one(&*api.psps, &psp) {
+        return Err(Problem::not_found());
+    }
     let body: Disabling = envelope.json_or_default()?;
     let mut errors = FieldErrors::new();
     let reason = errors.check_optional("/reason", body.reason.map(|text| Name::parse(&text)));

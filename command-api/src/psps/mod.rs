@@ -1,7 +1,10 @@
 //! PSPs: switched off and on by operators.
 
+pub(crate) mod directory;
 pub(crate) mod disable;
 pub(crate) mod enable;
+
+pub use directory::{NotLetIn, PspDirectory, UnknownPsps};
 
 use axum::http::StatusCode;
 use domain::payments::PspName;

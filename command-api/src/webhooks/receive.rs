@@ -1,13 +1,13 @@
 //! `POST /v1/webhooks/{psp}`
 
-use api_conventions::{Problem, problem_kinds as kinds, read_body};
+use api_conventions::{PeerAddress, Problem, problem_kinds as kinds, read_body};
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::NotLetIn;
 use crate::limits::WEBHOOK_BODY_BYTES_MAX;
+use crate::psps::NotLetIn;
 use crate::state::ApiState;
 
 /// A webhook that is kept.
@@ -42,8 +42,10 @@ pub(crate) async fn receive_webhook(
     let (parts, body) = request.into_parts();
     let body = read_body(&parts.headers, body, WEBHOOK_BODY_BYTES_MAX).await?;
     let now = api.store.clock().now();
-    api.webhooks.check(&psp, &parts.headers, &body, now).map_err(|refusal| match refusal {
-        NotLetIn::NotExpected => Problem::not_found(),
+    let source = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+    let checked = api.psps.check_webhook(&psp, source, &parts.headers, &body, now);
+    checked.map_err(|refusal| match refusal {
+        NotLetIn::NotExpected | NotLetIn::NotFromThere => Problem::not_found(),
         NotLetIn::NotSigned { reason } => Problem::new(kinds::WEBHOOK_NOT_SIGNED, reason),
     })?;
     let kept = api.store.keep_webhook(&psp, &body, now).await.map_err(|error| {

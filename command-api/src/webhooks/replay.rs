@@ -18,8 +18,8 @@ use crate::state::ApiState;
     post, path = "/v1/dead-letters/{digest}/replay", tag = "webhooks",
     params(("digest" = String, Path, description = "SHA-256 of the webhook, in hex")),
     responses(
-        (status = 202, description = "It will be worked off", body = KeptWebhook),
-        (status = 404, description = "`not-found`: no dead letter of that name"),
+        (status = 202, description = "It will be worked off, unless that is done", body = KeptWebhook),
+        (status = 404, description = "`not-found`: no webhook of that name"),
     )
 )]
 pub(crate) async fn replay_dead_letter(

@@ -10,7 +10,8 @@ use domain::api_keys::{IssueApiKey, Role};
 use domain::{ApiKeyId, Command, MerchantId};
 use event_store::mirror::MirrorStatus;
 use event_store::{
-    Clock, EventStore, IdSource, NewAnswer, Origin, RandomIds, Request, StoreOptions, SystemClock,
+    Clock, EventStore, IdSource, NewAnswer, Origin, RandomIds, Request, Sequencer, StoreOptions,
+    SystemClock,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
@@ -36,23 +37,11 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn on(database: &TestDatabase) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
-        let database_url = database.url(migrations::Role::Application);
-        let options = StoreOptions { database_url, clock, ids };
-        let (store, sequencer) = EventStore::open(options).await.expect("the log opens");
+        let (store, sequencer) = open(database).await;
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(sequencer.run(shutdown.clone()));
         let (mirror, mirrored) = watch::channel(MirrorStatus::Starting);
-        let recorder = recorder();
-        let router = command_api::router(CommandApi {
-            store: store.clone(),
-            mirror: Some(mirrored),
-            metrics: Arc::new(|| recorder.render()),
-            random: Arc::new(SystemRandom),
-            webhooks: Arc::new(crate::webhooks::TestGate),
-            rate_limit: RateLimitPolicy::default(),
-        });
+        let router = routes(&store, Some(mirrored));
         Self { store, router, mirror, shutdown, running }
     }
 
@@ -101,6 +90,32 @@ impl Service {
         self.store.submit(request).await.expect("a key for the operator");
         self.caller(Some(token.expose()))
     }
+}
+
+/// What serves commands on a log, and what writes for it, which is not running yet.
+pub(crate) async fn process_on(database: &TestDatabase) -> (Router, EventStore, Sequencer) {
+    let (store, sequencer) = open(database).await;
+    (routes(&store, None), store, sequencer)
+}
+
+async fn open(database: &TestDatabase) -> (EventStore, Sequencer) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+    let database_url = database.url(migrations::Role::Application);
+    let options = StoreOptions { database_url, clock, ids };
+    EventStore::open(options).await.expect("the log opens")
+}
+
+fn routes(store: &EventStore, mirror: Option<watch::Receiver<MirrorStatus>>) -> Router {
+    let recorder = recorder();
+    command_api::router(CommandApi {
+        store: store.clone(),
+        mirror,
+        metrics: Arc::new(|| recorder.render()),
+        random: Arc::new(SystemRandom),
+        psps: Arc::new(crate::webhooks::OnlyAlpha),
+        rate_limit: RateLimitPolicy::default(),
+    })
 }
 
 pub(crate) struct App {

@@ -7,6 +7,7 @@ mod answers;
 mod api_keys;
 mod app;
 mod entries;
+mod killed;
 mod malformed;
 mod payments;
 mod psps;

@@ -161,6 +161,7 @@ async fn a_request_around_a_valid_body_can_be_wrong_too() {
         ("no Idempotency-Key", sending().without("idempotency-key")),
         ("an empty Idempotency-Key", sending().key("")),
         ("blanks in the Idempotency-Key", sending().key("a b")),
+        ("a card's number in the Idempotency-Key", sending().key("pay-4242424242424242")),
         ("a long Idempotency-Key", sending().key(&"k".repeat(256))),
         ("an Idempotency-Key in UTF-8", sending().header("idempotency-key", "é")),
         ("no content type", sending().without("content-type")),

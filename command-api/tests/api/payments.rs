@@ -18,7 +18,7 @@ use crate::actors::Actor;
 use crate::answers::Answer;
 use crate::app::{App, PATIENCE};
 
-fn payment(token: Option<&str>) -> Value {
+pub(crate) fn payment(token: Option<&str>) -> Value {
     let mut payment = json!({"amount": "100.00", "currency": "USD"});
     if let Some(token) = token {
         payment["payment_method"] = json!({"token": token});
@@ -30,24 +30,41 @@ fn payment(token: Option<&str>) -> Value {
 async fn carried_out(app: &App, path: &str, body: &Value, outcome: PspOutcome) -> Answer {
     let (merchant, path, body) = (app.merchant.clone(), path.to_owned(), body.clone());
     let asking = tokio::spawn(async move { merchant.post(&path, &body).await });
+    carry_out(app, outcome).await;
+    asking.await.expect("an answer")
+}
+
+/// Carries out, as a worker, what is asked for next.
+pub(crate) async fn carry_out(app: &App, outcome: PspOutcome) {
     let (id, operation) = due(app).await;
     let policy = PaymentPolicy::default();
     let merchant_id = app.merchant_id.parse().expect("an id");
     let psp: domain::payments::PspName = "alpha".parse().expect("a name");
+    let method = stored(app, id).await.method;
     let start = StartAttempt {
         merchant_id,
         payment_id: id,
         operation,
         psp: psp.clone(),
+        method: method.clone(),
         policy: policy.clone(),
     };
     give(app, Command::StartAttempt(start)).await;
     let attempt = u32::try_from(stored(app, id).await.attempts.len()).expect("few");
     let currency = "USD".parse().expect("a currency");
-    let record =
-        RecordOutcome { merchant_id, payment_id: id, currency, attempt, psp, outcome, policy };
+    let record = RecordOutcome {
+        merchant_id,
+        payment_id: id,
+        currency,
+        attempt,
+        psp,
+        card: method.and_then(|method| method.card(merchant_id)),
+        outcome,
+        elsewhere: false,
+        seen: domain::StreamVersion::from_number(i64::MAX),
+        policy,
+    };
     give(app, Command::RecordOutcome(record)).await;
-    asking.await.expect("an answer")
 }
 
 async fn give(app: &App, command: Command) {
@@ -85,7 +102,7 @@ async fn due(app: &App) -> (PaymentId, Operation) {
     }
 }
 
-fn succeeded(minor: i64) -> PspOutcome {
+pub(crate) fn succeeded(minor: i64) -> PspOutcome {
     PspOutcome::Succeeded { psp_reference: "ch_1".to_owned(), amount_minor: minor }
 }
 
@@ -175,10 +192,8 @@ async fn fifty_at_once_with_one_key_make_one_payment() {
     assert_eq!(created, 1);
 }
 
-/// Where the process died after its first append, the answer is given by another.
-#[tokio::test]
-async fn what_a_process_that_died_left_without_an_answer_is_answered_by_another() {
-    let app = App::new().await;
+/// As a process leaves it that dies after its first append: a payment whose request under `key` has no answer.
+pub(crate) async fn leave_unanswered(app: &App, key: &str) -> PaymentId {
     let body = payment(None).to_string();
     let merchant_id: MerchantId = app.merchant_id.parse().expect("an id");
     let uri = "/v1/payments".parse().expect("a URI");
@@ -205,7 +220,7 @@ async fn what_a_process_that_died_left_without_an_answer_is_answered_by_another(
         }),
         key: Some(RequestKey {
             owner: merchant_id,
-            key: "left".to_owned(),
+            key: key.to_owned(),
             fingerprint: *fingerprint.as_bytes(),
             part: RequestPart::First,
         }),
@@ -218,12 +233,20 @@ async fn what_a_process_that_died_left_without_an_answer_is_answered_by_another(
         }),
     };
     app.service.store.submit(claim).await.expect("claimed");
+    payment_id
+}
+
+/// Where the process died after its first append, the answer is given by another.
+#[tokio::test]
+async fn what_a_process_that_died_left_without_an_answer_is_answered_by_another() {
+    let app = App::new().await;
+    let payment_id = leave_unanswered(&app, "left").await;
     let finisher = AnswerFinisher::new(app.service.store.clone());
     assert_eq!(finisher.pass(Duration::from_secs(3_600)).await, 0, "it may still be at it");
     assert_eq!(finisher.pass(Duration::ZERO).await, 1);
     assert_eq!(finisher.pass(Duration::ZERO).await, 0, "once");
     let request = app.merchant.request("POST", "/v1/payments").key("left");
-    let answer = request.body(body).send().await.expect(201);
+    let answer = request.body(payment(None).to_string()).send().await.expect(201);
     assert_eq!(answer.text("id"), payment_id.to_string());
     assert_eq!(answer.header("idempotent-replayed"), "true");
 }
@@ -244,7 +267,24 @@ async fn odd_payments_are_refused_by_their_fields() {
         ("payment_method", json!({"token": ""}), "/payment_method/token"),
         ("payment_method", json!({"token": "4242424242424242"}), "/payment_method/token"),
         ("payment_method", json!({"token": "ok", "type": "cheque"}), "/payment_method/type"),
+        ("payment_method", json!({"token": "ok", "network": "visas"}), "/payment_method/network"),
+        (
+            "payment_method",
+            json!({"token": "ok", "fingerprint": "4242424242424242"}),
+            "/payment_method/fingerprint",
+        ),
+        (
+            "payment_method",
+            json!({"token": "ok", "type": "wallet", "network": "visa"}),
+            "/payment_method/network",
+        ),
+        (
+            "payment_method",
+            json!({"token": "ok", "type": "bank_account", "fingerprint": "x"}),
+            "/payment_method/fingerprint",
+        ),
         ("psp", json!("a b"), "/psp"),
+        ("psp", json!("alpah"), "/psp"),
         ("customer", json!(card), "/customer"),
         ("reference", json!(format!("card {card}")), "/reference"),
         ("description", json!("5555-5555-5555-4444"), "/description"),

@@ -23,6 +23,7 @@ async fn an_operator_switches_a_psp_off_and_on() {
         assert_eq!(app.anonymous.post(path, &json!({})).await.status, 401);
     }
     app.operator.post("/v1/psps/a%20b/disable", &json!({})).await.expect(404);
+    app.operator.post("/v1/psps/aplha/disable", &json!({})).await.expect(404);
     let card = json!({"reason": "4242424242424242"});
     app.operator.post("/v1/psps/alpha/disable", &card).await.expect(422);
 }

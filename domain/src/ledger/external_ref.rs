@@ -47,9 +47,10 @@ impl ExternalRef {
         Self(format!("payment:{payment}:refund:{refund}:v1"))
     }
 
-    /// The reference of the entry that books what a PSP took in an attempt that was given up.
-    pub(crate) fn of_late_success(payment: PaymentId, attempt: u32) -> Self {
-        Self(format!("payment:{payment}:late:{attempt}:v1"))
+    /// The reference of the entry that books what a PSP took in an attempt that was given up, for
+    /// the `turn`th time.
+    pub(crate) fn of_late_success(payment: PaymentId, attempt: u32, turn: u32) -> Self {
+        Self(format!("payment:{payment}:late:{attempt}:v{turn}"))
     }
 
     /// The reference of the entry that undoes this one's, because what it booked failed later.

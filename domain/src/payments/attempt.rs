@@ -79,6 +79,9 @@ pub enum AttemptConclusion {
         code: String,
         /// What kind of reason that is.
         class: DeclineClass,
+        /// Whether it was attempted elsewhere at once.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        failover: bool,
     },
     /// Nothing was done, for certain.
     Failed {
@@ -155,10 +158,16 @@ pub struct AttemptDeclined {
     /// What the scheme advises to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+    /// The response code of the payer's bank, as the scheme passed it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_code: Option<String>,
     /// What kind of reason that is.
     pub class: DeclineClass,
-    /// The version of the table that says so.
+    /// The version of the tables that say so.
     pub declines_version: u16,
+    /// Whether another PSP is asked at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failover: bool,
     /// When the operation is attempted again; absent where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,

@@ -7,7 +7,8 @@
 //! | a capture that failed later | the opposite of the capture's entry, the fee included | |
 //! | a refund that failed later | the opposite of the refund's entry | |
 //! | a charge of an attempt that was given up | `psp_clearing` | `unexpected_receipts:<psp>:<CCY>` |
-//! | its reversal | the opposite of that | |
+//! | its reversal, or that it failed later | the opposite of that | |
+//! | its reversal that failed later | as the charge | |
 //!
 //! Fee policy: the merchant's terms at the time of the capture, on each capture by itself, rounded as the
 //! terms say. A refund does not give the fee back: the capture was carried out. A capture that failed does.
@@ -118,11 +119,18 @@ pub(super) fn refund(
     }
 }
 
-/// Money that a PSP took in an attempt that was given up.
-pub(super) fn late(payment: &Payment, psp: &PspName, attempt: u32, amount: Amount) -> Booking {
+/// Money that a PSP took in an attempt that was given up; the `turn` is higher where it has it again, because
+/// the reversal failed later.
+pub(super) fn late(
+    payment: &Payment,
+    psp: &PspName,
+    attempt: u32,
+    turn: u32,
+    amount: Amount,
+) -> Booking {
     let accounts = Accounts::of(psp, payment.merchant_id, amount.currency());
     Booking {
-        reference: ExternalRef::of_late_success(payment.id, attempt),
+        reference: ExternalRef::of_late_success(payment.id, attempt, turn),
         sides: vec![
             (accounts.psp_clearing, Direction::Debit, amount.minor()),
             (accounts.unexpected, Direction::Credit, amount.minor()),

@@ -1,13 +1,126 @@
 //! Declines: what a PSP's reason means for what may be done next.
 //!
-//! The table is data with a version, which goes into the log with each decline, so that it can be told
+//! The tables are data with a version, which goes into the log with each decline, so that it can be told
 //! later why a payment was or was not tried again. Codes are those of Stripe's `decline_code`, which
 //! gateways translate theirs to; classes follow the schemes' rules on retries.
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the table below; raised with every change of it.
-pub const DECLINES_VERSION: u16 = 1;
+use crate::cards::CardNetwork;
+
+/// The version of the tables below; raised with every change of them.
+pub const DECLINES_VERSION: u16 = 2;
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// A decline, as the PSP says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decline {
+    /// The reason's code, in the PSP's words.
+    pub code: String,
+    /// What the scheme advises to do: its name, or Mastercard's merchant advice code.
+    pub advice: Option<String>,
+    /// The response code of the payer's bank, as the scheme passed it on (ISO 8583, field 39).
+    pub network_code: Option<String>,
+}
+
+impl Decline {
+    /// One of which nothing but the code is known.
+    pub fn of(code: impl Into<String>) -> Self {
+        Self { code: code.into(), advice: None, network_code: None }
+    }
+
+    /// What kind of reason it is: the most severe of what code, advice and response code speak of. A code that
+    /// nobody knows is not tried again without another word, since it may be one that must not be.
+    pub fn class(&self, network: Option<CardNetwork>) -> DeclineClass {
+        let by_code =
+            CODES.iter().find(|(_, codes)| codes.contains(&&*self.code)).map(|(class, _)| *class);
+        let advised = self.advice.as_deref().and_then(advised);
+        let said = [by_code, advised, self.by_network_code(network)];
+        said.into_iter()
+            .flatten()
+            .max_by_key(|class| class.severity())
+            .unwrap_or(DeclineClass::Hard)
+    }
+
+    /// What must not be tried again, with any PSP.
+    pub fn bars(&self, network: Option<CardNetwork>) -> Option<Barred> {
+        let never = match self.advice.as_deref() {
+            Some("03" | "do_not_try_again") => Some(Barred::Card),
+            Some("21") => Some(Barred::Amount),
+            Some(_) | None => None,
+        };
+        let known = match self.class(network) {
+            DeclineClass::Fraud => Some(Barred::Card),
+            _ if REVOKED.contains(&&*self.code) => Some(Barred::Amount),
+            _ if NEVER.contains(&&*self.code) => Some(Barred::Card),
+            _ => None,
+        };
+        let refused = self.response_code(network).and_then(|code| match code {
+            code if RESPONSES_REVOKED.contains(&code) => Some(Barred::Amount),
+            code if RESPONSES_NEVER.contains(&code) => Some(Barred::Card),
+            _ => None,
+        });
+        [never, known, refused].into_iter().flatten().max()
+    }
+
+    /// How long the scheme wants to be left alone, in milliseconds.
+    pub(super) fn wait_ms(&self) -> i64 {
+        let wait =
+            |(code, wait): &(&str, i64)| (Some(*code) == self.advice.as_deref()).then_some(*wait);
+        ADVISED_WAITS_MS.iter().find_map(wait).unwrap_or(0)
+    }
+
+    /// Whether another PSP may fare better at once. A duplicate is none elsewhere, and would be one charge more.
+    pub(super) fn fails_over(&self, class: DeclineClass) -> bool {
+        class == DeclineClass::SoftTemporary
+            && self.code != "duplicate_transaction"
+            && self.wait_ms() == 0
+    }
+
+    fn by_network_code(&self, network: Option<CardNetwork>) -> Option<DeclineClass> {
+        let code = self.response_code(network)?;
+        RESPONSES.iter().find(|(_, codes)| codes.contains(&code)).map(|(class, _)| *class)
+    }
+
+    /// Mastercard merges response codes and says in its advice what they mean.
+    fn response_code(&self, network: Option<CardNetwork>) -> Option<&str> {
+        match network {
+            Some(CardNetwork::Mastercard) => None,
+            Some(CardNetwork::Visa | CardNetwork::Other) | None => self.network_code.as_deref(),
+        }
+    }
+}
+
+/// A reason's code as anybody but the platform sees it, of which nothing else is known: one that would warn
+/// whoever misuses a card is not said.
+pub fn code_for_everybody(code: &str) -> &str {
+    let known = CODES.iter().find(|(_, codes)| codes.contains(&code));
+    known.map_or(code, |(class, _)| class.shown_code(code))
+}
+
+/// What must not be tried again, with any PSP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Barred {
+    /// The amount that was declined: the payer withdrew that one authority.
+    Amount,
+    /// Anything with the card.
+    Card,
+}
+
+fn advised(advice: &str) -> Option<DeclineClass> {
+    match advice {
+        "do_not_try_again" | "03" | "21" => Some(DeclineClass::Hard),
+        "confirm_card_data" | "01" => Some(DeclineClass::DataFix),
+        "try_again_later" => Some(DeclineClass::SoftTemporary),
+        advice => {
+            let waits = ADVISED_WAITS_MS.iter().any(|(code, _)| *code == advice);
+            waits.then_some(DeclineClass::SoftTemporary)
+        }
+    }
+}
 
 /// What kind of reason a decline has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,18 +167,16 @@ impl DeclineClass {
         }
     }
 
-    /// The class of a PSP's `code`, or the more severe one that the scheme's advice speaks of. A code that
-    /// nobody knows is not tried again without such advice, since it may be one that must not be.
-    pub fn of(code: &str, advice: Option<&str>) -> Self {
-        let known = TABLE.iter().find(|(_, codes)| codes.contains(&code)).map(|(class, _)| *class);
-        match (known, advice) {
-            (Some(Self::Fraud), _) => Self::Fraud,
-            (_, Some("do_not_try_again" | "03" | "21")) => Self::Hard,
-            (Some(Self::Hard), _) => Self::Hard,
-            (_, Some("confirm_card_data" | "01")) => Self::DataFix,
-            (None, Some("try_again_later" | "02")) => Self::SoftTemporary,
-            (Some(class), _) => class,
-            (None, _) => Self::Hard,
+    /// Which goes first where a decline speaks of several: the higher.
+    const fn severity(self) -> u8 {
+        match self {
+            Self::SoftTemporary => 0,
+            Self::SoftFunds => 1,
+            Self::AuthenticationRequired => 2,
+            Self::DataFix => 3,
+            Self::NotSupported => 4,
+            Self::Hard => 5,
+            Self::Fraud => 6,
         }
     }
 
@@ -119,7 +230,7 @@ impl DeclineClass {
 
 /// Source: Stripe's published list of decline codes, grouped after WooCommerce's Stripe Terminal and the
 /// schemes' categories.
-const TABLE: &[(DeclineClass, &[&str])] = &[
+const CODES: &[(DeclineClass, &[&str])] = &[
     (
         DeclineClass::Hard,
         &[
@@ -135,7 +246,14 @@ const TABLE: &[(DeclineClass, &[&str])] = &[
     ),
     (
         DeclineClass::Fraud,
-        &["lost_card", "stolen_card", "pickup_card", "fraudulent", "merchant_blacklist"],
+        &[
+            "lost_card",
+            "stolen_card",
+            "lost_or_stolen_card",
+            "pickup_card",
+            "fraudulent",
+            "merchant_blacklist",
+        ],
     ),
     (
         DeclineClass::DataFix,
@@ -199,12 +317,54 @@ const TABLE: &[(DeclineClass, &[&str])] = &[
     ),
 ];
 
+/// Of these codes, those by which the payer withdrew one authority, not the card.
+const REVOKED: &[&str] =
+    &["revocation_of_authorization", "revocation_of_all_authorizations", "stop_payment_order"];
+
+/// Of these codes, those that no other attempt with the card changes.
+const NEVER: &[&str] =
+    &["restricted_card", "security_violation", "invalid_account", "do_not_try_again"];
+
+/// Response codes of payers' banks. Source: Visa's categories 1 (never) and 3 (data), and of category 2 those
+/// that speak of funds or of the bank's systems; what is not here is told by the PSP's own code.
+const RESPONSES: &[(DeclineClass, &[&str])] = &[
+    (DeclineClass::Hard, &["04", "12", "15", "46", "57", "R0", "R1", "R3"]),
+    (DeclineClass::Fraud, &["07", "41", "43"]),
+    (DeclineClass::DataFix, &["14", "54", "55", "70", "82", "1A", "6P", "N7"]),
+    (DeclineClass::SoftFunds, &["51", "61", "65"]),
+    (DeclineClass::SoftTemporary, &["91", "96"]),
+];
+
+/// Visa's category 1: an attempt after one of these is charged for.
+const RESPONSES_NEVER: &[&str] = &["04", "07", "12", "15", "41", "43", "46", "57"];
+
+/// Of the same category, those that end one authority.
+const RESPONSES_REVOKED: &[&str] = &["R0", "R1", "R3"];
+
+/// Mastercard's merchant advice codes that say how long to wait; for 02, "try again later", the 72 hours that
+/// acquirers advise.
+const ADVISED_WAITS_MS: &[(&str, i64)] = &[
+    ("02", 72 * HOUR_MS),
+    ("24", HOUR_MS),
+    ("25", DAY_MS),
+    ("26", 2 * DAY_MS),
+    ("27", 4 * DAY_MS),
+    ("28", 6 * DAY_MS),
+    ("29", 8 * DAY_MS),
+    ("30", 10 * DAY_MS),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn decline(code: &str, advice: Option<&str>, network_code: Option<&str>) -> Decline {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        Decline { code: code.to_owned(), advice: text(advice), network_code: text(network_code) }
+    }
+
     #[test]
-    fn advice_goes_before_the_code() {
+    fn the_most_severe_of_code_and_advice_counts() {
         for (code, advice, class) in [
             ("insufficient_funds", None, DeclineClass::SoftFunds),
             ("insufficient_funds", Some("03"), DeclineClass::Hard),
@@ -215,14 +375,74 @@ mod tests {
             ("stolen_card", Some("do_not_try_again"), DeclineClass::Fraud),
             ("never_heard_of", None, DeclineClass::Hard),
         ] {
-            assert_eq!(DeclineClass::of(code, advice), class, "{code} {advice:?}");
+            let said = decline(code, advice, None).class(None);
+            assert_eq!(said, class, "{code} {advice:?}");
         }
+    }
+
+    #[test]
+    fn the_banks_response_code_counts_unless_the_network_merges_them() {
+        let (visa, mastercard) = (Some(CardNetwork::Visa), Some(CardNetwork::Mastercard));
+        for (network_code, network, class, barred) in [
+            ("41", visa, DeclineClass::Fraud, Some(Barred::Card)),
+            ("04", None, DeclineClass::Hard, Some(Barred::Card)),
+            ("R0", visa, DeclineClass::Hard, Some(Barred::Amount)),
+            ("54", visa, DeclineClass::DataFix, None),
+            ("05", visa, DeclineClass::SoftTemporary, None),
+            ("82", mastercard, DeclineClass::SoftTemporary, None),
+            ("51", visa, DeclineClass::SoftFunds, None),
+        ] {
+            let said = decline("generic_decline", None, Some(network_code));
+            assert_eq!(said.class(network), class, "{network_code}");
+            assert_eq!(said.bars(network), barred, "{network_code}");
+        }
+    }
+
+    #[test]
+    fn what_is_never_to_be_tried_again_is_barred() {
+        for (code, advice, barred) in [
+            ("insufficient_funds", None, None),
+            ("insufficient_funds", Some("03"), Some(Barred::Card)),
+            ("insufficient_funds", Some("21"), Some(Barred::Amount)),
+            ("revocation_of_authorization", None, Some(Barred::Amount)),
+            ("revocation_of_authorization", Some("03"), Some(Barred::Card)),
+            ("lost_card", None, Some(Barred::Card)),
+            ("invalid_account", None, Some(Barred::Card)),
+            ("expired_card", None, None),
+            ("never_heard_of", None, None),
+        ] {
+            assert_eq!(decline(code, advice, None).bars(None), barred, "{code} {advice:?}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_may_want_to_be_left_alone() {
+        for (advice, hours) in [("02", 72), ("24", 1), ("27", 96), ("30", 240), ("03", 0)] {
+            let waits = decline("insufficient_funds", Some(advice), None).wait_ms();
+            assert_eq!(waits, hours * HOUR_MS, "{advice}");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_does_not_go_elsewhere() {
+        let at_once = |code: &str| {
+            let declined = Decline::of(code);
+            declined.fails_over(declined.class(None))
+        };
+        assert!(at_once("issuer_not_available"));
+        assert!(at_once("do_not_honor"));
+        assert!(!at_once("duplicate_transaction"));
+        assert!(!at_once("insufficient_funds"));
+        assert!(
+            !decline("issuer_not_available", Some("24"), None)
+                .fails_over(DeclineClass::SoftTemporary)
+        );
     }
 
     #[test]
     fn a_code_is_in_the_table_once() {
         let mut codes: Vec<&str> =
-            TABLE.iter().flat_map(|(_, codes)| codes.iter().copied()).collect();
+            CODES.iter().chain(RESPONSES).flat_map(|(_, codes)| codes.iter().copied()).collect();
         let all = codes.len();
         codes.sort_unstable();
         codes.dedup();
@@ -232,7 +452,7 @@ mod tests {
     #[test]
     fn what_would_tip_off_a_fraudster_is_not_shown() {
         for code in ["lost_card", "stolen_card", "fraudulent", "restricted_card"] {
-            let class = DeclineClass::of(code, None);
+            let class = Decline::of(code).class(None);
             assert_eq!(class.shown(), DeclineClass::Hard, "{code}");
             assert_eq!(class.shown_code(code), "card_declined");
         }

@@ -2,10 +2,11 @@
 
 use super::{
     AttemptConfirmed, AttemptDeclined, AttemptFailed, AttemptPending, AttemptResent,
-    AttemptStarted, AttemptUnknown, AuthorizationRequested, CaptureFailed, CaptureRequested,
-    LateSuccess, LateSuccessReversed, MethodReplaced, PaymentAuthorized, PaymentCanceled,
-    PaymentCaptured, PaymentCreated, PaymentExpired, PaymentVoided, PspNotified, RefundFailed,
-    RefundRequested, RefundSucceeded, VoidRequested,
+    AttemptStarted, AttemptUnknown, AttemptWithheld, AuthorizationRequested, CaptureFailed,
+    CaptureRequested, LateReversalFailed, LateSuccess, LateSuccessFailed, LateSuccessReversed,
+    MethodReplaced, PaymentAuthorized, PaymentCanceled, PaymentCaptured, PaymentCreated,
+    PaymentExpired, PaymentVoided, PspNotified, RefundFailed, RefundRequested, RefundSucceeded,
+    VoidRequested,
 };
 use crate::event::{Event, events};
 use crate::ids::PaymentId;
@@ -22,6 +23,7 @@ events! {
         AttemptUnknown(AttemptUnknown): "payment.attempt_unknown" v 1,
         AttemptDeclined(AttemptDeclined): "payment.attempt_declined" v 1,
         AttemptFailed(AttemptFailed): "payment.attempt_failed" v 1,
+        AttemptWithheld(AttemptWithheld): "payment.attempt_withheld" v 1,
         Authorized(PaymentAuthorized): "payment.authorized" v 1,
         CaptureRequested(CaptureRequested): "payment.capture_requested" v 1,
         Captured(PaymentCaptured): "payment.captured" v 1,
@@ -37,6 +39,8 @@ events! {
         AttemptConfirmed(AttemptConfirmed): "payment.attempt_confirmed" v 1,
         LateSuccess(LateSuccess): "payment.late_success" v 1,
         LateSuccessReversed(LateSuccessReversed): "payment.late_success_reversed" v 1,
+        LateSuccessFailed(LateSuccessFailed): "payment.late_success_failed" v 1,
+        LateReversalFailed(LateReversalFailed): "payment.late_reversal_failed" v 1,
     }
 }
 
@@ -59,6 +63,7 @@ impl PaymentEvent {
             Self::AttemptUnknown(event) => event.payment_id,
             Self::AttemptDeclined(event) => event.payment_id,
             Self::AttemptFailed(event) => event.payment_id,
+            Self::AttemptWithheld(event) => event.payment_id,
             Self::Authorized(event) => event.payment_id,
             Self::CaptureRequested(event) => event.payment_id,
             Self::Captured(event) => event.payment_id,
@@ -74,6 +79,8 @@ impl PaymentEvent {
             Self::AttemptConfirmed(event) => event.payment_id,
             Self::LateSuccess(event) => event.payment_id,
             Self::LateSuccessReversed(event) => event.payment_id,
+            Self::LateSuccessFailed(event) => event.payment_id,
+            Self::LateReversalFailed(event) => event.payment_id,
         }
     }
 }

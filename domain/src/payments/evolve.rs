@@ -1,8 +1,9 @@
 //! What each event makes of a payment. No rules here: what happened, happened.
 
 use super::{
-    Attempt, AttemptConclusion, Authorization, Capture, Check, Late, OpenOperation, Operation,
-    Payment, PaymentCaptured, PaymentCreated, PaymentState, Phase, Refund,
+    Attempt, AttemptConclusion, Authorization, Capture, Check, Claim, Late, OpenOperation,
+    Operation, Payment, PaymentCaptured, PaymentCreated, PaymentState, Phase, Refund,
+    code_for_everybody,
 };
 use crate::payments::PaymentEvent;
 use crate::stream::StreamVersion;
@@ -29,6 +30,7 @@ impl Payment {
             attempts: Vec::new(),
             checks: Vec::new(),
             late: Vec::new(),
+            withheld: None,
             created_at: at,
             updated_at: at,
             version: StreamVersion::from_number(0),
@@ -48,13 +50,16 @@ impl Payment {
         match event {
             PaymentEvent::MethodReplaced(event) => {
                 self.method = Some(event.method.clone());
+                self.withheld = None;
                 self.settle(PaymentState::Created);
             }
             PaymentEvent::AuthorizationRequested(_) => {
+                self.withheld = None;
                 let amount_minor = self.amount().minor();
                 self.open = Some(OpenOperation::due(Operation::Authorize, amount_minor, at));
             }
             PaymentEvent::AttemptStarted(event) => {
+                self.withheld = None;
                 self.attempts.push(Attempt {
                     number: event.attempt,
                     operation: event.operation,
@@ -70,6 +75,7 @@ impl Payment {
                 if let Some(open) = self.open_for(event.operation) {
                     open.operation = event.operation;
                     open.asked = 0;
+                    open.failure_claimed = false;
                 }
                 self.enter(
                     event.attempt,
@@ -108,9 +114,13 @@ impl Payment {
                 );
             }
             PaymentEvent::AttemptDeclined(event) => {
-                let (code, class) = (event.code.clone(), event.class);
-                let failure = code.clone();
-                self.conclude(event.attempt, AttemptConclusion::Declined { code, class }, at);
+                let failure = event.class.shown_code(&event.code).to_owned();
+                let declined = AttemptConclusion::Declined {
+                    code: event.code.clone(),
+                    class: event.class,
+                    failover: event.failover,
+                };
+                self.conclude(event.attempt, declined, at);
                 let standing = if event.requires_method {
                     PaymentState::RequiresMethod
                 } else {
@@ -124,7 +134,14 @@ impl Payment {
                 self.conclude(event.attempt, AttemptConclusion::Failed { reason, unsent }, at);
                 self.gave_nothing(event.attempt, event.retry_at, PaymentState::Failed, failure, at);
                 if let Some(ask_at) = event.check_at {
-                    self.checks.push(Check { attempt: event.attempt, ask_at, asked: 0 });
+                    self.ask_of(event.attempt, ask_at);
+                }
+            }
+            PaymentEvent::AttemptWithheld(event) => {
+                self.withheld = Some(event.limit.clone());
+                match (&mut self.open, event.retry_at) {
+                    (Some(open), Some(at)) => open.phase = Phase::Due { at },
+                    (_, _) => self.settle(PaymentState::Declined),
                 }
             }
             PaymentEvent::Authorized(event) => {
@@ -187,8 +204,8 @@ impl Payment {
                 });
             }
             PaymentEvent::RefundSucceeded(event) => {
-                self.succeed(event.attempt, &event.psp_reference, at);
                 self.checked(event.attempt);
+                self.succeed(event.attempt, &event.psp_reference, at);
                 let refund = self.refunds.iter_mut().find(|refund| refund.id == event.refund_id);
                 if let Some(refund) = refund {
                     refund.amount_minor = event.amount.minor();
@@ -205,17 +222,17 @@ impl Payment {
                 self.checks.retain(|check| !attempts.contains(&check.attempt));
                 let refund = self.refunds.iter_mut().find(|refund| refund.id == event.refund_id);
                 if let Some(refund) = refund {
-                    refund.failure = Some(event.code.clone());
+                    refund.failure = Some(code_for_everybody(&event.code).to_owned());
                     refund.updated_at = at;
                 }
             }
             PaymentEvent::PspNotified(event) => match self.open_of(event.attempt) {
                 // Asked already at the next occasion.
-                Some(open) if open.attempt() == Some(event.attempt) => open.ask_at_once(at),
-                Some(_) | None => {
-                    let check = Check { attempt: event.attempt, ask_at: at, asked: 0 };
-                    self.checks.push(check);
+                Some(open) if open.attempt() == Some(event.attempt) => {
+                    open.ask_at_once(at);
+                    open.failure_claimed |= event.claim != Claim::Succeeded;
                 }
+                Some(_) | None => self.ask_of(event.attempt, at),
             },
             PaymentEvent::AttemptConfirmed(event) => self.checked(event.attempt),
             PaymentEvent::LateSuccess(event) => {
@@ -229,13 +246,33 @@ impl Payment {
                     amount_minor,
                     taken: event.entry_id.is_some(),
                     open: Some(OpenOperation::due(operation, amount_minor, at)),
+                    reversed_by: None,
+                    turn: Late::FIRST,
+                    failed: false,
                 });
             }
             PaymentEvent::LateSuccessReversed(event) => {
                 self.succeed(event.attempt, &event.psp_reference, at);
-                let late = self.late.iter_mut().find(|late| late.attempt == event.reversed);
-                if let Some(late) = late {
+                if let Some(late) = self.late_mut(event.reversed) {
                     late.open = None;
+                    late.reversed_by = Some(event.attempt);
+                }
+            }
+            PaymentEvent::LateSuccessFailed(event) => {
+                self.checked(event.attempt);
+                if let Some(late) = self.late_mut(event.attempt) {
+                    late.open = None;
+                    late.failed = true;
+                }
+            }
+            PaymentEvent::LateReversalFailed(event) => {
+                self.checked(event.attempt);
+                if let Some(late) = self.late_mut(event.reversed) {
+                    let operation = Operation::Reverse { attempt: event.reversed };
+                    let due = |at| OpenOperation::due(operation, late.amount_minor, at);
+                    late.open = event.retry_at.map(due);
+                    late.reversed_by = None;
+                    late.turn += 1;
                 }
             }
             // Its first event: see [`Payment::created`].
@@ -285,7 +322,7 @@ impl Payment {
             // What is held is held as before.
             Some(Operation::Capture { .. } | Operation::Void) => self.open = None,
             Some(Operation::Reverse { attempt: reversed }) => {
-                if let Some(late) = self.late.iter_mut().find(|late| late.attempt == reversed) {
+                if let Some(late) = self.late_mut(reversed) {
                     late.open = None;
                 }
             }
@@ -299,6 +336,17 @@ impl Payment {
             }
             None => {}
         }
+    }
+
+    /// Has the PSP be asked at `ask_at` of an attempt of which the end is known.
+    fn ask_of(&mut self, attempt: u32, ask_at: Timestamp) {
+        self.checked(attempt);
+        let since = self.version.next();
+        self.checks.push(Check { attempt, ask_at, asked: 0, since });
+    }
+
+    fn late_mut(&mut self, attempt: u32) -> Option<&mut Late> {
+        self.late.iter_mut().find(|late| late.attempt == attempt)
     }
 
     fn checked(&mut self, attempt: u32) {
@@ -319,6 +367,11 @@ impl Payment {
     fn succeed(&mut self, attempt: u32, psp_reference: &str, at: Timestamp) {
         let psp_reference = psp_reference.to_owned();
         self.conclude(attempt, AttemptConclusion::Succeeded { psp_reference }, at);
+        // The answer and the claim crossed on their way: whichever is newer is asked for.
+        let of_attempt = self.open_of(attempt).filter(|open| open.attempt() == Some(attempt));
+        if of_attempt.is_some_and(|open| open.failure_claimed) {
+            self.ask_of(attempt, at);
+        }
     }
 
     fn conclude(&mut self, attempt: u32, conclusion: AttemptConclusion, at: Timestamp) {

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cards::CardNetwork;
+use crate::ids::{CardId, MerchantId};
 use crate::text::{InvalidText, check_token};
 
 /// When the money is taken.
@@ -84,6 +86,12 @@ pub struct PaymentMethod {
     pub kind: MethodKind,
     /// What the PSPs know it by.
     pub token: String,
+    /// The scheme of a card, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<CardNetwork>,
+    /// What stays the same of a card when it gets another token; the token itself where nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 impl PaymentMethod {
@@ -98,6 +106,32 @@ impl PaymentMethod {
     /// [`InvalidText`], also where the token is a card's number.
     pub fn new(kind: MethodKind, token: &str) -> Result<Self, InvalidText> {
         check_token(token, Self::TOKEN_CHARACTERS_MAX, Self::TOKEN_PUNCTUATION)?;
-        Ok(Self { kind, token: token.to_owned() })
+        Ok(Self { kind, token: token.to_owned(), network: None, fingerprint: None })
+    }
+
+    /// The same, of a card in that network.
+    #[must_use]
+    pub fn in_network(self, network: CardNetwork) -> Self {
+        Self { network: Some(network), ..self }
+    }
+
+    /// The same, of the card with that fingerprint.
+    ///
+    /// # Errors
+    /// [`InvalidText`], as for a token.
+    pub fn with_fingerprint(self, fingerprint: &str) -> Result<Self, InvalidText> {
+        check_token(fingerprint, Self::TOKEN_CHARACTERS_MAX, Self::TOKEN_PUNCTUATION)?;
+        Ok(Self { fingerprint: Some(fingerprint.to_owned()), ..self })
+    }
+
+    /// The card that it is, at a merchant; schemes limit nothing else.
+    pub fn card(&self, merchant_id: MerchantId) -> Option<CardId> {
+        match self.kind {
+            MethodKind::Card => {
+                let known_by = self.fingerprint.as_ref().unwrap_or(&self.token);
+                Some(CardId::of(merchant_id, known_by))
+            }
+            MethodKind::BankAccount | MethodKind::Wallet => None,
+        }
     }
 }

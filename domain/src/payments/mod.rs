@@ -33,9 +33,14 @@ mod status;
 mod steps;
 mod transition;
 mod void;
+mod withhold;
 
 #[cfg(test)]
 mod carrying_out_tests;
+#[cfg(test)]
+mod doubt_tests;
+#[cfg(test)]
+mod retry_tests;
 #[cfg(test)]
 pub(crate) mod scenario;
 #[cfg(test)]
@@ -51,10 +56,12 @@ pub use authorize::{AuthorizationRequested, AuthorizePayment, PaymentAuthorized}
 pub use cancel::{CancelPayment, PaymentCanceled};
 pub use capture::{Capture, CaptureFailed, CapturePayment, CaptureRequested, PaymentCaptured};
 pub use create::{CreatePayment, PaymentCreated};
-pub use decline::{DECLINES_VERSION, DeclineClass};
+pub use decline::{Barred, DECLINES_VERSION, Decline, DeclineClass, code_for_everybody};
 pub use event::PaymentEvent;
 pub use expire::{ExpireAuthorization, PaymentExpired};
-pub use late_success::{Late, LateSuccess, LateSuccessReversed};
+pub use late_success::{
+    Late, LateReversalFailed, LateSuccess, LateSuccessFailed, LateSuccessReversed,
+};
 pub use method::{CaptureMethod, MethodKind, PaymentMethod, UnknownMethodKind};
 pub use notify::{AttemptConfirmed, Check, Claim, NotifyAttempt, PspNotified};
 pub use operation::{OpenOperation, Operation, Phase};
@@ -71,10 +78,11 @@ pub use start_attempt::StartAttempt;
 pub use status::{PaymentAction, PaymentState};
 pub use steps::Step;
 pub use void::{PaymentVoided, VoidPayment, VoidRequested};
+pub use withhold::AttemptWithheld;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{MerchantId, PaymentId, RefundId};
+use crate::ids::{CardId, MerchantId, PaymentId, RefundId};
 use crate::money::Amount;
 use crate::rejection::Rejection;
 use crate::state::States;
@@ -146,6 +154,9 @@ pub struct Payment {
     /// Attempts that succeeded after they were given up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<Late>,
+    /// The limit for which an attempt was withheld, as long as nothing was attempted since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it changed last.
@@ -180,6 +191,38 @@ impl Payment {
         self.intent.amount
     }
 
+    /// The card that it is to be paid with, if it is one.
+    pub fn card(&self) -> Option<CardId> {
+        self.method.as_ref()?.card(self.merchant_id)
+    }
+
+    /// Who is to pay the merchant for it: the PSP that authorized it, or else the last that was asked to.
+    pub fn psp(&self) -> Option<&PspName> {
+        let asked = self.attempts.iter().rev().find(|attempt| attempt.operation.authorizes());
+        let authorized = self.authorization.as_ref().map(|held| &held.psp);
+        authorized.or(asked.map(|attempt| &attempt.psp))
+    }
+
+    /// Why it was not paid when that was last tried, and the reason's code: a decline, or a limit of the card's.
+    pub fn decline(&self) -> Option<(DeclineClass, &str)> {
+        if let Some(limit) = &self.withheld {
+            return Some((DeclineClass::Hard, limit));
+        }
+        let mut attempts = self.attempts.iter().rev().filter(|attempt| match attempt.operation {
+            Operation::Refund { .. } | Operation::Reverse { .. } => false,
+            Operation::Authorize
+            | Operation::Sale
+            | Operation::Capture { .. }
+            | Operation::Void => true,
+        });
+        match &attempts.next()?.conclusion {
+            Some(AttemptConclusion::Declined { code, class, .. }) => Some((*class, code)),
+            Some(AttemptConclusion::Succeeded { .. } | AttemptConclusion::Failed { .. }) | None => {
+                None
+            }
+        }
+    }
+
     /// A refund of it.
     pub fn refund(&self, id: RefundId) -> Option<&Refund> {
         self.refunds.iter().find(|refund| refund.id == id)
@@ -206,8 +249,11 @@ impl Payment {
             Operation::Refund { refund_id } => {
                 self.refund(refund_id).is_none_or(|refund| refund.failure.is_some())
             }
+            Operation::Reverse { attempt: reversed } => {
+                self.late(reversed).is_none_or(|late| late.reversed_by != Some(attempt.number))
+            }
             // These do not fail later.
-            Operation::Authorize | Operation::Void | Operation::Reverse { .. } => true,
+            Operation::Authorize | Operation::Void => true,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::command::Decision;
 use crate::ids::PaymentId;
 use crate::rejection::Rejection;
 use crate::state::{State, StateKey, States};
+use crate::stream::StreamVersion;
 use crate::time::Timestamp;
 
 /// What a notification claims. Not believed, but compared with what is known: where it says nothing new,
@@ -70,6 +71,15 @@ pub struct Check {
     pub ask_at: Timestamp,
     /// How often it was asked in vain.
     pub asked: u32,
+    /// The payment's version that last gave reason to ask: an answer to an earlier question is none to this.
+    #[serde(default = "Check::always")]
+    pub since: StreamVersion,
+}
+
+impl Check {
+    const fn always() -> StreamVersion {
+        StreamVersion::from_number(0)
+    }
 }
 
 impl NotifyAttempt {
@@ -85,15 +95,18 @@ impl NotifyAttempt {
         let of_psp = payment.attempts.iter().find(|one| one.key == self.key && one.psp == self.psp);
         let unknown = Rejection::AttemptNotFound { payment_id: self.payment_id, attempt: 0 };
         let attempt = of_psp.ok_or(unknown)?;
-        // Asked soon in any case.
-        if payment.check(attempt.number).is_some() {
-            return Ok(false);
-        }
         Ok(match (&attempt.conclusion, self.claim) {
             (None, _) => true,
             (Some(AttemptConclusion::Succeeded { .. }), Claim::Succeeded)
-            | (Some(AttemptConclusion::Declined { .. }), Claim::Declined | Claim::Failed)
-            | (Some(AttemptConclusion::Failed { .. }), Claim::Declined | Claim::Failed) => false,
+            | (
+                Some(AttemptConclusion::Declined { .. } | AttemptConclusion::Failed { .. }),
+                Claim::Declined,
+            ) => false,
+            // What came late may have come back by itself.
+            (
+                Some(AttemptConclusion::Declined { .. } | AttemptConclusion::Failed { .. }),
+                Claim::Failed,
+            ) => payment.holds_late(attempt.number),
             (Some(AttemptConclusion::Succeeded { .. }), Claim::Declined | Claim::Failed) => {
                 !payment.failed_later(attempt)
             }
@@ -104,7 +117,7 @@ impl NotifyAttempt {
         })
     }
 
-    /// Nothing is done where the claim is what is known, or where the PSP is about to be asked anyway.
+    /// Nothing is done where the claim is what is known.
     pub(crate) fn decide(
         &self,
         states: &impl States,

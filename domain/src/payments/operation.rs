@@ -48,6 +48,16 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// Whether it asks the payer's bank for money.
+    pub(super) const fn authorizes(self) -> bool {
+        match self {
+            Self::Authorize | Self::Sale => true,
+            Self::Capture { .. } | Self::Void | Self::Refund { .. } | Self::Reverse { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -93,12 +103,23 @@ pub struct OpenOperation {
     pub phase: Phase,
     /// How often the PSP was asked in vain what came of the attempt under way.
     pub asked: u32,
+    /// Whether the PSP claimed that the attempt under way failed: if it is then heard to have succeeded, that
+    /// may be older news.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failure_claimed: bool,
 }
 
 impl OpenOperation {
     /// An operation that is to be attempted at once.
     pub(super) fn due(operation: Operation, amount_minor: i64, at: Timestamp) -> Self {
-        Self { operation, amount_minor, closes: false, phase: Phase::Due { at }, asked: 0 }
+        Self {
+            operation,
+            amount_minor,
+            closes: false,
+            phase: Phase::Due { at },
+            asked: 0,
+            failure_claimed: false,
+        }
     }
 
     /// When something has to be done for it, if nothing happens before.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Decline;
+
 /// What came of an attempt, as far as a PSP or the way to it tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PspOutcome {
@@ -13,12 +15,7 @@ pub enum PspOutcome {
         amount_minor: i64,
     },
     /// The payer's bank or the PSP said no.
-    Declined {
-        /// The reason's code, in the PSP's words.
-        code: String,
-        /// What the scheme advises to do.
-        advice: Option<String>,
-    },
+    Declined(Decline),
     /// The PSP has it and will say later.
     Pending,
     /// It was carried out and came back later: a capture or a refund that failed after it had succeeded.

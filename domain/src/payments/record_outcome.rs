@@ -6,21 +6,25 @@ use super::attempt::{
 };
 use super::capture::capture_requested;
 use super::transition::Transition;
+use super::withhold::room;
 use super::{
     ATTEMPTS_MAX, Attempt, AttemptConclusion, AttemptConfirmed, CaptureFailed, CaptureMethod,
-    Check, DECLINES_VERSION, DeclineClass, LateSuccess, LateSuccessReversed, OpenOperation,
-    Operation, Payment, PaymentAuthorized, PaymentCaptured, PaymentPolicy, PaymentVoided, PspName,
-    PspOutcome, RefundFailed, RefundSucceeded, UnknownReason, booking, find,
+    Check, DECLINES_VERSION, Decline, DeclineClass, Late, LateReversalFailed, LateSuccess,
+    LateSuccessFailed, LateSuccessReversed, OpenOperation, Operation, Payment, PaymentAuthorized,
+    PaymentCaptured, PaymentPolicy, PaymentVoided, Phase, PspName, PspOutcome, RefundFailed,
+    RefundSucceeded, UnknownReason, booking, find,
 };
 use crate::Context;
+use crate::cards::{Card, CardDeclined, CardEvent};
 use crate::command::Decision;
 use crate::currency::Currency;
-use crate::ids::{MerchantId, PaymentId, RefundId};
+use crate::ids::{CardId, MerchantId, PaymentId, RefundId};
 use crate::merchants::Merchant;
 use crate::money::Amount;
 use crate::payments::PaymentEvent;
 use crate::rejection::Rejection;
 use crate::state::{State, StateKey, States};
+use crate::stream::StreamVersion;
 use crate::time::Timestamp;
 
 /// Says what came of an attempt, as far as is known. Saying it again changes nothing.
@@ -36,8 +40,14 @@ pub struct RecordOutcome {
     pub attempt: u32,
     /// Whom it was asked of.
     pub psp: PspName,
+    /// The card that the payment is to be paid with.
+    pub card: Option<CardId>,
     /// What came of it.
     pub outcome: PspOutcome,
+    /// Whether another PSP could be asked at once.
+    pub elsewhere: bool,
+    /// The payment's version when the PSP was asked: what came after that is not answered by this.
+    pub seen: StreamVersion,
     /// The times to go by.
     pub policy: PaymentPolicy,
 }
@@ -46,6 +56,12 @@ impl RecordOutcome {
     pub(crate) fn reads(&self) -> Vec<StateKey> {
         let mut keys =
             vec![StateKey::Payment(self.payment_id), StateKey::Merchant(self.merchant_id)];
+        match self.outcome {
+            PspOutcome::Declined(_) => keys.extend(self.card.map(StateKey::Card)),
+            // It may be sent again, unless the PSP is switched off.
+            PspOutcome::NotFound => keys.push(StateKey::Psp(self.psp.clone())),
+            _ => {}
+        }
         keys.extend(booking::Accounts::of(&self.psp, self.merchant_id, self.currency).keys());
         keys
     }
@@ -79,19 +95,29 @@ impl RecordOutcome {
     ) -> Result<Decision, Rejection> {
         let transition = match &self.outcome {
             PspOutcome::Succeeded { psp_reference, amount_minor } => {
-                self.succeeded(states, transition, attempt, psp_reference, *amount_minor)?
+                match self.believed(attempt, *amount_minor) {
+                    Some(amount) => {
+                        self.succeeded(states, transition, attempt, psp_reference, amount)?
+                    }
+                    None => {
+                        self.unknown(transition, attempt, open, UnknownReason::UnreadableAnswer)
+                    }
+                }
             }
-            // It succeeded first: both are booked, as the PSP's books have it.
-            PspOutcome::FailedLater { code } => {
-                let known_as = attempt.key.as_str();
-                let transition =
-                    self.succeeded(states, transition, attempt, known_as, attempt.amount_minor)?;
-                self.failed_later(states, transition, attempt, code)?
-            }
-            PspOutcome::Declined { code, advice } => {
-                let declined = self.declined(&transition, attempt, code, advice.as_deref());
-                transition.then(declined)
-            }
+            PspOutcome::FailedLater { code } => match attempt.operation {
+                // It succeeded first: both are booked, as the PSP's books have it.
+                Operation::Sale | Operation::Capture { .. } | Operation::Refund { .. } => {
+                    let (known_as, amount) = (attempt.key.as_str(), self.asked_for(attempt)?);
+                    let transition =
+                        self.succeeded(states, transition, attempt, known_as, amount)?;
+                    self.failed_later(states, transition, attempt, code)?
+                }
+                // That these ever succeeded is not said, and nothing was booked for them.
+                Operation::Authorize | Operation::Void | Operation::Reverse { .. } => {
+                    self.failed(transition, attempt, code)
+                }
+            },
+            PspOutcome::Declined(decline) => self.declined(states, transition, attempt, decline),
             PspOutcome::Pending => {
                 let ask_at = self.policy.ask_again_at(transition.context().now, open.asked);
                 let (payment_id, attempt) = (self.payment_id, attempt.number);
@@ -102,8 +128,8 @@ impl RecordOutcome {
                 }))
             }
             PspOutcome::Unknown { reason } => self.unknown(transition, attempt, open, *reason),
-            PspOutcome::NotFound => self.not_found(transition, attempt, open),
-            PspOutcome::NotSent { reason } => self.not_sent(transition, attempt, reason),
+            PspOutcome::NotFound => self.not_found(states, transition, attempt, open),
+            PspOutcome::NotSent { reason } => self.not_sent(transition, attempt, open, reason),
             PspOutcome::Refused { code } => self.failed(transition, attempt, code),
         };
         Ok(transition.into_decision())
@@ -123,16 +149,27 @@ impl RecordOutcome {
             None => return Ok(already()),
         };
         let check = transition.payment().check(attempt.number).copied();
+        // The PSP said something after it was asked for this: it is asked once more.
+        let check = check.filter(|check| check.since <= self.seen);
         match &self.outcome {
             PspOutcome::FailedLater { code }
                 if known && !transition.payment().failed_later(attempt) =>
             {
                 Ok(self.failed_later(states, transition, attempt, code)?.into_decision())
             }
+            PspOutcome::FailedLater { code } if transition.payment().holds_late(attempt.number) => {
+                self.late_failed(states, transition, attempt, code)
+            }
             PspOutcome::Succeeded { psp_reference, amount_minor }
                 if !known && !transition.payment().came_late(attempt.number) =>
             {
-                self.came_late(states, transition, attempt, psp_reference, *amount_minor)
+                match (self.believed(attempt, *amount_minor), check) {
+                    (Some(amount), _) => {
+                        self.came_late(states, transition, attempt, psp_reference, amount)
+                    }
+                    (None, Some(check)) => Ok(self.ask_again(transition, check).into_decision()),
+                    (None, None) => Ok(already()),
+                }
             }
             PspOutcome::Pending | PspOutcome::Unknown { .. } | PspOutcome::NotSent { .. } => {
                 match check {
@@ -142,7 +179,7 @@ impl RecordOutcome {
             }
             PspOutcome::FailedLater { .. }
             | PspOutcome::Succeeded { .. }
-            | PspOutcome::Declined { .. }
+            | PspOutcome::Declined(_)
             | PspOutcome::NotFound
             | PspOutcome::Refused { .. } => match check {
                 Some(Check { attempt, .. }) => {
@@ -174,11 +211,9 @@ impl RecordOutcome {
         transition: Transition<'_>,
         attempt: &Attempt,
         psp_reference: &str,
-        amount_minor: i64,
+        amount: Amount,
     ) -> Result<Decision, Rejection> {
         let payment_id = self.payment_id;
-        let amount = Amount::from_minor(amount_minor, self.currency)
-            .map_err(|_| Rejection::PaymentNotBookable { payment_id })?;
         let taken = match attempt.operation {
             Operation::Authorize => false,
             Operation::Sale | Operation::Capture { .. } => true,
@@ -193,7 +228,7 @@ impl RecordOutcome {
             }
         };
         let payment = transition.payment();
-        let booking = booking::late(payment, &self.psp, attempt.number, amount);
+        let booking = booking::late(payment, &self.psp, attempt.number, Late::FIRST, amount);
         // What the PSP calls a capture does not name the charge that it is of.
         let charge = match attempt.operation {
             Operation::Capture { .. } => payment.authorization.as_ref(),
@@ -227,8 +262,8 @@ impl RecordOutcome {
         let late = payment.late(reversed).ok_or_else(not_bookable)?;
         let amount =
             Amount::from_minor(late.amount_minor, self.currency).map_err(|_| not_bookable())?;
-        let taken = late.taken;
-        let booking = booking::undone(booking::late(payment, &self.psp, reversed, amount));
+        let (taken, turn) = (late.taken, late.turn);
+        let booking = booking::undone(booking::late(payment, &self.psp, reversed, turn, amount));
         let event = PaymentEvent::LateSuccessReversed(LateSuccessReversed {
             payment_id,
             reversed,
@@ -240,20 +275,96 @@ impl RecordOutcome {
         if taken { transition.booked(states, &self.psp, booking) } else { Ok(transition) }
     }
 
+    /// What an attempt moved. A PSP that says to have moved more than it was asked to, or nothing, is not
+    /// believed; of a release it does not matter.
+    fn believed(&self, attempt: &Attempt, amount_minor: i64) -> Option<Amount> {
+        let minor = match attempt.operation {
+            Operation::Void | Operation::Reverse { .. } => attempt.amount_minor,
+            Operation::Authorize
+            | Operation::Sale
+            | Operation::Capture { .. }
+            | Operation::Refund { .. } => amount_minor,
+        };
+        let amount = Amount::from_minor(minor, self.currency).ok()?;
+        (amount.minor() <= attempt.amount_minor).then_some(amount)
+    }
+
+    fn asked_for(&self, attempt: &Attempt) -> Result<Amount, Rejection> {
+        let payment_id = self.payment_id;
+        Amount::from_minor(attempt.amount_minor, self.currency)
+            .map_err(|_| Rejection::PaymentNotBookable { payment_id })
+    }
+
+    /// What was taken late came back to the payer by itself: nothing is left to be reversed.
+    fn late_failed(
+        &self,
+        states: &impl States,
+        transition: Transition<'_>,
+        attempt: &Attempt,
+        code: &str,
+    ) -> Result<Decision, Rejection> {
+        let payment_id = self.payment_id;
+        let payment = transition.payment();
+        let late = payment.late(attempt.number);
+        let (taken, turn, amount) = late
+            .and_then(|late| {
+                let amount = Amount::from_minor(late.amount_minor, self.currency).ok()?;
+                Some((late.taken, late.turn, amount))
+            })
+            .ok_or(Rejection::PaymentNotBookable { payment_id })?;
+        let booked = booking::late(payment, &self.psp, attempt.number, turn, amount);
+        let booking = booking::undone(booked);
+        let transition = transition.then(PaymentEvent::LateSuccessFailed(LateSuccessFailed {
+            payment_id,
+            attempt: attempt.number,
+            code: code.to_owned(),
+            entry_id: taken.then(|| booking.entry_id()),
+        }));
+        let transition =
+            if taken { transition.booked(states, &self.psp, booking)? } else { transition };
+        Ok(transition.into_decision())
+    }
+
+    /// The payer did not get back what was taken late: it is booked as before, and reversed once more.
+    fn reversal_failed<'c>(
+        &self,
+        states: &impl States,
+        transition: Transition<'c>,
+        attempt: &Attempt,
+        reversed: u32,
+        code: &str,
+    ) -> Result<Transition<'c>, Rejection> {
+        let payment_id = self.payment_id;
+        let payment = transition.payment();
+        let late = payment.late(reversed);
+        let (taken, turn, amount) = late
+            .and_then(|late| {
+                let amount = Amount::from_minor(late.amount_minor, self.currency).ok()?;
+                Some((late.taken, late.turn + 1, amount))
+            })
+            .ok_or(Rejection::PaymentNotBookable { payment_id })?;
+        let booking = booking::late(payment, &self.psp, reversed, turn, amount);
+        let retry_at = self.reverse_again_at(&transition);
+        let transition = transition.then(PaymentEvent::LateReversalFailed(LateReversalFailed {
+            payment_id,
+            reversed,
+            attempt: attempt.number,
+            code: code.to_owned(),
+            entry_id: taken.then(|| booking.entry_id()),
+            retry_at,
+        }));
+        if taken { transition.booked(states, &self.psp, booking) } else { Ok(transition) }
+    }
+
     fn succeeded<'c>(
         &self,
         states: &impl States,
         transition: Transition<'c>,
         attempt: &Attempt,
         psp_reference: &str,
-        amount_minor: i64,
+        amount: Amount,
     ) -> Result<Transition<'c>, Rejection> {
         let payment_id = self.payment_id;
-        // A PSP that says to have moved more than it was asked to is not believed.
-        let amount = Amount::from_minor(amount_minor, self.currency)
-            .ok()
-            .filter(|amount| amount.minor() <= attempt.amount_minor)
-            .ok_or(Rejection::PaymentNotBookable { payment_id })?;
         match attempt.operation {
             Operation::Authorize => Ok(self.authorized(transition, psp_reference, amount)),
             Operation::Sale => self.captured(states, transition, 1, true, psp_reference, amount),
@@ -389,50 +500,129 @@ impl RecordOutcome {
                     booking,
                 )
             }
-            Operation::Authorize | Operation::Void | Operation::Reverse { .. } => {
-                return Ok(transition);
+            Operation::Reverse { attempt: reversed } => {
+                return self.reversal_failed(states, transition, attempt, reversed, &code);
             }
+            Operation::Authorize | Operation::Void => return Ok(transition),
         };
         transition.then(event).booked(states, &self.psp, booking)
     }
 
-    fn declined(
+    /// A decline counts against the card's limits, and they and the schedule say when it is tried again.
+    fn declined<'c>(
         &self,
-        transition: &Transition<'_>,
+        states: &impl States,
+        transition: Transition<'c>,
         attempt: &Attempt,
-        code: &str,
-        advice: Option<&str>,
-    ) -> PaymentEvent {
-        let class = DeclineClass::of(code, advice);
-        let retry_at = match attempt.operation {
+        decline: &Decline,
+    ) -> Transition<'c> {
+        let payment = transition.payment();
+        let network = payment.method.as_ref().and_then(|method| method.network);
+        let class = decline.class(network);
+        let counted = self.counted(states, &transition, attempt, decline);
+        let card = counted.as_ref().map(|(card, _)| card);
+        let next = match attempt.operation {
             Operation::Authorize | Operation::Sale if class.soft() => {
-                let before = soft_declines(transition.payment());
-                let pause = self.policy.soft_retry_pauses_ms.get(before);
-                pause.map(|pause| transition.context().now.plus_millis(*pause))
+                self.tried_again(&transition, decline, class, card)
             }
-            Operation::Reverse { .. } => self.reverse_again_at(transition),
+            Operation::Reverse { .. } => Again::at(self.reverse_again_at(&transition)),
             Operation::Authorize
             | Operation::Sale
             | Operation::Capture { .. }
             | Operation::Void
-            | Operation::Refund { .. } => None,
+            | Operation::Refund { .. } => Again::at(None),
         };
-        PaymentEvent::AttemptDeclined(AttemptDeclined {
+        let transition = transition.then(PaymentEvent::AttemptDeclined(AttemptDeclined {
             payment_id: self.payment_id,
             attempt: attempt.number,
-            code: code.to_owned(),
-            advice: advice.map(str::to_owned),
+            code: decline.code.clone(),
+            advice: decline.advice.clone(),
+            network_code: decline.network_code.clone(),
             class,
             declines_version: DECLINES_VERSION,
-            retry_at,
+            failover: next.failover,
+            retry_at: next.at,
             requires_method: class.requires_method(),
-        })
+        }));
+        match counted {
+            Some((card, event)) => transition.with(card.stream(), card.version, event.into()),
+            None => transition,
+        }
     }
 
-    /// What nobody asked for has to go back, however often a PSP says no.
+    /// The card after this decline, and the event that says so; of a card that was asked for money.
+    fn counted(
+        &self,
+        states: &impl States,
+        transition: &Transition<'_>,
+        attempt: &Attempt,
+        decline: &Decline,
+    ) -> Option<(Card, CardEvent)> {
+        let payment = transition.payment();
+        let card_id = payment.card().filter(|card| Some(*card) == self.card)?;
+        let network = payment.method.as_ref().and_then(|method| method.network);
+        let amount = Amount::from_minor(attempt.amount_minor, self.currency).ok()?;
+        if !attempt.operation.authorizes() {
+            return None;
+        }
+        let event = CardEvent::Declined(CardDeclined {
+            card_id,
+            merchant_id: self.merchant_id,
+            network,
+            payment_id: self.payment_id,
+            attempt: attempt.number,
+            psp: self.psp.clone(),
+            amount,
+            class: decline.class(network),
+            barred: decline.bars(network),
+        });
+        let before = states.card(card_id);
+        let version = before.map_or(StreamVersion::FIRST, |card| card.version.next());
+        let now = transition.context().now;
+        Some((Card::after(before.cloned(), &event, version, now), event))
+    }
+
+    /// At once elsewhere, once; else after the next pause of the schedule, or when the card has room.
+    fn tried_again(
+        &self,
+        transition: &Transition<'_>,
+        decline: &Decline,
+        class: DeclineClass,
+        card: Option<&Card>,
+    ) -> Again {
+        let (payment, now) = (transition.payment(), transition.context().now);
+        if payment.attempts.len() >= ATTEMPTS_MAX {
+            return Again::at(None);
+        }
+        let at_once = self.elsewhere && decline.fails_over(class) && !failed_over(payment);
+        if at_once && room(payment, card, &self.policy, now).is_ok() {
+            return Again { at: Some(now), failover: true };
+        }
+        let pause = self.policy.soft_retry_pauses_ms.get(scheduled_retries(payment));
+        let Some(pause) = pause else { return Again::at(None) };
+        let wanted = now.plus_millis(decline.wait_ms().max(*pause));
+        match room(payment, card, &self.policy, wanted) {
+            Ok(()) => Again::at(Some(wanted)),
+            Err(withheld) => Again::at(withheld.retry_at),
+        }
+    }
+
+    /// What nobody asked for has to go back, however often a PSP says no; with pauses that grow, so that the
+    /// most attempts there may be are years.
     fn reverse_again_at(&self, transition: &Transition<'_>) -> Option<Timestamp> {
-        let again = transition.payment().attempts.len() < ATTEMPTS_MAX;
-        again.then(|| transition.context().now.plus_millis(self.policy.ask_pause_max_ms))
+        let payment = transition.payment();
+        let reversals = payment.attempts.iter().filter(|attempt| match attempt.operation {
+            Operation::Reverse { .. } => true,
+            Operation::Authorize
+            | Operation::Sale
+            | Operation::Capture { .. }
+            | Operation::Void
+            | Operation::Refund { .. } => false,
+        });
+        // The one under way is among them.
+        let before = u32::try_from(reversals.count().saturating_sub(1)).unwrap_or(u32::MAX);
+        let pause = self.policy.reverse_pause_ms(before);
+        (payment.attempts.len() < ATTEMPTS_MAX).then(|| transition.context().now.plus_millis(pause))
     }
 
     fn unknown<'c>(
@@ -452,13 +642,15 @@ impl RecordOutcome {
     /// sent again, as long as the PSP knows its key; only then it certainly came to nothing.
     fn not_found<'c>(
         &self,
+        states: &impl States,
         transition: Transition<'c>,
         attempt: &Attempt,
         open: &OpenOperation,
     ) -> Transition<'c> {
         let now = transition.context().now;
         let (payment_id, number) = (self.payment_id, attempt.number);
-        if now < attempt.sent_at.plus_millis(self.policy.not_found_grace_ms) {
+        let switched_off = states.psp(&self.psp).is_some_and(|psp| psp.disabled);
+        if now < attempt.sent_at.plus_millis(self.policy.not_found_grace_ms) || switched_off {
             return self.unknown(transition, attempt, open, UnknownReason::NotFoundYet);
         }
         if now < attempt.started_at.plus_millis(self.policy.keys_kept_ms) {
@@ -471,18 +663,34 @@ impl RecordOutcome {
         self.given_up(transition, attempt, "never_arrived", Some(check_at))
     }
 
-    /// It may be sent again under another key, elsewhere even, since nobody charged for it.
+    /// It may be sent again under another key, elsewhere even, since nobody charged for it; unless it was sent
+    /// before under this one, of which nothing is known.
     fn not_sent<'c>(
         &self,
         transition: Transition<'c>,
         attempt: &Attempt,
+        open: &OpenOperation,
         reason: &str,
     ) -> Transition<'c> {
+        let in_doubt = matches!(open.phase, Phase::Unknown { .. });
+        if in_doubt || open.asked > 0 || attempt.resent > 0 {
+            return self.unknown(transition, attempt, open, UnknownReason::ConnectionLost);
+        }
         let (payment_id, number) = (self.payment_id, attempt.number);
         let before = unsent_in_a_row(transition.payment(), attempt.operation);
-        let again = before + 1 < self.policy.unsent_attempts_max;
-        let pause = self.policy.unsent_retry_pause_ms;
-        let retry_at = again.then(|| transition.context().now.plus_millis(pause));
+        let now = transition.context().now;
+        let retry_at = match attempt.operation {
+            Operation::Reverse { .. } => self.reverse_again_at(&transition),
+            // The payer waits for an answer.
+            Operation::Authorize | Operation::Sale => (before + 1
+                < self.policy.unsent_attempts_max)
+                .then(|| now.plus_millis(self.policy.unsent_retry_pause_ms)),
+            // It can be done nowhere else, and later is better than not at all.
+            Operation::Capture { .. } | Operation::Void | Operation::Refund { .. } => {
+                let pause = self.policy.unsent_pause_ms(before);
+                (before + 1 < self.policy.unsent_bound_attempts_max).then(|| now.plus_millis(pause))
+            }
+        };
         transition.then(PaymentEvent::AttemptFailed(AttemptFailed {
             payment_id,
             attempt: number,
@@ -499,7 +707,10 @@ impl RecordOutcome {
         attempt: &Attempt,
         reason: &str,
     ) -> Transition<'c> {
-        self.given_up(transition, attempt, reason, None)
+        // One that was sent before may have been carried out then.
+        let doubtful = attempt.resent > 0;
+        let check_at = transition.context().now.plus_millis(self.policy.late_check_pause_ms);
+        self.given_up(transition, attempt, reason, doubtful.then_some(check_at))
     }
 
     fn given_up<'c>(
@@ -532,24 +743,44 @@ fn captured_by(payment: &Payment, attempt: u32) -> Option<&super::Capture> {
     payment.captures.iter().find(|capture| capture.attempt == attempt)
 }
 
-/// How often the payment was declined for a reason that passes.
-fn soft_declines(payment: &Payment) -> usize {
-    let soft = |attempt: &&Attempt| match &attempt.conclusion {
-        Some(AttemptConclusion::Declined { class, .. }) => class.soft(),
+/// When an operation is attempted again.
+struct Again {
+    at: Option<Timestamp>,
+    failover: bool,
+}
+
+impl Again {
+    fn at(at: Option<Timestamp>) -> Self {
+        Self { at, failover: false }
+    }
+}
+
+/// Whether the attempt before the one under way was declined and made again elsewhere at once: that is done
+/// once, and then the schedule's turn.
+fn failed_over(payment: &Payment) -> bool {
+    let before = payment.attempts.iter().rev().find_map(|attempt| attempt.conclusion.as_ref());
+    matches!(before, Some(AttemptConclusion::Declined { failover: true, .. }))
+}
+
+/// How often the payment was tried again by schedule after a decline for a reason that passes.
+fn scheduled_retries(payment: &Payment) -> usize {
+    let scheduled = |attempt: &&Attempt| match &attempt.conclusion {
+        Some(AttemptConclusion::Declined { class, failover, .. }) => class.soft() && !failover,
         Some(AttemptConclusion::Succeeded { .. } | AttemptConclusion::Failed { .. }) | None => {
             false
         }
     };
-    payment.attempts.iter().filter(soft).count()
+    payment.attempts.iter().filter(scheduled).count()
 }
 
 /// How many attempts of the operation in a row never reached a PSP, before the one under way.
 fn unsent_in_a_row(payment: &Payment, operation: Operation) -> u32 {
-    let concluded = payment.attempts.iter().rev().filter(|attempt| attempt.conclusion.is_some());
-    let unsent = concluded.take_while(|attempt| {
-        let never_sent =
-            matches!(attempt.conclusion, Some(AttemptConclusion::Failed { unsent: true, .. }));
-        never_sent && attempt.operation.name() == operation.name()
+    let same = |attempt: &&Attempt| {
+        let authorizes = operation.authorizes() && attempt.operation.authorizes();
+        attempt.conclusion.is_some() && (authorizes || attempt.operation == operation)
+    };
+    let unsent = payment.attempts.iter().rev().filter(same).take_while(|attempt| {
+        matches!(attempt.conclusion, Some(AttemptConclusion::Failed { unsent: true, .. }))
     });
     u32::try_from(unsent.count()).unwrap_or(u32::MAX)
 }

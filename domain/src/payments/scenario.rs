@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use super::*;
+use crate::cards::{CardDeclined, CardEvent};
 use crate::given_when_then::{Given, MERCHANT, given, merchant_registered};
 use crate::ids::{PaymentId, RefundId};
-use crate::{Command, Currency, Event};
+use crate::{CardId, Command, Currency, Event};
 
 pub(crate) const PAYMENT: PaymentId =
     PaymentId::from_uuid(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0077));
@@ -44,6 +45,11 @@ pub(crate) fn method(token: &str) -> PaymentMethod {
     PaymentMethod::new(MethodKind::Card, token).unwrap()
 }
 
+/// The card of every payment here.
+pub(crate) fn card() -> Option<CardId> {
+    method("ok").card(MERCHANT)
+}
+
 /// Short and even, so that what follows when is easily said.
 pub(crate) fn policy() -> PaymentPolicy {
     PaymentPolicy {
@@ -54,9 +60,12 @@ pub(crate) fn policy() -> PaymentPolicy {
         keys_kept_ms: 100,
         late_check_pause_ms: 200,
         authorization_life_ms: 1_000,
+        retried_within_ms: 10_000,
+        card_limits: crate::cards::CardLimit::of_schemes(),
         soft_retry_pauses_ms: vec![50, 60],
         unsent_retry_pause_ms: 5,
         unsent_attempts_max: 2,
+        unsent_bound_attempts_max: 3,
     }
 }
 
@@ -108,16 +117,33 @@ pub(crate) fn attempt_unknown(attempt: u32) -> Event {
 }
 
 pub(crate) fn attempt_declined(attempt: u32, code: &str, retry_at: Option<Timestamp>) -> Event {
-    let class = DeclineClass::of(code, None);
+    let class = Decline::of(code).class(None);
     event(PaymentEvent::AttemptDeclined(AttemptDeclined {
         payment_id: PAYMENT,
         attempt,
         code: code.to_owned(),
         advice: None,
+        network_code: None,
         class,
         declines_version: DECLINES_VERSION,
+        failover: false,
         retry_at,
         requires_method: class.requires_method(),
+    }))
+}
+
+/// The attempt, which asked for 100.00, counts for the card.
+pub(crate) fn card_declined(attempt: u32) -> Event {
+    Event::Card(CardEvent::Declined(CardDeclined {
+        card_id: card().unwrap(),
+        merchant_id: MERCHANT,
+        network: None,
+        payment_id: PAYMENT,
+        attempt,
+        psp: psp(),
+        amount: amount("100.00"),
+        class: DeclineClass::SoftFunds,
+        barred: None,
     }))
 }
 
@@ -198,13 +224,9 @@ pub(crate) fn histories() -> Vec<(&'static str, Vec<Event>)> {
             captured(2, 1, "40.00", false),
         ],
     ];
-    let voiding = [
-        held.clone(),
-        vec![
-            event(PaymentEvent::VoidRequested(VoidRequested { payment_id: PAYMENT })),
-            attempt_started(2, Operation::Void, "100.00"),
-        ],
-    ];
+    let void_requested = event(PaymentEvent::VoidRequested(VoidRequested { payment_id: PAYMENT }));
+    let void_due = [held.clone(), vec![void_requested]].concat();
+    let voiding = [void_due.clone(), vec![attempt_started(2, Operation::Void, "100.00")]];
     let psp_reference = "op_1".to_owned();
     let voided = PaymentVoided { payment_id: PAYMENT, attempt: 2, psp_reference };
     let refund = Operation::Refund { refund_id: REFUND };
@@ -222,6 +244,22 @@ pub(crate) fn histories() -> Vec<(&'static str, Vec<Event>)> {
         retry_at: None,
         check_at: None,
     };
+    let asked = AttemptFailed { check_at: Some(LATER.plus_millis(200)), ..failed.clone() };
+    let ask_at = LATER.plus_millis(10);
+    let resent = AttemptResent { payment_id: PAYMENT, attempt: 1, ask_at };
+    let resent = event(PaymentEvent::AttemptResent(resent));
+    let late = LateSuccess {
+        payment_id: PAYMENT,
+        attempt: 1,
+        psp: psp(),
+        psp_reference: "ch_1".to_owned(),
+        amount: amount("100.00"),
+        entry_id: None,
+    };
+    let late = event(PaymentEvent::LateSuccess(late));
+    let came_late = after(vec![event(PaymentEvent::AttemptFailed(failed.clone())), late]);
+    let reverse = Operation::Reverse { attempt: 1 };
+    let reversing = [came_late.clone(), vec![attempt_started(2, reverse, "100.00")]].concat();
     let capture_failed = CaptureFailed {
         payment_id: PAYMENT,
         capture: 1,
@@ -261,8 +299,16 @@ pub(crate) fn histories() -> Vec<(&'static str, Vec<Event>)> {
         ("captured, refunding", refunding.clone()),
         (
             "captured, part refunded",
-            [refunding, vec![refund_succeeded(3, REFUND, "25.00")]].concat(),
+            [refunding.clone(), vec![refund_succeeded(3, REFUND, "25.00")]].concat(),
         ),
+        ("captured, refund due", [taken.clone(), vec![refund_requested(REFUND, "25.00")]].concat()),
+        ("captured, refund unknown", [refunding.clone(), vec![attempt_unknown(3)]].concat()),
+        ("authorized, void due", void_due),
+        ("authorized, void unknown", [voiding.concat(), vec![attempt_unknown(2)]].concat()),
+        ("authorizing, sent again", after(vec![attempt_unknown(1), resent])),
+        ("failed, to be asked once more", after(vec![event(PaymentEvent::AttemptFailed(asked))])),
+        ("failed, to be reversed", came_late.clone()),
+        ("failed, being reversed", reversing),
         (
             "capture_failed",
             [taken, vec![event(PaymentEvent::CaptureFailed(capture_failed))]].concat(),
@@ -307,6 +353,7 @@ pub(crate) fn start(operation: Operation) -> Command {
         payment_id: PAYMENT,
         operation,
         psp: psp(),
+        method: Some(method("ok")),
         policy: policy(),
     })
 }
@@ -318,7 +365,10 @@ pub(crate) fn record(attempt: u32, outcome: PspOutcome) -> Command {
         currency: usd(),
         attempt,
         psp: psp(),
+        card: card(),
         outcome,
+        elsewhere: false,
+        seen: StreamVersion::from_number(i64::MAX),
         policy: policy(),
     })
 }
@@ -354,7 +404,7 @@ pub(crate) fn merchants_commands() -> Vec<(&'static str, Command)> {
 
 /// What may be heard of an attempt.
 pub(crate) fn outcomes(asked_minor: i64) -> Vec<(&'static str, PspOutcome)> {
-    let declined = |code: &str| PspOutcome::Declined { code: code.to_owned(), advice: None };
+    let declined = |code: &str| PspOutcome::Declined(Decline::of(code));
     vec![
         (
             "succeeded",

@@ -1,10 +1,14 @@
 //! Starting an attempt: its intent and its key go into the log before anything goes to the PSP.
 
 use super::transition::Transition;
-use super::{AttemptKey, AttemptStarted, Operation, PaymentPolicy, PspName, find};
+use super::withhold::{Withheld, room};
+use super::{
+    AttemptKey, AttemptStarted, AttemptWithheld, Operation, PaymentMethod, PaymentPolicy, PspName,
+    find,
+};
 use crate::Context;
 use crate::command::Decision;
-use crate::ids::{MerchantId, PaymentId};
+use crate::ids::{CardId, MerchantId, PaymentId};
 use crate::money::Amount;
 use crate::payments::PaymentEvent;
 use crate::payments::Phase;
@@ -24,17 +28,27 @@ pub struct StartAttempt {
     pub operation: Operation,
     /// Whom to ask.
     pub psp: PspName,
+    /// What it is to be paid with, as whoever sends it has seen it.
+    pub method: Option<PaymentMethod>,
     /// The times to go by.
     pub policy: PaymentPolicy,
 }
 
 impl StartAttempt {
     pub(crate) fn reads(&self) -> Vec<StateKey> {
-        vec![StateKey::Payment(self.payment_id), StateKey::Psp(self.psp.clone())]
+        let mut keys = vec![StateKey::Payment(self.payment_id), StateKey::Psp(self.psp.clone())];
+        if self.operation.authorizes() {
+            keys.extend(self.card().map(StateKey::Card));
+        }
+        keys
+    }
+
+    fn card(&self) -> Option<CardId> {
+        self.method.as_ref()?.card(self.merchant_id)
     }
 
     /// Rules: the operation is under way, and due; what follows an authorization goes to its PSP; that one
-    /// is not switched off.
+    /// is not switched off; and where the card may not be tried, the attempt is withheld.
     pub(crate) fn decide(
         &self,
         states: &impl States,
@@ -69,6 +83,19 @@ impl StartAttempt {
         }
         if states.psp(&self.psp).is_some_and(|psp| psp.disabled) {
             return Err(Rejection::PspIsDisabled { payment_id, psp: self.psp.clone() });
+        }
+        if self.operation.authorizes() {
+            // It would be sent with a method that was replaced.
+            if self.method != payment.method {
+                return Err(not_due);
+            }
+            let card = self.card().and_then(|card| states.card(card));
+            if let Err(withheld) = room(payment, card, &self.policy, context.now) {
+                let Withheld { limit, retry_at } = withheld;
+                let withheld = AttemptWithheld { payment_id, limit, retry_at };
+                let withheld = PaymentEvent::AttemptWithheld(withheld);
+                return Ok(Transition::of(payment, context).then(withheld).into_decision());
+            }
         }
         let currency = payment.amount().currency();
         let amount = Amount::from_minor(open.amount_minor, currency).map_err(|_| not_due)?;

@@ -154,7 +154,7 @@ impl Payment {
 
     /// Whether nothing is under way: not with the payment, nor with a refund of it, nor with what the PSP
     /// did unasked.
-    pub fn settled(&self) -> bool {
+    pub fn at_rest(&self) -> bool {
         self.open.is_none()
             && self.refunds.iter().all(|refund| refund.open.is_none())
             && self.checks.is_empty()
@@ -178,9 +178,14 @@ impl Payment {
         }
     }
 
-    /// Everything that its state allows.
+    /// Everything that its state allows and that would not be refused for want of a method.
     pub fn allowed(&self) -> Vec<PaymentAction> {
-        PaymentAction::ALL.into_iter().filter(|action| self.allows(*action)).collect()
+        let useful = |action: &PaymentAction| match action {
+            PaymentAction::Authorize => self.method.is_some(),
+            _ => true,
+        };
+        let allowed = PaymentAction::ALL.into_iter().filter(|action| self.allows(*action));
+        allowed.filter(useful).collect()
     }
 
     /// Nothing is authorized and no attempt is under way, at most one is to be made later.

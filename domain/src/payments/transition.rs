@@ -45,6 +45,12 @@ impl<'c> Transition<'c> {
         self
     }
 
+    /// An event of another stream of the payment's merchant, that stream's number `version`.
+    pub(super) fn with(mut self, stream: StreamId, version: StreamVersion, event: Event) -> Self {
+        self.push(stream, version, self.payment.merchant_id, event);
+        self
+    }
+
     /// Whether an earlier event of this decision opens the account.
     pub(super) fn opens(&self, account_id: AccountId) -> bool {
         self.events.iter().any(|new| match &new.event {

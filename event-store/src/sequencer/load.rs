@@ -69,6 +69,7 @@ pub(crate) async fn load(
             | StateKey::ApiKey(_)
             | StateKey::Entry(_)
             | StateKey::Payment(_)
+            | StateKey::Card(_)
             | StateKey::Psp(_) => None,
         })
         .collect();
@@ -123,6 +124,7 @@ fn with_totals(state: State, row: &PgRow) -> Result<State, LoadError> {
         | State::ApiKey(_)
         | State::Entry(_)
         | State::Payment(_)
+        | State::Card(_)
         | State::Psp(_) => Ok(state),
     }
 }

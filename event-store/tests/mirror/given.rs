@@ -62,16 +62,21 @@ impl World {
     }
 
     pub(crate) fn mirror_by(&self, nats_url: String) -> RunningMirror {
+        let (mirror, status) = self.new_mirror(nats_url);
+        let stop = CancellationToken::new();
+        tokio::spawn(mirror.run(stop.clone()));
+        RunningMirror { status, _stops: stop.drop_guard() }
+    }
+
+    /// A mirror that is not running yet.
+    pub(crate) fn new_mirror(&self, nats_url: String) -> (Mirror, watch::Receiver<MirrorStatus>) {
         let options = MirrorOptions {
             database_url: self.database.url(Role::Application),
             nats_url,
             stream: self.stream.clone(),
             head: Some(self.store.head()),
         };
-        let (mirror, status) = Mirror::new(options).expect("a mirror");
-        let stop = CancellationToken::new();
-        tokio::spawn(mirror.run(stop.clone()));
-        RunningMirror { status, _stops: stop.drop_guard() }
+        Mirror::new(options).expect("a mirror")
     }
 
     pub(crate) async fn head(&self) -> Position {

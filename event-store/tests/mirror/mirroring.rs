@@ -2,7 +2,8 @@
 
 use event_store::log::Position;
 use event_store::mirror::{MirrorAlarm, MirrorStatus, reset};
-use testkit::{Proxy, nats_url};
+use testkit::{Proxy, killed_at, killed_at_every_wait, nats_url};
+use tokio_util::sync::CancellationToken;
 
 use crate::given::World;
 
@@ -31,6 +32,35 @@ async fn a_second_mirror_stands_by_and_takes_over() {
     world.append(3).await;
     second.reaches_position(world.head().await).await;
     assert_eq!(world.check_stream().await, 6);
+}
+
+/// Mirrors that die at every step, each step twice, and the next one that goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_may_die_at_every_step() {
+    let world = World::new().await;
+    let mut events = 0;
+    let deaths = killed_at_every_wait(async |waits| {
+        world.append(1).await;
+        events += 1;
+        let head = world.head().await;
+        let (mirror, mut status) = world.new_mirror(nats_url());
+        let mirrored =
+            |status: &MirrorStatus| matches!(status, MirrorStatus::Mirrored(at) if *at >= head);
+        let life = async {
+            tokio::select! {
+                () = mirror.run(CancellationToken::new()) => {}
+                _ = status.wait_for(mirrored) => {}
+            }
+        };
+        let lived = killed_at(waits, life).is_some();
+        if !lived {
+            world.mirror().reaches_position(head).await;
+        }
+        assert_eq!(world.check_stream().await, events, "each event once, where it belongs");
+        lived
+    })
+    .await;
+    assert!(deaths > 5, "it connects, locks, compares, publishes and hears of it: {deaths}");
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ pub(super) fn fold(events: &[AppliedEvent]) -> Batch<'_> {
             | Event::EntryPosted(_)
             | Event::EntryReversed(_)
             | Event::Payment(_)
+            | Event::Card(_)
             | Event::Psp(_) => {}
         }
     }

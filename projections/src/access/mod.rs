@@ -48,6 +48,7 @@ impl Projection for Access {
             | Event::EntryPosted(_)
             | Event::EntryReversed(_)
             | Event::Payment(_)
+            | Event::Card(_)
             | Event::Psp(_) => false,
         }
     }

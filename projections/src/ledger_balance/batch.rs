@@ -95,7 +95,7 @@ impl<'a> Batch<'a> {
                 Ok(())
             }
             // What a payment moves is in the entries that come with it.
-            Event::Payment(_) | Event::Psp(_) => Ok(()),
+            Event::Payment(_) | Event::Card(_) | Event::Psp(_) => Ok(()),
         }
     }
 

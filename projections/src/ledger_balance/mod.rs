@@ -55,7 +55,7 @@ impl Projection for LedgerBalance {
                 false
             }
             // What a payment moves is in the entries that come with it.
-            Event::Payment(_) | Event::Psp(_) => false,
+            Event::Payment(_) | Event::Card(_) | Event::Psp(_) => false,
             Event::AccountOpened(_)
             | Event::AccountFrozen(_)
             | Event::AccountUnfrozen(_)
@@ -141,6 +141,7 @@ fn named_accounts(events: &[AppliedEvent]) -> Vec<Uuid> {
             | Event::AccountOpened(_)
             | Event::EntryReversed(_)
             | Event::Payment(_)
+            | Event::Card(_)
             | Event::Psp(_) => {}
         }
     }

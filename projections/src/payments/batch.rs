@@ -83,6 +83,7 @@ fn payment_event(applied: &AppliedEvent) -> Option<&PaymentEvent> {
         | Event::AccountClosed(_)
         | Event::EntryPosted(_)
         | Event::EntryReversed(_)
+        | Event::Card(_)
         | Event::Psp(_) => None,
     }
 }

@@ -58,7 +58,8 @@ impl Projection for Payments {
             | Event::AccountUnfrozen(_)
             | Event::AccountClosed(_)
             | Event::EntryPosted(_)
-            | Event::EntryReversed(_) => false,
+            | Event::EntryReversed(_)
+            | Event::Card(_) => false,
         }
     }
 

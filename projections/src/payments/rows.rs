@@ -1,6 +1,6 @@
 //! The tables `payments` and `payment_work`: read and written as sets.
 
-use domain::payments::{AttemptConclusion, Payment};
+use domain::payments::{Payment, PspName};
 use domain::psps::PspEvent;
 use domain::{Name, Timestamp};
 use event_store::log::Position;
@@ -76,7 +76,7 @@ pub(super) async fn upsert(db: &mut PgConnection, rows: &[PaymentRow]) -> Result
         .bind(payments().map(|payment| payment.amount().currency().to_string()).collect::<Vec<_>>())
         .bind(payments().map(|payment| text(&payment.intent.customer)).collect::<Vec<_>>())
         .bind(payments().map(|payment| text(&payment.intent.reference)).collect::<Vec<_>>())
-        .bind(payments().map(last_psp).collect::<Vec<_>>())
+        .bind(payments().map(psp_of).collect::<Vec<_>>())
         .bind(payments().map(decline_class).collect::<Vec<_>>())
         .bind(payments().map(|payment| payment.version.number()).collect::<Vec<_>>())
         .bind(payments().map(|payment| payment.created_at.datetime()).collect::<Vec<_>>())
@@ -89,15 +89,12 @@ pub(super) async fn upsert(db: &mut PgConnection, rows: &[PaymentRow]) -> Result
     Ok(())
 }
 
-fn last_psp(payment: &Payment) -> Option<&str> {
-    payment.attempts.last().map(|attempt| attempt.psp.as_str())
+fn psp_of(payment: &Payment) -> Option<&str> {
+    payment.psp().map(PspName::as_str)
 }
 
 fn decline_class(payment: &Payment) -> Option<&'static str> {
-    match &payment.attempts.last()?.conclusion {
-        Some(AttemptConclusion::Declined { class, .. }) => Some(class.name()),
-        Some(AttemptConclusion::Succeeded { .. } | AttemptConclusion::Failed { .. }) | None => None,
-    }
+    payment.decline().map(|(class, _)| class.name())
 }
 
 /// Writes what is to be done for them, and takes away what is done.

@@ -193,8 +193,10 @@ pub(crate) fn way_of_a_payment(number: u128) -> Vec<Happened> {
         attempt: 1,
         code: "insufficient_funds".to_owned(),
         advice: None,
+        network_code: None,
         class: DeclineClass::SoftFunds,
         declines_version: 1,
+        failover: false,
         retry_at: Some(at),
         requires_method: false,
     };

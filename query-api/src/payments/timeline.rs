@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::api_keys::Role;
-use domain::payments::PaymentEvent;
+use domain::payments::{PaymentEvent, code_for_everybody};
 use domain::{EntryId, Event, PaymentId, StreamId, StreamVersion, Timestamp};
 use event_store::log::{RecordedEvent, stream_events, stream_page};
 use serde::Serialize;
@@ -164,7 +164,14 @@ fn hide(data: &mut Value, event: &Event) {
                 && let Some(fields) = data.as_object_mut()
             {
                 fields.remove("advice");
+                fields.remove("network_code");
             }
+        }
+        Event::Payment(PaymentEvent::RefundFailed(failed)) => {
+            data["code"] = code_for_everybody(&failed.code).into();
+        }
+        Event::Payment(PaymentEvent::AttemptFailed(failed)) => {
+            data["reason"] = code_for_everybody(&failed.reason).into();
         }
         _ => {}
     }
@@ -177,6 +184,10 @@ fn entry_of(event: &Event) -> Option<EntryId> {
         Event::Payment(PaymentEvent::CaptureFailed(event)) => Some(event.entry_id),
         Event::Payment(PaymentEvent::RefundSucceeded(event)) => Some(event.entry_id),
         Event::Payment(PaymentEvent::RefundFailed(event)) => Some(event.entry_id),
+        Event::Payment(PaymentEvent::LateSuccess(event)) => event.entry_id,
+        Event::Payment(PaymentEvent::LateSuccessReversed(event)) => event.entry_id,
+        Event::Payment(PaymentEvent::LateSuccessFailed(event)) => event.entry_id,
+        Event::Payment(PaymentEvent::LateReversalFailed(event)) => event.entry_id,
         _ => None,
     }
 }

@@ -122,6 +122,15 @@ async fn a_reason_that_would_warn_a_fraudster_is_shown_to_operators_only() {
     }
     let raw = platform.operator.get(&format!("/v1/payments/{id}/timeline")).await;
     assert!(raw.body.contains("\"code\":\"stolen_card\""), "{raw}");
+    for (actor, class, found) in [
+        (&platform.operator, "fraud", 1),
+        (&platform.operator, "hard", 0),
+        (&merchant, "fraud", 0),
+        (&merchant, "hard", 1),
+    ] {
+        let list = actor.get(&format!("/v1/payments?decline_class={class}")).await;
+        assert_eq!(list.ids().len(), found, "{class}: {list}");
+    }
 }
 
 #[tokio::test]

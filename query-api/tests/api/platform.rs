@@ -15,7 +15,7 @@ use domain::merchants::{FeeTerms, RegisterMerchant, Rounding};
 use domain::payments::*;
 use domain::{
     AccountId, Amount, ApiKeyId, Command, Decision, EntryId, Event, MerchantId, Metadata, Name,
-    PaymentId, RefundId, Timestamp,
+    PaymentId, RefundId, StreamVersion, Timestamp,
 };
 use event_store::{Clock, EventStore, IdSource, NewAnswer, Origin, Request, StoreOptions};
 use migrations::Role as Login;
@@ -323,7 +323,12 @@ impl Platform {
             metadata: Metadata::default(),
             order: Order::default(),
         };
-        let method = Some(PaymentMethod::new(MethodKind::Card, "tok_1").expect("a token"));
+        // One card may not be declined and be tried again.
+        let method = match what {
+            "ok" => method(),
+            _ => method().with_fingerprint(&payment_id.to_string()).expect("a text"),
+        };
+        let method = Some(method);
         let create = CreatePayment { payment_id, merchant_id, intent, method };
         self.submit(Command::CreatePayment(create)).await;
         self.attempt(merchant_id, payment_id, Operation::Sale).await;
@@ -332,7 +337,7 @@ impl Platform {
                 let psp_reference = "ch_1".to_owned();
                 PspOutcome::Succeeded { psp_reference, amount_minor: 10_000 }
             }
-            code => PspOutcome::Declined { code: code.to_owned(), advice: None },
+            code => PspOutcome::Declined(Decline::of(code)),
         };
         self.record(merchant_id, payment_id, 1, outcome).await;
         payment_id
@@ -358,6 +363,11 @@ impl Platform {
         self.record(merchant_id, payment_id, attempt, outcome).await;
     }
 
+    async fn method_of(&self, payment_id: PaymentId) -> Option<PaymentMethod> {
+        let payment = self.store.payment(payment_id).await.expect("the log is there");
+        payment.expect("it was created").method.clone()
+    }
+
     async fn attempt(
         &self,
         merchant_id: MerchantId,
@@ -365,7 +375,8 @@ impl Platform {
         operation: Operation,
     ) -> u32 {
         let (psp, policy) = ("alpha".parse().expect("a name"), PaymentPolicy::default());
-        let start = StartAttempt { merchant_id, payment_id, operation, psp, policy };
+        let method = self.method_of(payment_id).await;
+        let start = StartAttempt { merchant_id, payment_id, operation, psp, method, policy };
         let events = self.submit(Command::StartAttempt(start)).await;
         let Some(Event::Payment(PaymentEvent::AttemptStarted(started))) = events.first() else {
             panic!("no attempt: {events:?}");
@@ -386,7 +397,10 @@ impl Platform {
             currency: "USD".parse().expect("a currency"),
             attempt,
             psp: "alpha".parse().expect("a name"),
+            card: self.method_of(payment_id).await.and_then(|method| method.card(merchant_id)),
             outcome,
+            elsewhere: false,
+            seen: StreamVersion::from_number(i64::MAX),
             policy: PaymentPolicy::default(),
         };
         self.submit(Command::RecordOutcome(record)).await;
@@ -474,6 +488,11 @@ impl Drop for Platform {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// How everything is paid here.
+fn method() -> PaymentMethod {
+    PaymentMethod::new(MethodKind::Card, "tok_1").expect("a token")
 }
 
 fn entry_id(events: &[Event]) -> EntryId {

@@ -3,14 +3,14 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use command_api::{AnswerFinisher, ClosedGate, CommandApi, SystemRandom, WebhookGate};
+use command_api::{AnswerFinisher, CommandApi, PspDirectory, SystemRandom, UnknownPsps};
 use event_store::EventStore;
 use event_store::mirror::MirrorStatus;
 use gateways::Gateways;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::webhook_gate::Gate;
+use super::psp_directory::Configured;
 use crate::prometheus::Metrics;
 use crate::tasks::{Stage, Tasks};
 
@@ -29,16 +29,16 @@ pub(crate) fn start(
     tasks.spawn(Stage::Follow, "the watch for old snapshots", |stop| watch.run(stop));
     let finisher = AnswerFinisher::new(store.clone());
     tasks.spawn(Stage::Work, "the finisher of answers", |stop| finisher.run(stop));
-    let webhooks: Arc<dyn WebhookGate> = match gateways {
-        Some(gateways) => Arc::new(Gate(gateways)),
-        None => Arc::new(ClosedGate),
+    let psps: Arc<dyn PspDirectory> = match gateways {
+        Some(gateways) => Arc::new(Configured(gateways)),
+        None => Arc::new(UnknownPsps),
     };
     let router = command_api::router(CommandApi {
         store,
         mirror,
         metrics: Arc::new(move || metrics.render()),
         random: Arc::new(SystemRandom),
-        webhooks,
+        psps,
         rate_limit: super::rate_limit(requests_per_second),
     });
     super::serve(tasks, "the command API", listener, router);

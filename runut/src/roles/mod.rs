@@ -4,8 +4,8 @@ pub(crate) mod command_api;
 pub(crate) mod mirror;
 mod monitor;
 pub(crate) mod projections;
+mod psp_directory;
 pub(crate) mod query_api;
-mod webhook_gate;
 pub(crate) mod workers;
 
 use std::net::SocketAddr;

@@ -110,6 +110,7 @@ impl Simulator {
             url: Url::parse(&format!("http://127.0.0.1:{}", self.port))?,
             api_key: self.api_key.clone(),
             webhook_secret: Some(self.webhook_secret.clone()),
+            webhook_sources: Vec::new(),
             sale: true,
             timeouts: Timeouts::default(),
         })

@@ -35,6 +35,8 @@ pub(super) enum CarryError {
     Rejected(#[source] Rejection),
     #[error("no PSP that is configured and switched on can be asked")]
     NoPsp,
+    #[error("its PSP fails and is left alone for a while")]
+    PspFails,
     #[error("the payment is not in the log")]
     NotThere,
 }
@@ -56,8 +58,15 @@ impl Carrier {
             if steps.is_empty() {
                 break;
             }
+            // That one cannot be done now keeps none of the others waiting.
+            let mut left = None;
             for step in steps {
-                self.step(&payment, step).await?;
+                if let Err(error) = self.step(&payment, step).await {
+                    left.get_or_insert(error);
+                }
+            }
+            if let Some(error) = left {
+                return Err(error);
             }
             payment = self.payment(claimed.payment_id, payment.version).await?;
         }
@@ -95,7 +104,12 @@ impl Carrier {
     /// The intent and its key are in the log before anything is sent; and if another worker's are, nothing
     /// is sent here.
     async fn attempt(&self, payment: &Payment, operation: Operation) -> Result<(), CarryError> {
+        let bound = !matches!(operation, Operation::Authorize | Operation::Sale);
         for gateway in self.gateways.routes(payment, operation) {
+            // Nobody else can do it, so it is left until that one can.
+            if bound && !self.gateways.ready(gateway.psp()) {
+                return Err(CarryError::PspFails);
+            }
             let started = match self.start(payment, operation, gateway).await? {
                 Started::Here(started) => started,
                 Started::Elsewhere => return Ok(()),
@@ -120,6 +134,7 @@ impl Carrier {
             payment_id: payment.id,
             operation: offered(payment, operation, gateway),
             psp: gateway.psp().clone(),
+            method: payment.method.clone(),
             policy: self.policy.clone(),
         };
         let given = self.give(payment.id, Command::StartAttempt(start)).await?;
@@ -172,6 +187,9 @@ impl Carrier {
             currency: payment.amount().currency(),
             attempt,
             psp: gateway.psp().clone(),
+            card: payment.card(),
+            elsewhere: self.gateways.elsewhere(payment, gateway.psp()),
+            seen: payment.version,
             outcome,
             policy: self.policy.clone(),
         });

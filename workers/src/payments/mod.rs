@@ -85,6 +85,19 @@ impl PaymentWorker {
         }
     }
 
+    /// Carries out what is due now, one after another; how many payments that were.
+    ///
+    /// # Errors
+    /// The queue cannot be looked at.
+    pub async fn pass(&self) -> Result<usize, sqlx::Error> {
+        let now = self.carrier.store.clock().now();
+        let claimed = self.queue.claim(now, CLAIM_PAYMENTS_MAX).await?;
+        for payment in &claimed {
+            work_at(&self.carrier, &self.queue, *payment).await;
+        }
+        Ok(claimed.len())
+    }
+
     async fn work(self, shutdown: CancellationToken) {
         let mut under_way = JoinSet::new();
         let mut empty_looks = 0;

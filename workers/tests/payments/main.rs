@@ -1,6 +1,7 @@
 //! Payments carried out by real workers, at simulated PSPs over real HTTP, from a real Postgres.
 
 mod faults;
+mod killed;
 mod straight;
 mod switch;
 mod together;

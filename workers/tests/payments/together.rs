@@ -59,7 +59,7 @@ async fn workers_that_are_killed_again_and_again_leave_nothing_undone_or_done_tw
         let worker = world.worker_apart().await;
         tokio::time::sleep(Duration::from_millis(15 * (round + 1))).await;
         worker.kill().await;
-        release_leases(&world).await;
+        world.release_leases().await;
     }
     let worker = world.worker();
     check_all(&world, &payments).await;
@@ -81,11 +81,4 @@ async fn the_queue_may_be_rebuilt_while_they_work() {
     check_all(&world, &payments).await;
     worker.stop().await;
     world.end().await;
-}
-
-/// As time would: the leases of the dead run out.
-async fn release_leases(world: &World) {
-    let mut owner = world.database.owner().await;
-    let expire = "update payment_leases set until = '1970-01-01T00:00:00Z'";
-    sqlx::query(expire).execute(&mut owner).await.expect("expired");
 }

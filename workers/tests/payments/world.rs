@@ -8,21 +8,23 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use domain::accounts::AccountCode;
+use domain::cards::CardLimit;
 use domain::merchants::{FeeTerms, RegisterMerchant, Rounding};
 use domain::payments::{
-    CaptureMethod, CreatePayment, MethodKind, Operation, Order, Payment, PaymentIntent,
+    Attempt, CaptureMethod, CreatePayment, MethodKind, Operation, Order, Payment, PaymentIntent,
     PaymentMethod, PaymentPolicy, PspName,
 };
 use domain::{AccountId, Amount, Command, MerchantId, Metadata, Name, PaymentId, RefundId};
+use event_store::log::Position;
 use event_store::{
     Clock, EventStore, IdSource, Origin, RandomIds, Sequencer, StoreOptions, SystemClock,
 };
 use gateways::{Gateways, PspConfig, PspsConfig, Timeouts};
 use migrations::Role;
-use projections::{Options, Retry, Runner};
+use projections::{Handle, Options, Retry, Runner};
 use serde_json::Value;
 use simulators::psp::{Options as PspOptions, Psp, WebhookTarget};
-use testkit::{TestDatabase, unique_name};
+use testkit::{TestDatabase, killed_at, unique_name};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -46,9 +48,12 @@ pub(crate) fn policy() -> PaymentPolicy {
         keys_kept_ms: 60_000,
         late_check_pause_ms: 2_000,
         authorization_life_ms: 3_600_000,
+        retried_within_ms: 3_600_000,
+        card_limits: CardLimit::of_schemes(),
         soft_retry_pauses_ms: vec![100, 100, 100],
         unsent_retry_pause_ms: 50,
         unsent_attempts_max: 20,
+        unsent_bound_attempts_max: 100,
     }
 }
 
@@ -60,9 +65,18 @@ pub(crate) struct World {
     pub(crate) merchant_id: MerchantId,
     pub(crate) psps: PspsConfig,
     http: reqwest::Client,
+    projected: Handle,
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
     folder: PathBuf,
+}
+
+/// What a process of workers is made of.
+pub(crate) struct Process {
+    pub(crate) payments: PaymentWorker,
+    pub(crate) webhooks: WebhookWorker,
+    pub(crate) store: EventStore,
+    pub(crate) sequencer: Sequencer,
 }
 
 /// A worker that can be killed.
@@ -90,7 +104,8 @@ impl World {
         let stop = CancellationToken::new();
         let (store, sequencer) = open(&database).await;
         let mut running = vec![tokio::spawn(sequencer.run(stop.clone()))];
-        running.push(project(&database, &store, stop.clone()));
+        let (runner, projected) = projections_of(&database, &store);
+        running.push(tokio::spawn(runner.run(stop.clone())));
         let hooks = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let hooks_url = format!("http://{}", hooks.local_addr().expect("an address"));
         let folder = std::env::temp_dir().join(unique_name("psps"));
@@ -116,6 +131,7 @@ impl World {
                 url: Url::parse(&url).expect("a URL"),
                 api_key: PSP_KEY.to_owned(),
                 webhook_secret: Some(WEBHOOK_SECRET.to_owned()),
+                webhook_sources: Vec::new(),
                 sale: true,
                 timeouts: TIMEOUTS,
             });
@@ -133,6 +149,7 @@ impl World {
             merchant_id,
             psps,
             http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            projected,
             stop,
             running,
             folder,
@@ -153,17 +170,39 @@ impl World {
         self.worker_on(store)
     }
 
-    fn worker_on(&self, store: EventStore) -> RunningWorker {
+    /// Workers as in a process of its own, not running yet, once the queue holds all that is in the log.
+    pub(crate) async fn process(&self) -> Process {
+        let (store, sequencer) = open(&self.database).await;
+        let (payments, webhooks) = self.workers_on(store.clone());
+        let mut owner = self.database.owner().await;
+        let head = event_store::log::head(&mut owner).await.expect("a head").position;
+        self.queue_follows(head).await;
+        Process { payments, webhooks, store, sequencer }
+    }
+
+    /// Waits until the queue holds what is due as of `position`.
+    pub(crate) async fn queue_follows(&self, position: Position) {
+        let reached = self.projected.wait_for("payments", position);
+        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        reached.expect("in time").expect("the projections run");
+    }
+
+    fn workers_on(&self, store: EventStore) -> (PaymentWorker, WebhookWorker) {
         let gateways = Gateways::to(&self.psps).expect("gateways");
         let webhooks = WebhookWorker::new(store.clone(), gateways.clone());
-        let worker = PaymentWorker::new(PaymentWorkerOptions {
+        let payments = PaymentWorker::new(PaymentWorkerOptions {
             database_url: self.database.url(Role::Application),
             store,
             gateways,
             policy: self.psps.policy.clone(),
         });
+        (payments.expect("a worker"), webhooks)
+    }
+
+    fn worker_on(&self, store: EventStore) -> RunningWorker {
+        let (worker, webhooks) = self.workers_on(store);
         let stop = CancellationToken::new();
-        let (worker, stopped) = (worker.expect("a worker"), stop.clone());
+        let stopped = stop.clone();
         let running = tokio::spawn(async move {
             tokio::join!(worker.run(stopped.clone()), webhooks.run(stopped.clone()));
         });
@@ -189,7 +228,9 @@ impl World {
             metadata: Metadata::default(),
             order: Order::default(),
         };
-        let method = Some(PaymentMethod::new(MethodKind::Card, token).expect("a token"));
+        // Schemes let nobody try one card that often.
+        let method = PaymentMethod::new(MethodKind::Card, token).expect("a token");
+        let method = Some(method.with_fingerprint(&payment_id.to_string()).expect("a text"));
         let merchant_id = self.merchant_id;
         let create = CreatePayment { payment_id, merchant_id, intent, method };
         self.give(Command::CreatePayment(create)).await;
@@ -216,7 +257,7 @@ impl World {
 
     /// The payment when nothing is under way.
     pub(crate) async fn settled(&self, id: PaymentId) -> Payment {
-        self.payment_when(id, "settled", Payment::settled).await
+        self.payment_when(id, "settled", Payment::at_rest).await
     }
 
     /// What the PSPs say of a payment: every operation that any of them carried out for it.
@@ -259,6 +300,11 @@ impl World {
 
     /// The books of the platform and those of the PSPs say the same.
     pub(crate) async fn check_books(&self) {
+        let mut owner = self.database.owner().await;
+        let end = event_store::log::head(&mut owner).await.expect("a head").position;
+        let mut head = self.store.head();
+        let followed = tokio::time::timeout(PATIENCE, head.wait_for(|head| *head >= end));
+        followed.await.expect("in time").expect("it runs");
         let mut cleared = 0;
         for psp in &self.psps.psps {
             let booked = self.balance_minor(&format!("psp_clearing:{}:USD", psp.name)).await;
@@ -283,6 +329,53 @@ impl World {
         while self.webhooks_in(state).await != many {
             assert!(Instant::now() < deadline, "not {many} webhooks are {state}");
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Works off what PSPs sent of their own accord.
+    pub(crate) async fn webhooks_settle(&self) {
+        let (_, webhooks) = self.workers_on(self.store.clone());
+        while webhooks.pass().await.expect("the webhooks are there") > 0 {}
+    }
+
+    /// A webhook that says that the attempt failed, whatever its PSP has.
+    pub(crate) async fn claim_failure(&self, attempt: &Attempt, id: PaymentId) {
+        let body = serde_json::json!({"operation": {
+            "reference": id, "idempotency_key": attempt.key.as_str(), "status": "failed",
+        }});
+        let (psp, body) = (attempt.psp.as_str(), body.to_string());
+        let now = self.store.clock().now();
+        self.store.keep_webhook(psp, body.as_bytes(), now).await.expect("kept");
+    }
+
+    /// How often a PSP was found to have said something of its own accord that is to be looked into.
+    pub(crate) async fn notified(&self) -> i64 {
+        let mut owner = self.database.owner().await;
+        let count = "select count(*) from events where event_type = 'payment.psp_notified'";
+        sqlx::query_scalar(count).fetch_one(&mut owner).await.expect("counts")
+    }
+
+    /// A process that works off webhooks until none waits, or dies at its wait number `waits`.
+    pub(crate) async fn webhooks_worked_off(&self, waits: usize) -> bool {
+        let Process { webhooks, sequencer, .. } = self.process().await;
+        let work = async { while webhooks.pass().await.expect("the webhooks are there") > 0 {} };
+        let process = async {
+            tokio::select! {
+                () = sequencer.run(CancellationToken::new()) => {}
+                () = work => {}
+            }
+        };
+        killed_at(waits, process).is_some()
+    }
+
+    /// What dead workers held is free, as it is after a while.
+    pub(crate) async fn release_leases(&self) {
+        let mut owner = self.database.owner().await;
+        for expire in [
+            "update payment_leases set until = '1970-01-01T00:00:00Z'",
+            "update webhooks set claimed_until = null",
+        ] {
+            sqlx::query(expire).execute(&mut owner).await.expect("expired");
         }
     }
 
@@ -320,17 +413,16 @@ async fn open(database: &TestDatabase) -> (EventStore, Sequencer) {
     EventStore::open(StoreOptions { database_url, clock, ids }).await.expect("the log opens")
 }
 
-fn project(database: &TestDatabase, store: &EventStore, stop: CancellationToken) -> JoinHandle<()> {
+fn projections_of(database: &TestDatabase, store: &EventStore) -> (Runner, Handle) {
     let url = database.url(Role::Projector);
-    let (runner, _) = Runner::new(Options {
+    Runner::new(Options {
         database: event_store::log::connect_options(&url).expect("a URL"),
         projections: projections::all(),
         nats: None,
         appended: Some(store.head()),
         clock: Arc::new(SystemClock),
         retry: Retry::default(),
-    });
-    tokio::spawn(runner.run(stop))
+    })
 }
 
 /// The door for webhooks, as the command API has it.
