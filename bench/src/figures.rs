@@ -45,6 +45,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Of nothing yet.
+    pub(crate) fn new(log_events: i64) -> anyhow::Result<Self> {
+        let latencies = Latencies::new()?;
+        Ok(Self { log_events, done: 0, errors: 0, took: Duration::ZERO, latencies })
+    }
+
     /// Adds a later turn.
     pub(crate) fn add(&mut self, later: &Self) -> anyhow::Result<()> {
         self.done += later.done;

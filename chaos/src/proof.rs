@@ -75,11 +75,7 @@ async fn at_rest(
 }
 
 fn under_way(payment: &Value) -> bool {
-    let refunds = payment["refunds"].as_array();
-    let refunding = refunds.into_iter().flatten().any(|refund| {
-        matches!(refund["state"].as_str(), Some("requested" | "processing" | "unknown"))
-    });
-    !payment["operation"].is_null() || payment["state"] == "unknown" || refunding
+    payment["under_way"] != false
 }
 
 async fn all(client: &Client, path: &str) -> anyhow::Result<Vec<Value>> {
@@ -125,13 +121,18 @@ async fn at_psps(deployment: &Deployment) -> anyhow::Result<HashMap<String, AtPs
     let mut found: HashMap<String, AtPsps> = HashMap::new();
     for (_, url) in deployment.psps() {
         let psp = Client::new(vec![url.to_owned()], deployment.psp_api_key().to_owned())?;
-        let ledger = psp.get("/ledger?limit=10000").await?;
-        for charge in ledger["charges"].as_array().context("charges")? {
-            let reference = charge["reference"].as_str().context("a reference")?;
-            let payment = found.entry(reference.to_owned()).or_default();
-            for operation in charge["operations"].as_array().context("operations")? {
-                payment.add(operation);
+        let mut path = "/ledger".to_owned();
+        loop {
+            let ledger = psp.get(&path).await?;
+            for charge in ledger["charges"].as_array().context("charges")? {
+                let reference = charge["reference"].as_str().context("a reference")?;
+                let payment = found.entry(reference.to_owned()).or_default();
+                for operation in charge["operations"].as_array().context("operations")? {
+                    payment.add(operation);
+                }
             }
+            let Some(last) = ledger["next"].as_str() else { break };
+            path = format!("/ledger?after={last}");
         }
     }
     Ok(found)

@@ -112,7 +112,8 @@ async fn pay(client: &Client, n: usize, token: &'static str) -> anyhow::Result<S
         "amount": "60.00",
         "currency": "USD",
         "capture_method": if manual { "manual" } else { "automatic" },
-        "payment_method": {"token": token},
+        // Schemes let nobody try one card that often.
+        "payment_method": {"token": token, "fingerprint": format!("card-{n}")},
         "reference": format!("chaos-{n}"),
     });
     let answer = client.post("/v1/payments", &format!("chaos-{n}"), &body).await?;

@@ -38,6 +38,8 @@ pub enum Check {
     MinimumBalance,
     /// A reversal and what it reverses are opposite, marked and unique.
     Reversals,
+    /// Each event that moved a payment's money is followed by its entry, and no payment's entry is without one.
+    PaymentEntries,
     /// The rows of `account_balances` are the sums of the postings.
     Balances,
     /// The rows of `idempotency_keys` agree with the events.
@@ -83,6 +85,7 @@ impl Check {
             Self::Accounts => "accounts",
             Self::MinimumBalance => "minimum-balance",
             Self::Reversals => "reversals",
+            Self::PaymentEntries => "payment-entries",
             Self::Balances => "balances",
             Self::IdempotencyKeys => "idempotency-keys",
             Self::MissingKeys => "missing-keys",
@@ -113,6 +116,7 @@ impl Check {
             | Self::Accounts
             | Self::MinimumBalance
             | Self::Reversals
+            | Self::PaymentEntries
             | Self::Balances
             | Self::IdempotencyKeys
             | Self::Mirror

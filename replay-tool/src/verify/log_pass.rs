@@ -91,6 +91,7 @@ impl Pass<'_, '_> {
             bytes += checked.bytes;
             self.report.progress(part, events, total);
         }
+        self.report.findings(checks.end(scope));
         self.parts.add(part, events, started.elapsed());
         Ok(LogPass { events, bytes, requests: checks.into_requests() })
     }

@@ -6,4 +6,5 @@ mod events;
 mod given;
 mod mirror;
 mod output;
+mod payments;
 mod read_models;

@@ -179,6 +179,7 @@ impl AccountStates {
                 | Event::EntryPosted(_)
                 | Event::EntryReversed(_)
                 | Event::Payment(_)
+                | Event::Card(_)
                 | Event::Psp(_),
             ) => return,
         };

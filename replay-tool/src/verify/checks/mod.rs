@@ -7,6 +7,7 @@ pub(super) mod guards;
 pub(super) mod head;
 pub(super) mod idempotency;
 pub(super) mod mirror;
+pub(super) mod payment_entries;
 mod positions;
 pub(super) mod read_models;
 mod recorded_at;

@@ -1,6 +1,7 @@
 //! All that is checked of each row as it goes by, in the order of the log.
 
 use super::accounts::{AccountStates, Partition};
+use super::payment_entries::PaymentEntries;
 use super::positions::Positions;
 use super::recorded_at::RecordedAt;
 use super::requests::{Keys, Requests};
@@ -40,6 +41,7 @@ pub(crate) struct RowChecks {
     recorded_at: RecordedAt,
     order: StreamOrder,
     requests: Requests,
+    payment_entries: PaymentEntries,
     accounts: Option<AccountStates>,
     hashed: Vec<u8>,
 }
@@ -62,9 +64,15 @@ impl RowChecks {
             recorded_at: RecordedAt::default(),
             order: StreamOrder::default(),
             requests,
+            payment_entries: PaymentEntries::default(),
             accounts: partition.map(AccountStates::of),
             hashed: Vec::new(),
         }
+    }
+
+    /// What is still open when the log ends; nothing where only a part of it was read.
+    pub(crate) fn end(&mut self, scope: Scope) -> Findings {
+        if self.all && scope.whole { self.payment_entries.end() } else { Findings::default() }
     }
 
     /// The requests that the events came from, after the last chunk.
@@ -110,6 +118,7 @@ impl RowChecks {
             Ok(fact) => {
                 stream_name::check(row, &fact, findings);
                 entries::check(row, &fact, findings);
+                self.payment_entries.check(row, &fact, findings);
                 if let Some(accounts) = &mut self.accounts {
                     accounts.apply(row, &fact, findings);
                 }

@@ -2,6 +2,7 @@
 //! its id, and that comes of its reference, this is also what makes references unique: two entries of one
 //! reference would be in one stream, and only one of them can be its first event.
 
+use domain::cards::CardEvent;
 use domain::payments::PaymentEvent;
 use domain::{EntryId, Event, MerchantId, StreamId};
 
@@ -51,6 +52,10 @@ fn check_other(row: &Row<'_>, event: &Event, findings: &mut Findings) {
             (StreamId::payment(event.payment_id), Some(event.merchant_id))
         }
         Event::Payment(event) => (StreamId::payment(event.payment_id()), None),
+        Event::Card(event) => {
+            let CardEvent::Declined(declined) = event;
+            (StreamId::card(event.card_id()), Some(declined.merchant_id))
+        }
         Event::Psp(event) => (StreamId::psp(event.psp()), Some(MerchantId::PLATFORM)),
     };
     if stream.as_str() != row.stream_id {
