@@ -85,16 +85,17 @@ impl EventStore {
         let append = log::append_options(connect.clone());
         let db = log::connect(&append).await?;
         let state = Writer::at_head(db).await.map_err(ConnectError::Settings)?;
+        let look_up = log::look_up_options(connect);
         let pool = PgPoolOptions::new()
             .max_connections(LOAD_CONNECTIONS_MAX)
             .acquire_timeout(LOAD_PATIENCE)
             .test_before_acquire(false)
-            .connect_lazy_with(connect.clone());
+            .connect_lazy_with(look_up.clone());
         let webhook_pool = PgPoolOptions::new()
             .max_connections(WEBHOOK_CONNECTIONS_MAX)
             .acquire_timeout(LOAD_PATIENCE)
             .test_before_acquire(false)
-            .connect_lazy_with(connect);
+            .connect_lazy_with(look_up);
         let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS_MAX);
         let (head_sender, head_receiver) = watch::channel(state.position());
         let cache = Arc::new(StateCache::default());

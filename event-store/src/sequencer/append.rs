@@ -48,15 +48,21 @@ const APPEND: &str = "
     )
     select log_id from head";
 
-/// Sets the answers of claimed keys, in the same statement as the append that ends their requests.
+/// Sets the answers of claimed keys, in the same statement as the append that ends their requests. It is an
+/// insert because that finds the row by its key whatever statistics say: an update that joins is planned for
+/// the few rows that a new table has, and then reads all of them. A key that was lost is made again.
 const ANSWERED: &str = ", answered as (
-        update idempotency_keys i
-        set resource_id = k.resource_id, status = k.status, response = k.response,
-            shown_position = k.position
-        from head, unnest($27::uuid[], $28::text[], $29::text[], $30::smallint[], $31::text[],
-             $32::bigint[]) as k (merchant_id, key, resource_id, status, response, position)
-        where i.log_id = head.log_id and i.merchant_id = k.merchant_id and i.key = k.key
-          and i.response is null
+        insert into idempotency_keys as i (log_id, merchant_id, key, fingerprint, resource_id, status,
+               response, position, shown_position, recorded_at)
+        select head.log_id, k.merchant_id, k.key, k.fingerprint, k.resource_id, k.status,
+               k.response, k.position, k.position, $3
+        from head, unnest($27::uuid[], $28::text[], $29::bytea[], $30::text[], $31::smallint[],
+             $32::text[], $33::bigint[])
+             as k (merchant_id, key, fingerprint, resource_id, status, response, position)
+        on conflict (log_id, merchant_id, key) do update
+        set resource_id = excluded.resource_id, status = excluded.status,
+            response = excluded.response, shown_position = excluded.shown_position
+        where i.response is null
     )
     select log_id from head";
 
@@ -82,9 +88,11 @@ pub(super) async fn append(db: &mut PgConnection, plan: &Plan) -> Result<bool, F
     } else {
         let with_answers = APPEND.replace("\n    select log_id from head", ANSWERED);
         let rows = &plan.answered;
+        let fingerprints: Vec<&[u8]> = rows.fingerprints.iter().map(|print| &print[..]).collect();
         bind(sqlx::query(sqlx::AssertSqlSafe(with_answers)), plan)
             .bind(&rows.owners)
             .bind(&rows.keys)
+            .bind(fingerprints)
             .bind(&rows.resources)
             .bind(&rows.statuses)
             .bind(&rows.responses)

@@ -74,8 +74,11 @@ pub(crate) async fn look_up(
         "select i.merchant_id, i.key, i.fingerprint, i.status, i.resource_id, i.response,
                 coalesce(i.shown_position, i.position)
          from unnest($2::uuid[], $3::text[]) as k (merchant_id, key)
-         join idempotency_keys i
-           on i.log_id = $1 and i.merchant_id = k.merchant_id and i.key = k.key",
+         cross join lateral (
+             select * from idempotency_keys
+             where log_id = $1 and merchant_id = k.merchant_id and key = k.key
+             offset 0
+         ) i",
     )
     .bind(LOG_ID)
     .bind(owners)

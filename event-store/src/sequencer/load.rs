@@ -43,14 +43,21 @@ impl LoadError {
     }
 }
 
-/// One statement, so that head, streams and balances are of one snapshot.
+/// One statement, so that head, streams and balances are of one snapshot. Each stream is looked up by itself
+/// and in its order: where nothing is known of the table yet, a join may read all of it.
 const LOAD: &str = "
     select h.position, k.ordinal, e.version, e.event_type, e.schema_version, e.data::text,
            e.recorded_at, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending
     from log_head h
     cross join unnest($2::text[], $3::uuid[]) with ordinality as k (stream_id, account_id, ordinal)
-    left join events e on e.log_id = h.log_id and e.stream_id = k.stream_id
-    left join account_balances b on b.log_id = h.log_id and b.account_id = k.account_id
+    left join lateral (
+        select * from events where log_id = h.log_id and stream_id = k.stream_id
+        order by version offset 0
+    ) e on true
+    left join lateral (
+        select * from account_balances where log_id = h.log_id and account_id = k.account_id
+        offset 0
+    ) b on true
     where h.log_id = $1
     order by k.ordinal, e.version";
 
