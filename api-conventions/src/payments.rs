@@ -193,7 +193,8 @@ pub struct LateChargeResource {
     /// How much.
     #[schema(value_type = String, example = "100.00")]
     amount: DecimalText,
-    /// `reversing`, `reversed`, or `failed` where it came back to the payer by itself.
+    /// `reversing`; `reversed`; `failed` where it came back to the payer by itself; `held` where reversing it
+    /// was given up.
     #[schema(example = "reversed")]
     state: &'static str,
 }
@@ -348,10 +349,11 @@ impl CaptureResource {
 
 impl LateChargeResource {
     fn of(late: &Late, currency: Currency) -> Self {
-        let state = match (late.failed, late.reversed_by) {
-            (true, _) => "failed",
-            (false, Some(_)) => "reversed",
-            (false, None) => "reversing",
+        let state = match (late.held > 0, late.open.is_some()) {
+            (true, true) => "reversing",
+            (true, false) => "held",
+            (false, _) if late.failed => "failed",
+            (false, _) => "reversed",
         };
         Self {
             attempt: late.attempt,

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::deployment::Deployment;
 use crate::say;
-use crate::storm::Asked;
+use crate::storm::{Asked, CURRENCIES};
 
 /// How long everything may take to come to rest: leases of the dead run out after 20 s, answers are finished
 /// after that.
@@ -57,8 +57,7 @@ async fn at_rest(
     loop {
         let payments = all(operator, "/v1/payments?limit=200").await?;
         let moving: Vec<&Value> = payments.iter().filter(|payment| under_way(payment)).collect();
-        let equal =
-            clearing(deployment, operator).await?.iter().all(|(_, ours, psps)| ours == psps);
+        let equal = clearing(deployment, operator).await?.iter().all(|one| one.ours == one.theirs);
         if moving.is_empty() && equal && payments.len() >= expected {
             return Ok(payments);
         }
@@ -196,7 +195,7 @@ fn compare(payments: &[Value], at_psps: &HashMap<String, AtPsps>) -> anyhow::Res
     Ok(wrong == 0)
 }
 
-/// A decimal of USD in minor units.
+/// A decimal of one of the storm's currencies in minor units.
 fn minor(decimal: &Value) -> anyhow::Result<i64> {
     Ok(decimal.as_str().context("a decimal")?.replace('.', "").parse()?)
 }
@@ -245,30 +244,36 @@ async fn entries(operator: &Client, payments: &[Value]) -> anyhow::Result<bool> 
     Ok(missing == 0 && !others)
 }
 
-/// What each PSP owes: as booked, and as it says itself, in minor units.
-async fn clearing(
-    deployment: &Deployment,
-    operator: &Client,
-) -> anyhow::Result<Vec<(&'static str, i64, i64)>> {
+/// What a PSP owes in a currency: as booked, and as it says itself, in minor units.
+struct Clearing {
+    account: String,
+    ours: i64,
+    theirs: i64,
+}
+
+/// What each PSP owes in each currency.
+async fn clearing(deployment: &Deployment, operator: &Client) -> anyhow::Result<Vec<Clearing>> {
     let accounts = all(operator, "/v1/accounts?ledger=platform&limit=200").await?;
     let mut sums = Vec::new();
     for (name, url) in deployment.psps() {
         let psp = Client::new(vec![url.to_owned()], deployment.psp_api_key().to_owned())?;
         let summary = psp.get("/ledger/summary").await?;
-        let theirs = summary["clearing"]["USD"].as_i64().unwrap_or(0);
-        let code = format!("psp_clearing:{name}:USD");
-        let account = accounts.iter().find(|account| account["code"] == code.as_str());
-        let ours = account.map_or(Ok(0), |account| minor(&account["balance"]))?;
-        sums.push((name, ours, theirs));
+        for currency in CURRENCIES {
+            let theirs = summary["clearing"][currency].as_i64().unwrap_or(0);
+            let code = format!("psp_clearing:{name}:{currency}");
+            let account = accounts.iter().find(|account| account["code"] == code.as_str());
+            let ours = account.map_or(Ok(0), |account| minor(&account["balance"]))?;
+            sums.push(Clearing { account: code, ours, theirs });
+        }
     }
     Ok(sums)
 }
 
 async fn clearing_is_equal(deployment: &Deployment, operator: &Client) -> anyhow::Result<bool> {
     let mut held = true;
-    for (name, ours, theirs) in clearing(deployment, operator).await? {
+    for Clearing { account, ours, theirs } in clearing(deployment, operator).await? {
         let verdict = if ours == theirs { "=" } else { "IS NOT" };
-        say(&format!("psp_clearing:{name}:USD {ours} {verdict} {theirs} in the PSP's own ledger"));
+        say(&format!("{account} {ours} {verdict} {theirs} in the PSP's own ledger"));
         held &= ours == theirs;
     }
     Ok(held)

@@ -37,6 +37,8 @@ const TOKENS: [&str; 22] = [
     "reset_after_charge@capture",
     "timeout_before@void",
 ];
+/// What is paid in, round and round; all of two decimals.
+pub(crate) const CURRENCIES: [&str; 3] = ["USD", "EUR", "IDR"];
 /// What dies when so many twelfths of the payments were answered.
 const KILLS: [(usize, &str); 9] = [
     (1, "worker-a"),
@@ -108,9 +110,10 @@ async fn customer(
 async fn pay(client: &Client, n: usize, token: &'static str) -> anyhow::Result<String> {
     let later = token.split_once('@').map(|(_, step)| step);
     let manual = matches!(later, Some("capture" | "void")) || (later.is_none() && n % 4 == 3);
+    let currency = CURRENCIES[n % CURRENCIES.len()];
     let body = json!({
         "amount": "60.00",
-        "currency": "USD",
+        "currency": currency,
         "capture_method": if manual { "manual" } else { "automatic" },
         // Schemes let nobody try one card that often.
         "payment_method": {"token": token, "fingerprint": format!("card-{n}")},
@@ -127,14 +130,15 @@ async fn pay(client: &Client, n: usize, token: &'static str) -> anyhow::Result<S
             follow(client, &format!("{path}/capture"), n, "capture", &json!({})).await?;
         }
         _ if manual && state == "authorized" => {
-            let part = json!({"amount": {"amount": "25.00", "currency": "USD"}});
+            let part = json!({"amount": {"amount": "25.00", "currency": currency}});
             follow(client, &format!("{path}/capture"), n, "part", &part).await?;
             follow(client, &format!("{path}/capture"), n, "rest", &json!({})).await?;
         }
         _ => {}
     }
     if token.contains("refund") || (n % 4 == 1 && state == "captured") {
-        let part = json!({"amount": {"amount": "20.00", "currency": "USD"}, "reason": "chaos"});
+        let amount = json!({"amount": "20.00", "currency": currency});
+        let part = json!({"amount": amount, "reason": "chaos"});
         follow(client, &format!("{path}/refunds"), n, "refund", &part).await?;
     }
     Ok(id)

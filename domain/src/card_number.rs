@@ -1,7 +1,7 @@
 //! Card numbers (PANs): recognised so that they are refused wherever text is taken in.
 //!
 //! A number is taken for a card's if all of this holds: 13 to 19 digits, perhaps in groups parted by a few
-//! blanks, hyphens, dots or underscores; the first digits are those of a card scheme, at one of its lengths; and the check
+//! blanks, hyphens, dots or the like; the first digits are those of a card scheme, at one of its lengths; and the check
 //! digit is right (ISO/IEC 7812-1, annex B, the Luhn formula). Any fewer conditions and every tenth order
 //! number would be refused.
 
@@ -26,7 +26,7 @@ const RANGES: &[(u32, u32, &[usize])] = &[
     (62, 62, &[16, 17, 18, 19]),
 ];
 
-/// The most blanks, hyphens, dots and underscores between two groups of one number.
+/// The most bytes between two groups of one number.
 const SEPARATORS_MAX: usize = 3;
 
 /// Whether a card's number stands anywhere in `text`.
@@ -100,7 +100,7 @@ fn runs(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
                 }
                 apart = 0;
             }
-            b' ' | b'-' | b'.' | b'_' if apart < SEPARATORS_MAX && !run.is_empty() => apart += 1,
+            byte if separates(byte) && apart < SEPARATORS_MAX && !run.is_empty() => apart += 1,
             _ => {
                 runs.push(std::mem::take(&mut run));
                 apart = 0;
@@ -109,6 +109,13 @@ fn runs(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
     }
     runs.push(run);
     runs
+}
+
+/// Whether the byte may stand between two groups. Those of every character beyond ASCII may: narrow and
+/// no-break blanks are among them. Colons, commas and slashes may not, or every tenth list of times, articles
+/// or days would be refused.
+fn separates(byte: u8) -> bool {
+    matches!(byte, b' ' | b'-' | b'.' | b'_') || !byte.is_ascii()
 }
 
 fn is_card_number(digits: &[u8]) -> bool {
@@ -170,6 +177,8 @@ mod tests {
                 grouped.join("."),
                 grouped.join("_"),
                 grouped.join("  "),
+                grouped.join("\u{a0}"),
+                grouped.join("\u{202f}"),
                 format!("{number} 12/27"),
                 format!("order 12 {} 737", grouped.join(" ")),
                 format!("tok_{number}"),

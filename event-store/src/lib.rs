@@ -18,6 +18,7 @@ mod request;
 mod sequencer;
 mod snapshots;
 mod store;
+mod together;
 mod unanswered;
 mod webhooks;
 

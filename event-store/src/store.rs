@@ -26,12 +26,22 @@ use crate::sequencer::{
     look_up,
 };
 use crate::snapshots::{OldSnapshot, SnapshotWatch};
+use crate::together::Together;
+use crate::webhooks::NewWebhook;
 use crate::{QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
 
 /// The most connections for loading states and looking up keys; the sequencer has one of its own.
 const LOAD_CONNECTIONS_MAX: u32 = 6;
+/// The most statements that load states at the same time, and the most commands that each of them loads for.
+const LOADS_AT_ONCE_MAX: usize = 3;
+/// See [`LOADS_AT_ONCE_MAX`].
+const LOADED_TOGETHER_MAX: usize = 64;
 /// The most connections for webhooks, which must not wait for loads, nor loads for them.
 const WEBHOOK_CONNECTIONS_MAX: u32 = 4;
+/// The most statements that keep webhooks at the same time: the flush of one is that of the next few.
+const WEBHOOK_INSERTS_AT_ONCE_MAX: usize = 2;
+/// The most webhooks that one of them keeps: some megabytes at the worst.
+const WEBHOOKS_TOGETHER_MAX: usize = 64;
 /// How many API keys that are not in memory are looked up at once. Anybody can send ids that do not exist;
 /// they must leave connections for the commands of those whose keys do.
 const KEY_LOOK_UPS_MAX: usize = 2;
@@ -67,7 +77,9 @@ struct Shared {
     cache: Arc<StateCache>,
     watchers: Arc<Watchers>,
     pool: PgPool,
+    loads: Together<Vec<StateKey>, Result<Vec<Loaded>, LoadError>>,
     webhook_pool: PgPool,
+    webhooks: Together<NewWebhook, Result<(), Arc<sqlx::Error>>>,
     key_look_ups: Semaphore,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -116,7 +128,9 @@ impl EventStore {
             cache,
             watchers,
             pool,
+            loads: Together::new(LOADS_AT_ONCE_MAX, LOADED_TOGETHER_MAX),
             webhook_pool,
+            webhooks: Together::new(WEBHOOK_INSERTS_AT_ONCE_MAX, WEBHOOKS_TOGETHER_MAX),
             key_look_ups: Semaphore::new(KEY_LOOK_UPS_MAX),
             clock: options.clock,
             ids: options.ids,
@@ -196,8 +210,32 @@ impl EventStore {
         }
     }
 
-    /// After the database was away every connection of the pool may be dead.
+    /// Loads states in one statement with what others need just now.
     async fn load(&self, keys: Vec<StateKey>) -> Result<Vec<Loaded>, LoadError> {
+        self.shared.loads.one(keys, |wanted| self.clone().load_each(wanted)).await
+    }
+
+    /// Where that cannot be read, each by itself: one stream that cannot be is nobody else's.
+    async fn load_each(self, wanted: Vec<Vec<StateKey>>) -> Vec<Result<Vec<Loaded>, LoadError>> {
+        let counts: Vec<usize> = wanted.iter().map(Vec::len).collect();
+        match self.load_all(wanted.iter().flatten().cloned().collect()).await {
+            Ok(loaded) => {
+                let mut loaded = loaded.into_iter();
+                counts.into_iter().map(|many| Ok(loaded.by_ref().take(many).collect())).collect()
+            }
+            Err(error) if counts.len() == 1 => vec![Err(error)],
+            Err(_) => {
+                let mut each = Vec::with_capacity(wanted.len());
+                for keys in wanted {
+                    each.push(self.load_all(keys).await);
+                }
+                each
+            }
+        }
+    }
+
+    /// After the database was away every connection of the pool may be dead.
+    async fn load_all(&self, keys: Vec<StateKey>) -> Result<Vec<Loaded>, LoadError> {
         let generation = self.shared.cache.generation();
         for _ in 0..LOAD_CONNECTIONS_MAX {
             match load(&self.shared.pool, keys.clone(), generation).await {
@@ -362,6 +400,10 @@ impl EventStore {
                 Err(SubmitError::Unavailable)
             }
         }
+    }
+
+    pub(crate) fn webhooks_together(&self) -> &Together<NewWebhook, Result<(), Arc<sqlx::Error>>> {
+        &self.shared.webhooks
     }
 
     pub(crate) fn webhook_pool(&self) -> &PgPool {

@@ -3,6 +3,10 @@
 //! They are no part of the log: what they lead to is. Losing them costs that a PSP is asked later than it
 //! might have been.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use domain::{PaymentId, Timestamp};
 use sha2::{Digest, Sha256};
 use sqlx::Row;
@@ -40,6 +44,15 @@ impl std::fmt::Display for WebhookDigest {
     }
 }
 
+/// A webhook that is to be kept.
+#[derive(Debug, Clone)]
+pub(crate) struct NewWebhook {
+    digest: WebhookDigest,
+    psp: Arc<str>,
+    received_at: Timestamp,
+    body: Bytes,
+}
+
 /// A webhook that is to be worked off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedWebhook {
@@ -65,7 +78,7 @@ pub enum WebhookOutcome {
 
 const KEEP: &str = "
     insert into webhooks as w (digest, psp, received_at, body, state, deliveries)
-    values ($1, $2, $3, $4, 'received', 1)
+    select *, 'received', 1 from unnest($1::bytea[], $2::text[], $3::timestamptz[], $4::bytea[])
     on conflict (digest, psp) do update set deliveries = w.deliveries + 1";
 
 const CLAIM: &str = "
@@ -100,18 +113,44 @@ impl EventStore {
     pub async fn keep_webhook(
         &self,
         psp: &str,
-        body: &[u8],
+        body: impl Into<Bytes>,
         received_at: Timestamp,
-    ) -> Result<WebhookDigest, sqlx::Error> {
-        let digest = WebhookDigest::of(body);
-        sqlx::query(KEEP)
-            .bind(&digest.0[..])
-            .bind(psp)
-            .bind(received_at.datetime())
-            .bind(body)
-            .execute(self.webhook_pool())
-            .await?;
+    ) -> Result<WebhookDigest, Arc<sqlx::Error>> {
+        let body = body.into();
+        let digest = WebhookDigest::of(&body);
+        let webhook = NewWebhook { digest, psp: psp.into(), received_at, body };
+        let together = |webhooks| self.clone().keep_each(webhooks);
+        self.webhooks_together().one(webhook, together).await?;
         Ok(digest)
+    }
+
+    async fn keep_each(self, webhooks: Vec<NewWebhook>) -> Vec<Result<(), Arc<sqlx::Error>>> {
+        let many = webhooks.len();
+        let kept = self.keep_webhooks(webhooks).await.map_err(Arc::new);
+        vec![kept; many]
+    }
+
+    /// One statement cannot count a webhook twice, so one that is in `webhooks` again waits for the next.
+    async fn keep_webhooks(&self, mut webhooks: Vec<NewWebhook>) -> Result<(), sqlx::Error> {
+        while !webhooks.is_empty() {
+            let mut seen = HashSet::new();
+            // In one order, so that no two statements wait for each other.
+            webhooks
+                .sort_by(|one, other| (one.digest.0, &one.psp).cmp(&(other.digest.0, &other.psp)));
+            let (once, again): (Vec<_>, Vec<_>) = webhooks
+                .into_iter()
+                .partition(|webhook| seen.insert((webhook.digest.0, Arc::clone(&webhook.psp))));
+            let received = once.iter().map(|webhook| webhook.received_at.datetime());
+            sqlx::query(KEEP)
+                .bind(once.iter().map(|webhook| &webhook.digest.0[..]).collect::<Vec<_>>())
+                .bind(once.iter().map(|webhook| &*webhook.psp).collect::<Vec<_>>())
+                .bind(received.collect::<Vec<_>>())
+                .bind(once.iter().map(|webhook| &*webhook.body).collect::<Vec<_>>())
+                .execute(self.webhook_pool())
+                .await?;
+            webhooks = again;
+        }
+        Ok(())
     }
 
     /// Takes at most `many` webhooks that are to be worked off, those that came first first.
@@ -146,6 +185,11 @@ impl EventStore {
         &self,
         concluded: &[(ReceivedWebhook, WebhookOutcome)],
     ) -> Result<(), sqlx::Error> {
+        // In the order in which they are kept, so that no two statements wait for each other.
+        let mut concluded: Vec<_> = concluded.iter().collect();
+        concluded.sort_by(|(one, _), (other, _)| {
+            (one.digest.0, &*one.psp).cmp(&(other.digest.0, &*other.psp))
+        });
         let webhooks = || concluded.iter().map(|(webhook, _)| webhook);
         let outcomes = || concluded.iter().map(|(_, outcome)| outcome);
         let state = |outcome: &WebhookOutcome| match outcome {

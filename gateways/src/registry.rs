@@ -86,6 +86,9 @@ impl Gateways {
         let in_turn = order.iter().filter_map(|psp| self.guarded(psp));
         let (mut routes, failing): (Vec<_>, Vec<_>) = in_turn.partition(|one| one.ready());
         routes.extend(failing);
+        // Whoever was declined just now is sent there again only if nobody else is left.
+        let turned_away_by = payment.turned_away_by();
+        routes.sort_by_key(|one| Some(one.psp()) == turned_away_by);
         routes.into_iter().map(|gateway| &**gateway as &dyn Gateway).collect()
     }
 

@@ -48,7 +48,7 @@ pub(crate) async fn receive_webhook(
         NotLetIn::NotExpected | NotLetIn::NotFromThere => Problem::not_found(),
         NotLetIn::NotSigned { reason } => Problem::new(kinds::WEBHOOK_NOT_SIGNED, reason),
     })?;
-    let kept = api.store.keep_webhook(&psp, &body, now).await.map_err(|error| {
+    let kept = api.store.keep_webhook(&psp, body, now).await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a webhook cannot be kept");
         Problem::unavailable("it cannot be kept now")
     })?;

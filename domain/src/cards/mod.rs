@@ -75,7 +75,11 @@ impl Card {
             declines.remove(declines.iter().position(|one| one.barred.is_none()).unwrap_or(0));
         }
         declines.push(Counted { at, amount: event.amount, barred: event.barred });
-        let network = event.network.or(network);
+        // Whose limits it is under is not lifted by calling it another's.
+        let network = match (network, event.network) {
+            (Some(known), Some(CardNetwork::Other) | None) => Some(known),
+            (_, said) => said,
+        };
         Self { id: event.card_id, merchant_id: event.merchant_id, network, declines, version }
     }
 

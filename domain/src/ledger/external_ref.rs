@@ -53,6 +53,11 @@ impl ExternalRef {
         Self(format!("payment:{payment}:late:{attempt}:v{turn}"))
     }
 
+    /// The reference of the entry that books what the attempt `by` gave back of it although it was not held.
+    pub(crate) fn of_late_gone(payment: PaymentId, attempt: u32, by: u32) -> Self {
+        Self(format!("payment:{payment}:late:{attempt}:gone:{by}"))
+    }
+
     /// The reference of the entry that undoes this one's, because what it booked failed later.
     pub(crate) fn of_failure(&self) -> Self {
         Self(format!("{}:failed", self.0))

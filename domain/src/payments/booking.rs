@@ -16,7 +16,7 @@
 //! Accounts are opened with the first entry that names them.
 
 use super::transition::Transition;
-use super::{Payment, PspName};
+use super::{Late, Payment, PspName};
 use crate::accounts::{AccountCode, AccountOpened, AccountStatus, AccountType};
 use crate::currency::Currency;
 use crate::event::Event;
@@ -136,6 +136,16 @@ pub(super) fn late(
             (accounts.unexpected, Direction::Credit, amount.minor()),
         ],
     }
+}
+
+/// What `by`, the attempt itself or one that reversed it, gave back of what was taken late. Where that is not
+/// held (the charge failed by itself and was refunded all the same, say) the PSP took it from the platform.
+pub(super) fn late_gone(payment: &Payment, late: &Late, by: u32, amount: Amount) -> Booking {
+    let booked = self::late(payment, &late.psp, late.attempt, late.turn, amount);
+    let Booking { reference, sides } = undone(booked);
+    let held = late.held == 1;
+    let gone = || ExternalRef::of_late_gone(payment.id, late.attempt, by);
+    Booking { reference: if held { reference } else { gone() }, sides }
 }
 
 /// What undoes `booking`, because the PSP says that it did not come to that in the end.

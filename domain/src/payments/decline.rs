@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cards::CardNetwork;
 
 /// The version of the tables below; raised with every change of them.
-pub const DECLINES_VERSION: u16 = 2;
+pub const DECLINES_VERSION: u16 = 3;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -84,12 +84,14 @@ impl Decline {
         RESPONSES.iter().find(|(_, codes)| codes.contains(&code)).map(|(class, _)| *class)
     }
 
-    /// Mastercard merges response codes and says in its advice what they mean.
+    /// Mastercard merges several reasons into some response codes and says in its advice which it is.
     fn response_code(&self, network: Option<CardNetwork>) -> Option<&str> {
-        match network {
-            Some(CardNetwork::Mastercard) => None,
-            Some(CardNetwork::Visa | CardNetwork::Other) | None => self.network_code.as_deref(),
-        }
+        let code = self.network_code.as_deref()?;
+        let merged = match network {
+            Some(CardNetwork::Mastercard) => MERGED_BY_MASTERCARD.contains(&code),
+            Some(CardNetwork::Visa | CardNetwork::Other) | None => false,
+        };
+        (!merged).then_some(code)
     }
 }
 
@@ -335,6 +337,9 @@ const RESPONSES: &[(DeclineClass, &[&str])] = &[
     (DeclineClass::SoftTemporary, &["91", "96"]),
 ];
 
+/// Lifecycle, policy, and fraud or security. Source: Mastercard's Transaction Processing Excellence programme.
+const MERGED_BY_MASTERCARD: &[&str] = &["79", "82", "83"];
+
 /// Visa's category 1: an attempt after one of these is charged for.
 const RESPONSES_NEVER: &[&str] = &["04", "07", "12", "15", "41", "43", "46", "57"];
 
@@ -391,6 +396,7 @@ mod tests {
             ("05", visa, DeclineClass::SoftTemporary, None),
             ("82", mastercard, DeclineClass::SoftTemporary, None),
             ("51", visa, DeclineClass::SoftFunds, None),
+            ("43", mastercard, DeclineClass::Fraud, Some(Barred::Card)),
         ] {
             let said = decline("generic_decline", None, Some(network_code));
             assert_eq!(said.class(network), class, "{network_code}");

@@ -6,6 +6,7 @@ use crate::command::Decision;
 use crate::given_when_then::{Given, MERCHANT, given, merchant_registered};
 use crate::psps::{PspDisabled, PspEvent};
 use crate::{Command, Event};
+use proptest::prelude::*;
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_micros(0).plus_millis(ms)
@@ -243,13 +244,117 @@ fn a_reversal_that_comes_back_is_booked_back_and_made_again() {
 
 #[test]
 fn a_late_charge_that_comes_back_by_itself_needs_no_reversal() {
-    for story in [late(), late().then(&start(REVERSE))] {
-        let told = story.then(&notify(1, Claim::Failed));
-        let gone = told.then(&record(1, failed_later()));
-        assert_eq!((gone.booked("psp_clearing"), gone.booked("unexpected_receipts")), (0, 0));
-        assert!(gone.payment().at_rest());
-        assert!(gone.names(&record(1, failed_later())).is_empty());
-        assert!(gone.names(&notify(1, Claim::Failed)).is_empty());
+    let told = late().then(&notify(1, Claim::Failed));
+    let gone = told.then(&record(1, failed_later()));
+    assert_eq!((gone.booked("psp_clearing"), gone.booked("unexpected_receipts")), (0, 0));
+    assert!(gone.payment().at_rest());
+    assert!(gone.names(&record(1, failed_later())).is_empty());
+    assert!(gone.names(&notify(1, Claim::Failed)).is_empty());
+}
+
+/// Whether the payer got the money twice is the PSP's to say, and is booked as it says.
+#[test]
+fn a_late_charge_that_comes_back_while_it_is_reversed_is_followed_to_the_reversals_end() {
+    let gone = late().then(&start(REVERSE)).then(&record(1, failed_later()));
+    assert!(!gone.payment().at_rest(), "what was sent is asked for");
+    let refused = || record(2, PspOutcome::Refused { code: "charge_failed".to_owned() });
+    let not_twice = gone.clone().then(&refused());
+    assert!(not_twice.payment().at_rest());
+    assert_eq!(not_twice.booked("psp_clearing"), 0);
+    let twice = gone.then(&record(2, succeeded(10_000)));
+    assert!(twice.payment().at_rest());
+    assert_eq!(twice.booked("psp_clearing"), -10_000);
+    assert_eq!(twice.booked("unexpected_receipts"), 10_000, "it is the platform's loss");
+}
+
+#[test]
+fn a_reversal_that_was_given_up_and_succeeded_all_the_same_is_booked_and_made_no_more() {
+    let refused = |attempt| record(attempt, PspOutcome::Refused { code: "busy".to_owned() });
+    let given_up = late().then(&start(REVERSE)).then(&refused(2));
+    assert!(!given_up.payment().at_rest(), "another is due");
+    let known = given_up.clone().then(&record(2, succeeded(10_000)));
+    assert!(known.payment().at_rest());
+    assert_eq!((known.booked("psp_clearing"), known.booked("unexpected_receipts")), (0, 0));
+    // Where the next was sent by then, both are booked.
+    let due = given_up.payment().due_at().expect("another is due");
+    let Ok(Decision::Append(events)) = given(given_up.0.clone()).at(due).decide(&start(REVERSE))
+    else {
+        panic!("due");
+    };
+    let sent = Story([given_up.0, events.into_iter().map(|new| new.event).collect()].concat());
+    let known = sent.then(&record(2, succeeded(10_000)));
+    assert!(!known.payment().at_rest(), "the second is asked for");
+    let both = known.then(&record(3, succeeded(10_000)));
+    assert!(both.payment().at_rest());
+    assert_eq!(
+        (both.booked("psp_clearing"), both.booked("unexpected_receipts")),
+        (-10_000, 10_000)
+    );
+}
+
+proptest! {
+    /// Whatever comes of a charge that nobody asked for and of the attempts to reverse it, in whatever order it
+    /// is heard: what is booked is what the PSP has, and nothing more is done once it has nothing.
+    #[test]
+    fn what_is_booked_of_a_late_charge_is_what_its_psp_has(
+        heard in prop::collection::vec((0_usize..6, 0_u8..5), 1..40),
+    ) {
+        let mut story = late();
+        let mut charge_failed = false;
+        // Of each attempt to reverse it: succeeded, failed after that, or ended without either.
+        let mut reversals: Vec<(bool, bool, bool)> = Vec::new();
+        for (which, what) in heard {
+            let due = story.payment().due_at().unwrap_or(LATER);
+            let due = if due > LATER { due } else { LATER };
+            let decide = |command: &Command| match given(story.0.clone()).at(due).decide(command) {
+                Ok(Decision::Append(events)) => {
+                    Some(events.into_iter().map(|new| new.event).collect::<Vec<_>>())
+                }
+                Ok(Decision::Already(_)) => Some(Vec::new()),
+                Err(_) => None,
+            };
+            let events = match (what, which.checked_sub(1).and_then(|one| reversals.get_mut(one))) {
+                (0, _) => {
+                    let started = decide(&start(REVERSE));
+                    if started.is_some() {
+                        reversals.push((false, false, false));
+                    }
+                    started
+                }
+                (1, _) => {
+                    charge_failed = true;
+                    decide(&record(1, failed_later()))
+                }
+                (what, Some(reversal)) => {
+                    let attempt = u32::try_from(which).unwrap() + 1;
+                    let outcome = match what {
+                        2 if !reversal.1 => {
+                            reversal.0 = true;
+                            succeeded(10_000)
+                        }
+                        3 if reversal.0 => {
+                            reversal.1 = true;
+                            failed_later()
+                        }
+                        _ if !reversal.0 => {
+                            reversal.2 = true;
+                            PspOutcome::Refused { code: "busy".to_owned() }
+                        }
+                        _ => continue,
+                    };
+                    decide(&record(attempt, outcome))
+                }
+                (_, None) => continue,
+            };
+            story.0.extend(events.unwrap_or_default());
+        }
+        let back = reversals.iter().filter(|one| one.0 && !one.1).count();
+        let held = 1 - i64::from(charge_failed) - i64::try_from(back).unwrap();
+        prop_assert_eq!(story.booked("psp_clearing"), held * 10_000);
+        prop_assert_eq!(story.booked("unexpected_receipts"), -held * 10_000);
+        if reversals.iter().all(|one| one.0 || one.2) {
+            prop_assert_eq!(story.payment().at_rest(), held <= 0, "{:?}", story.payment().late);
+        }
     }
 }
 
@@ -266,6 +371,11 @@ fn what_is_unknown_to_a_psp_that_is_switched_off_is_not_sent_again() {
     assert_eq!(later(&sent), ["payment.attempt_resent"]);
     let off = Story([sent.0, vec![disabled]].concat());
     assert_eq!(later(&off), ["payment.attempt_unknown"]);
+    // Past the time that its key is kept nothing would be sent, so that it comes to an end all the same.
+    let kept = policy().keys_kept_ms;
+    let decided = given(off.0).at(LATER.plus_millis(kept)).decide(&not_found);
+    let Ok(Decision::Append(events)) = decided else { panic!("events") };
+    assert_eq!(events[0].event.event_type(), "payment.attempt_failed");
 }
 
 #[test]

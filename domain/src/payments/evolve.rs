@@ -246,23 +246,27 @@ impl Payment {
                     amount_minor,
                     taken: event.entry_id.is_some(),
                     open: Some(OpenOperation::due(operation, amount_minor, at)),
-                    reversed_by: None,
+                    reversed_by: Vec::new(),
                     turn: Late::FIRST,
                     failed: false,
+                    held: 1,
                 });
             }
             PaymentEvent::LateSuccessReversed(event) => {
+                self.checked(event.attempt);
                 self.succeed(event.attempt, &event.psp_reference, at);
                 if let Some(late) = self.late_mut(event.reversed) {
-                    late.open = None;
-                    late.reversed_by = Some(event.attempt);
+                    late.held -= 1;
+                    late.reversed_by.push(event.attempt);
+                    late.concluded(event.attempt);
                 }
             }
             PaymentEvent::LateSuccessFailed(event) => {
                 self.checked(event.attempt);
                 if let Some(late) = self.late_mut(event.attempt) {
-                    late.open = None;
+                    late.held -= 1;
                     late.failed = true;
+                    late.drop_what_is_not_due();
                 }
             }
             PaymentEvent::LateReversalFailed(event) => {
@@ -270,9 +274,12 @@ impl Payment {
                 if let Some(late) = self.late_mut(event.reversed) {
                     let operation = Operation::Reverse { attempt: event.reversed };
                     let due = |at| OpenOperation::due(operation, late.amount_minor, at);
-                    late.open = event.retry_at.map(due);
-                    late.reversed_by = None;
+                    late.held += 1;
+                    late.reversed_by.retain(|attempt| *attempt != event.attempt);
                     late.turn += 1;
+                    if late.open.is_none() {
+                        late.open = event.retry_at.map(due);
+                    }
                 }
             }
             // Its first event: see [`Payment::created`].
@@ -315,6 +322,7 @@ impl Payment {
     ) {
         if let Some(retry_at) = retry_at {
             self.enter(attempt, Phase::Due { at: retry_at });
+            self.late.iter_mut().for_each(Late::drop_what_is_not_due);
             return;
         }
         match self.attempt(attempt).map(|attempt| attempt.operation) {

@@ -90,24 +90,36 @@ pub struct Late {
     pub taken: bool,
     /// The reversal, until it is done.
     pub open: Option<OpenOperation>,
-    /// The attempt that reversed it, unless that failed later.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reversed_by: Option<u32>,
+    /// The attempts that reversed it, but for those that failed later.
+    pub reversed_by: Vec<u32>,
     /// Counts how often it was booked: once more with each reversal that failed later.
-    #[serde(default = "Late::first")]
     pub turn: u32,
     /// Whether it came back to the payer by itself.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
+    /// How often the PSP has it: once when it took it; once less with each reversal, and if it came back by
+    /// itself; once more with each reversal that failed later. It is to be reversed while this is above zero.
+    pub held: i32,
 }
 
 impl Late {
+    /// Nothing more is sent to reverse what is not held; what was sent is still followed up.
+    pub(super) fn drop_what_is_not_due(&mut self) {
+        let sent = self.open.as_ref().is_some_and(|open| open.attempt().is_some());
+        if self.held <= 0 && !sent {
+            self.open = None;
+        }
+    }
+
+    /// The attempt `number` to reverse it has ended.
+    pub(super) fn concluded(&mut self, number: u32) {
+        if self.open.as_ref().is_some_and(|open| open.attempt() == Some(number)) {
+            self.open = None;
+        }
+        self.drop_what_is_not_due();
+    }
+
     /// The number of its first booking.
     pub(super) const FIRST: u32 = 1;
-
-    const fn first() -> u32 {
-        Self::FIRST
-    }
 }
 
 impl Payment {
@@ -116,9 +128,9 @@ impl Payment {
         self.late.iter().find(|late| late.attempt == attempt)
     }
 
-    /// Whether a PSP has what it took late in the attempt, as far as is known.
-    pub(super) fn holds_late(&self, attempt: u32) -> bool {
-        self.late(attempt).is_some_and(|late| !late.failed && late.reversed_by.is_none())
+    /// Whether what a PSP took late in the attempt may come back by itself: that happens once.
+    pub(super) fn late_may_fail(&self, attempt: u32) -> bool {
+        self.late(attempt).is_some_and(|late| !late.failed)
     }
 
     /// Whether the attempt is known to have succeeded late.

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::card_number::holds_card_number;
 use crate::cards::CardNetwork;
 use crate::ids::{CardId, MerchantId};
 use crate::text::{InvalidText, check_token};
@@ -105,7 +106,7 @@ impl PaymentMethod {
     /// # Errors
     /// [`InvalidText`], also where the token is a card's number.
     pub fn new(kind: MethodKind, token: &str) -> Result<Self, InvalidText> {
-        check_token(token, Self::TOKEN_CHARACTERS_MAX, Self::TOKEN_PUNCTUATION)?;
+        Self::check(token)?;
         Ok(Self { kind, token: token.to_owned(), network: None, fingerprint: None })
     }
 
@@ -120,8 +121,15 @@ impl PaymentMethod {
     /// # Errors
     /// [`InvalidText`], as for a token.
     pub fn with_fingerprint(self, fingerprint: &str) -> Result<Self, InvalidText> {
-        check_token(fingerprint, Self::TOKEN_CHARACTERS_MAX, Self::TOKEN_PUNCTUATION)?;
+        Self::check(fingerprint)?;
         Ok(Self { fingerprint: Some(fingerprint.to_owned()), ..self })
+    }
+
+    /// No token is a card's number, whatever is written between its digits.
+    fn check(token: &str) -> Result<(), InvalidText> {
+        check_token(token, Self::TOKEN_CHARACTERS_MAX, Self::TOKEN_PUNCTUATION)?;
+        let bare = token.replace(|c| Self::TOKEN_PUNCTUATION.contains(c), "-");
+        if holds_card_number(&bare) { Err(InvalidText::CardNumber) } else { Ok(()) }
     }
 
     /// The card that it is, at a merchant; schemes limit nothing else.

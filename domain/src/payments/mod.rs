@@ -250,11 +250,24 @@ impl Payment {
                 self.refund(refund_id).is_none_or(|refund| refund.failure.is_some())
             }
             Operation::Reverse { attempt: reversed } => {
-                self.late(reversed).is_none_or(|late| late.reversed_by != Some(attempt.number))
+                let late = self.late(reversed);
+                late.is_none_or(|late| !late.reversed_by.contains(&attempt.number))
             }
             // These do not fail later.
             Operation::Authorize | Operation::Void => true,
         }
+    }
+
+    /// The PSP that declined the last attempt that got to one, where that was made again elsewhere at once.
+    pub fn turned_away_by(&self) -> Option<&PspName> {
+        let concluded = self.attempts.iter().rev().filter_map(|attempt| {
+            attempt.conclusion.as_ref().map(|conclusion| (&attempt.psp, conclusion))
+        });
+        let unsent = |conclusion: &AttemptConclusion| {
+            matches!(conclusion, AttemptConclusion::Failed { unsent: true, .. })
+        };
+        let (psp, last) = concluded.into_iter().find(|(_, conclusion)| !unsent(conclusion))?;
+        matches!(last, AttemptConclusion::Declined { failover: true, .. }).then_some(psp)
     }
 
     /// The operation under way that is `operation`.

@@ -106,7 +106,7 @@ impl NotifyAttempt {
             (
                 Some(AttemptConclusion::Declined { .. } | AttemptConclusion::Failed { .. }),
                 Claim::Failed,
-            ) => payment.holds_late(attempt.number),
+            ) => payment.late_may_fail(attempt.number),
             (Some(AttemptConclusion::Succeeded { .. }), Claim::Declined | Claim::Failed) => {
                 !payment.failed_later(attempt)
             }

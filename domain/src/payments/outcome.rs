@@ -56,6 +56,8 @@ pub enum UnknownReason {
     UnreadableAnswer,
     /// The PSP was asked and did not know of the attempt, too early to believe it.
     NotFoundYet,
+    /// What was sent before was sent again under its key, and refused: that says nothing of the first time.
+    RepetitionRefused,
 }
 
 impl UnknownReason {
@@ -67,6 +69,7 @@ impl UnknownReason {
             Self::ConnectionLost => "connection_lost",
             Self::UnreadableAnswer => "unreadable_answer",
             Self::NotFoundYet => "not_found_yet",
+            Self::RepetitionRefused => "repetition_refused",
         }
     }
 }

@@ -146,6 +146,7 @@ impl RecordOutcome {
         let known = match &attempt.conclusion {
             Some(AttemptConclusion::Succeeded { .. }) => true,
             Some(AttemptConclusion::Declined { .. } | AttemptConclusion::Failed { .. }) => false,
+            // Neither under way nor at its end: there is nothing to compare with.
             None => return Ok(already()),
         };
         let check = transition.payment().check(attempt.number).copied();
@@ -157,7 +158,9 @@ impl RecordOutcome {
             {
                 Ok(self.failed_later(states, transition, attempt, code)?.into_decision())
             }
-            PspOutcome::FailedLater { code } if transition.payment().holds_late(attempt.number) => {
+            PspOutcome::FailedLater { code }
+                if transition.payment().late_may_fail(attempt.number) =>
+            {
                 self.late_failed(states, transition, attempt, code)
             }
             PspOutcome::Succeeded { psp_reference, amount_minor }
@@ -203,8 +206,8 @@ impl RecordOutcome {
         transition.then(PaymentEvent::AttemptUnknown(unknown))
     }
 
-    /// What a PSP did in an attempt that was given up goes back; but for a refund, which cannot, and a
-    /// release, which leaves nothing to go back.
+    /// What a PSP did in an attempt that was given up goes back; but for what gave money back itself, which is
+    /// booked, and a release, which leaves nothing to go back.
     fn came_late(
         &self,
         states: &impl States,
@@ -221,7 +224,11 @@ impl RecordOutcome {
                 let late = self.refunded(states, transition, refund_id, psp_reference, amount)?;
                 return Ok(late.into_decision());
             }
-            Operation::Void | Operation::Reverse { .. } => {
+            Operation::Reverse { attempt } => {
+                let reversed = self.reversed(states, transition, attempt, psp_reference)?;
+                return Ok(reversed.into_decision());
+            }
+            Operation::Void => {
                 let confirmed = AttemptConfirmed { payment_id, attempt: attempt.number };
                 let confirmed = PaymentEvent::AttemptConfirmed(confirmed);
                 return Ok(transition.then(confirmed).into_decision());
@@ -262,8 +269,8 @@ impl RecordOutcome {
         let late = payment.late(reversed).ok_or_else(not_bookable)?;
         let amount =
             Amount::from_minor(late.amount_minor, self.currency).map_err(|_| not_bookable())?;
-        let (taken, turn) = (late.taken, late.turn);
-        let booking = booking::undone(booking::late(payment, &self.psp, reversed, turn, amount));
+        let taken = late.taken;
+        let booking = booking::late_gone(payment, late, self.attempt, amount);
         let event = PaymentEvent::LateSuccessReversed(LateSuccessReversed {
             payment_id,
             reversed,
@@ -295,7 +302,8 @@ impl RecordOutcome {
             .map_err(|_| Rejection::PaymentNotBookable { payment_id })
     }
 
-    /// What was taken late came back to the payer by itself: nothing is left to be reversed.
+    /// What was taken late came back to the payer by itself. A reversal that is under way goes on: what came of
+    /// it has to be known.
     fn late_failed(
         &self,
         states: &impl States,
@@ -305,15 +313,12 @@ impl RecordOutcome {
     ) -> Result<Decision, Rejection> {
         let payment_id = self.payment_id;
         let payment = transition.payment();
-        let late = payment.late(attempt.number);
-        let (taken, turn, amount) = late
-            .and_then(|late| {
-                let amount = Amount::from_minor(late.amount_minor, self.currency).ok()?;
-                Some((late.taken, late.turn, amount))
-            })
-            .ok_or(Rejection::PaymentNotBookable { payment_id })?;
-        let booked = booking::late(payment, &self.psp, attempt.number, turn, amount);
-        let booking = booking::undone(booked);
+        let not_bookable = || Rejection::PaymentNotBookable { payment_id };
+        let late = payment.late(attempt.number).ok_or_else(not_bookable)?;
+        let amount =
+            Amount::from_minor(late.amount_minor, self.currency).map_err(|_| not_bookable())?;
+        let taken = late.taken;
+        let booking = booking::late_gone(payment, late, attempt.number, amount);
         let transition = transition.then(PaymentEvent::LateSuccessFailed(LateSuccessFailed {
             payment_id,
             attempt: attempt.number,
@@ -344,7 +349,11 @@ impl RecordOutcome {
             })
             .ok_or(Rejection::PaymentNotBookable { payment_id })?;
         let booking = booking::late(payment, &self.psp, reversed, turn, amount);
-        let retry_at = self.reverse_again_at(&transition);
+        // It is held once more than before.
+        let retry_at = match payment.late(reversed) {
+            Some(late) if late.held < 0 => None,
+            Some(_) | None => self.reverse_again_at(&transition, reversed),
+        };
         let transition = transition.then(PaymentEvent::LateReversalFailed(LateReversalFailed {
             payment_id,
             reversed,
@@ -525,7 +534,9 @@ impl RecordOutcome {
             Operation::Authorize | Operation::Sale if class.soft() => {
                 self.tried_again(&transition, decline, class, card)
             }
-            Operation::Reverse { .. } => Again::at(self.reverse_again_at(&transition)),
+            Operation::Reverse { attempt } => {
+                Again::at(self.reverse_again_at(&transition, attempt))
+            }
             Operation::Authorize
             | Operation::Sale
             | Operation::Capture { .. }
@@ -609,10 +620,10 @@ impl RecordOutcome {
 
     /// What nobody asked for has to go back, however often a PSP says no; with pauses that grow, so that the
     /// most attempts there may be are years.
-    fn reverse_again_at(&self, transition: &Transition<'_>) -> Option<Timestamp> {
+    fn reverse_again_at(&self, transition: &Transition<'_>, reversed: u32) -> Option<Timestamp> {
         let payment = transition.payment();
         let reversals = payment.attempts.iter().filter(|attempt| match attempt.operation {
-            Operation::Reverse { .. } => true,
+            Operation::Reverse { attempt } => attempt == reversed,
             Operation::Authorize
             | Operation::Sale
             | Operation::Capture { .. }
@@ -649,11 +660,13 @@ impl RecordOutcome {
     ) -> Transition<'c> {
         let now = transition.context().now;
         let (payment_id, number) = (self.payment_id, attempt.number);
-        let switched_off = states.psp(&self.psp).is_some_and(|psp| psp.disabled);
-        if now < attempt.sent_at.plus_millis(self.policy.not_found_grace_ms) || switched_off {
+        if now < attempt.sent_at.plus_millis(self.policy.not_found_grace_ms) {
             return self.unknown(transition, attempt, open, UnknownReason::NotFoundYet);
         }
         if now < attempt.started_at.plus_millis(self.policy.keys_kept_ms) {
+            if states.psp(&self.psp).is_some_and(|psp| psp.disabled) {
+                return self.unknown(transition, attempt, open, UnknownReason::NotFoundYet);
+            }
             let ask_at = now.plus_millis(self.policy.ask_after_ms);
             let resent = AttemptResent { payment_id, attempt: number, ask_at };
             return transition.then(PaymentEvent::AttemptResent(resent));
@@ -680,7 +693,7 @@ impl RecordOutcome {
         let before = unsent_in_a_row(transition.payment(), attempt.operation);
         let now = transition.context().now;
         let retry_at = match attempt.operation {
-            Operation::Reverse { .. } => self.reverse_again_at(&transition),
+            Operation::Reverse { attempt } => self.reverse_again_at(&transition, attempt),
             // The payer waits for an answer.
             Operation::Authorize | Operation::Sale => (before + 1
                 < self.policy.unsent_attempts_max)
@@ -721,7 +734,7 @@ impl RecordOutcome {
         check_at: Option<Timestamp>,
     ) -> Transition<'c> {
         let retry_at = match attempt.operation {
-            Operation::Reverse { .. } => self.reverse_again_at(&transition),
+            Operation::Reverse { attempt } => self.reverse_again_at(&transition, attempt),
             Operation::Authorize
             | Operation::Sale
             | Operation::Capture { .. }
@@ -755,11 +768,10 @@ impl Again {
     }
 }
 
-/// Whether the attempt before the one under way was declined and made again elsewhere at once: that is done
-/// once, and then the schedule's turn.
+/// Whether the last attempt that got to a PSP before the one under way was declined and made again elsewhere
+/// at once: that is done once, and then the schedule's turn.
 fn failed_over(payment: &Payment) -> bool {
-    let before = payment.attempts.iter().rev().find_map(|attempt| attempt.conclusion.as_ref());
-    matches!(before, Some(AttemptConclusion::Declined { failover: true, .. }))
+    payment.turned_away_by().is_some()
 }
 
 /// How often the payment was tried again by schedule after a decline for a reason that passes.

@@ -104,6 +104,23 @@ fn what_fails_for_now_goes_elsewhere_at_once_and_once_then_by_schedule() {
     let second = given_payment([sent(), elsewhere.to_vec()].concat());
     let again = with_policy(record(2, PspOutcome::Declined(down())), shipped(), true);
     assert_eq!(tried_again(&second, &again), (Some(quarter), false));
+    // Neither where the one in between never got to its PSP.
+    let unsent = AttemptFailed {
+        payment_id: PAYMENT,
+        attempt: 2,
+        reason: "no connection".to_owned(),
+        unsent: true,
+        retry_at: Some(LATER),
+        check_at: None,
+    };
+    let third = [
+        Event::Payment(PaymentEvent::AttemptFailed(unsent)),
+        attempt_started(3, Operation::Authorize, "100.00"),
+    ];
+    let third = given_payment([sent(), elsewhere.to_vec(), third.to_vec()].concat());
+    let again = with_policy(record(3, PspOutcome::Declined(down())), shipped(), true);
+    assert_eq!(tried_again(&third, &again), (Some(quarter), false));
+    assert_eq!(third.payment(PAYMENT).turned_away_by().map(PspName::as_str), Some("alpha"));
 }
 
 #[test]

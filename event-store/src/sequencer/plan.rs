@@ -218,6 +218,13 @@ impl<'a> Planner<'a> {
         {
             return outcome;
         }
+        // Its claimant and whoever took that for dead answer in one batch: the second finds the first's answer.
+        if let Some((key, name)) = &key
+            && key.part == RequestPart::Last
+            && self.plan.keys.contains_key(name)
+        {
+            return Outcome::Postponed;
+        }
         if !pending.reads.iter().all(|key| self.overlay.reach(key)) {
             return Outcome::Missing;
         }

@@ -7,9 +7,9 @@ create table payments (
     currency text collate "C" not null,
     customer text,
     reference text,
-    -- Whom the last attempt was asked of; null before the first.
+    -- Who authorized it, or else was asked last; null before the first attempt.
     psp text collate "C",
-    -- Of the last attempt, if it was declined.
+    -- Why it was not paid when that was last tried: what declined it, or the card's limit.
     decline_class text collate "C",
     -- Of the payment's stream: what an ETag shows.
     version bigint not null,

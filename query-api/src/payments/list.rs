@@ -46,10 +46,10 @@ pub(crate) struct PaymentFilters {
     /// At most this much; needs `currency`.
     #[param(value_type = Option<String>, example = "100.00")]
     amount_max: Option<DecimalText>,
-    /// Those of which the last attempt went to this PSP.
+    /// Those that this PSP authorized, or else was asked last.
     #[param(value_type = Option<String>, example = "alpha")]
     psp: Option<PspName>,
-    /// Those of which the last attempt was declined for a reason of this kind.
+    /// Those that were not paid when that was last tried, for a reason of this kind.
     #[param(value_type = Option<String>, example = "soft_funds")]
     decline_class: Option<DeclineClass>,
     /// Not created before this time (RFC 3339).

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::api_keys::Role;
+use domain::cards::BARRED;
 use domain::payments::{PaymentEvent, code_for_everybody};
 use domain::{EntryId, Event, PaymentId, StreamId, StreamVersion, Timestamp};
 use event_store::log::{RecordedEvent, stream_events, stream_page};
@@ -160,11 +161,15 @@ fn hide(data: &mut Value, event: &Event) {
         Event::Payment(PaymentEvent::AttemptDeclined(declined)) => {
             data["code"] = declined.class.shown_code(&declined.code).into();
             data["class"] = declined.class.shown().name().into();
-            if declined.class.shown_code(&declined.code) != declined.code
-                && let Some(fields) = data.as_object_mut()
-            {
+            // Some of what schemes and banks say tells as much as the code.
+            if let Some(fields) = data.as_object_mut() {
                 fields.remove("advice");
                 fields.remove("network_code");
+            }
+        }
+        Event::Payment(PaymentEvent::AttemptWithheld(withheld)) if withheld.limit == BARRED => {
+            if let Some(fields) = data.as_object_mut() {
+                fields.remove("limit");
             }
         }
         Event::Payment(PaymentEvent::RefundFailed(failed)) => {

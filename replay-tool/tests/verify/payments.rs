@@ -80,6 +80,20 @@ async fn a_captured_payment_is_clean() {
 }
 
 #[tokio::test]
+async fn a_range_may_begin_anywhere_in_a_booking() {
+    let world = captured().await;
+    let (captured, entry) = (
+        world.position_of("payment.captured").await,
+        world.position_of("ledger.entry_posted").await,
+    );
+    assert!(entry > captured + 1, "accounts are opened between the two");
+    for from in captured..=entry {
+        let options = replay_tool::verify::VerifyOptions { from: Some(from), ..world.options() };
+        crate::given::verified(&options).await.assert_clean();
+    }
+}
+
+#[tokio::test]
 async fn an_entry_of_another_amount_than_was_captured_is_found() {
     let world = captured().await;
     let (captured, entry) = (

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::payments::{
     Attempt, AttemptStarted, CaptureMethod, ExpireAuthorization, Operation, Payment, PaymentEvent,
-    PaymentPolicy, PspOutcome, RecordOutcome, StartAttempt, Step,
+    PaymentPolicy, PspOutcome, RecordOutcome, StartAttempt, Step, UnknownReason,
 };
 use domain::{Amount, Command, Decision, Event, PaymentId, Rejection, StreamVersion};
 use event_store::{EventStore, Given, Origin, SubmitError};
@@ -169,7 +169,13 @@ impl Carrier {
         let amount = Amount::from_minor(attempt.amount_minor, currency);
         let amount = amount.map_err(|_| CarryError::NotThere)?;
         let order = order(payment, attempt.operation, attempt.key.clone(), amount);
-        let outcome = send(gateway, &order.ok_or(CarryError::NotThere)?).await;
+        let outcome = match send(gateway, &order.ok_or(CarryError::NotThere)?).await {
+            // Only what the PSP says of the attempt when it is asked ends the doubt.
+            PspOutcome::Refused { .. } => {
+                PspOutcome::Unknown { reason: UnknownReason::RepetitionRefused }
+            }
+            outcome => outcome,
+        };
         self.record(payment, attempt.number, gateway, outcome).await.map(|_| ())
     }
 
@@ -196,7 +202,15 @@ impl Carrier {
         let mut tries = 0;
         loop {
             match self.give(payment.id, record.clone()).await {
-                Ok(given) => return given.decision.map_err(CarryError::Rejected),
+                Ok(given) => {
+                    let decision = given.decision.map_err(CarryError::Rejected)?;
+                    if not_believed(&decision) {
+                        let psp = gateway.psp();
+                        tracing::warn!(%payment.id, attempt, %psp, "what the PSP says cannot be");
+                        metrics::counter!("runut_psp_answers_not_believed_total").increment(1);
+                    }
+                    return Ok(decision);
+                }
                 // Saying it again changes nothing, so what is in doubt is simply said again.
                 Err(CarryError::Log(error)) if error.retryable() && tries < RECORD_TRIES_MAX => {
                     tries += 1;
@@ -215,6 +229,17 @@ impl Carrier {
         };
         Ok(self.store.give(origin, command).await?)
     }
+}
+
+/// Whether a PSP said what cannot be booked: it is asked again, and somebody should look.
+fn not_believed(decision: &Decision) -> bool {
+    let Decision::Append(events) = decision else { return false };
+    events.iter().any(|new| match &new.event {
+        Event::Payment(PaymentEvent::AttemptUnknown(unknown)) => {
+            unknown.reason == UnknownReason::UnreadableAnswer
+        }
+        _ => false,
+    })
 }
 
 /// Whether an attempt was put into the log.

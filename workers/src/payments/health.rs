@@ -1,9 +1,11 @@
-//! Saying how PSPs do, for whoever asks the query side: each worker writes what it sees.
+//! Saying how PSPs do, for whoever asks the query side and for who watches the metrics: each worker says what
+//! it sees.
 
 use std::time::Duration;
 
 use domain::Timestamp;
-use gateways::Gateways;
+use domain::payments::PspName;
+use gateways::{BreakerState, Gateways, PspHealth};
 
 use super::queue::WorkQueue;
 
@@ -19,13 +21,26 @@ const REPORT: &str = "
     set breaker = excluded.breaker, calls = excluded.calls, errors = excluded.errors,
         under_way = excluded.under_way, updated_at = excluded.updated_at";
 
-/// Writes how PSPs do now.
+#[expect(clippy::cast_precision_loss, reason = "counts of a minute are below 2^53")]
+fn measure(psp: &PspName, health: &PspHealth) {
+    let psp = psp.to_string();
+    let open = u8::from(health.breaker != BreakerState::Closed);
+    metrics::gauge!("runut_psp_breaker_open", "psp" => psp.clone()).set(f64::from(open));
+    metrics::gauge!("runut_psp_calls_recent", "psp" => psp.clone()).set(health.calls as f64);
+    metrics::gauge!("runut_psp_errors_recent", "psp" => psp.clone()).set(health.errors as f64);
+    metrics::gauge!("runut_psp_calls_under_way", "psp" => psp).set(health.under_way as f64);
+}
+
+/// Says how PSPs do now.
 pub(super) async fn report(
     queue: &WorkQueue,
     gateways: &Gateways,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let health = gateways.health();
+    for (psp, health) in &health {
+        measure(psp, health);
+    }
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let under_way = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     sqlx::query(REPORT)

@@ -345,7 +345,7 @@ impl World {
         }});
         let (psp, body) = (attempt.psp.as_str(), body.to_string());
         let now = self.store.clock().now();
-        self.store.keep_webhook(psp, body.as_bytes(), now).await.expect("kept");
+        self.store.keep_webhook(psp, body, now).await.expect("kept");
     }
 
     /// How often a PSP was found to have said something of its own accord that is to be looked into.
@@ -440,7 +440,7 @@ fn receive_webhooks(
             let now = store.clock().now();
             let gateway = gateways.named(&name).expect("configured");
             gateway.check_webhook(&header, &body, now).expect("signed by its PSP");
-            store.keep_webhook(&psp, &body, now).await.expect("kept");
+            store.keep_webhook(&psp, body, now).await.expect("kept");
         }
     };
     let router = axum::Router::new().route("/{psp}", axum::routing::post(receive));

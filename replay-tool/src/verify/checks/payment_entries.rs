@@ -34,7 +34,7 @@ impl PaymentEntries {
         match fact {
             Fact::Entry(entry) => self.entry(row, entry, findings),
             // The accounts that the entry is the first to name are opened before it.
-            Fact::Other(Event::AccountOpened(_)) => {}
+            Fact::Other(Event::AccountOpened(_)) => return,
             Fact::Other(event) => {
                 self.missing(findings);
                 self.expected = announced(event).map(|(entry_id, amount)| Expected {
