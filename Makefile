@@ -1,9 +1,10 @@
 # Everything sets itself up: a fresh machine needs Rust, Python 3 with pip, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help services build test demo up bench lint docs
+.PHONY: help services build test demo up chaos bench lint docs
 
 DATA ?= .runut
+PAYMENTS ?= 500
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 # A database that the shell has set for another program is not this one's to migrate.
@@ -28,11 +29,16 @@ demo: services build ## Two marketplaces trade on a fresh deployment; ends with 
 up: services build ## A deployment in the foreground; its URLs and keys are in $(DATA)/endpoints.env
 	$(TARGET)/debug/runut up --data $(DATA)
 
-bench: services ## What the README's table says: append, replay and lag, in release mode
+chaos: services build ## The chaos gate with PAYMENTS payments (500): PSPs that fail, processes that are killed
+	$(TARGET)/debug/runut chaos --payments $(PAYMENTS)
+
+bench: services ## What the README's tables say: append, replay, lag and payments, in release mode
 	cargo build --locked --release --bins
 	$(TARGET)/release/runut bench append
 	$(TARGET)/release/runut bench replay
 	$(TARGET)/release/runut bench lag
+	$(TARGET)/release/runut bench payments --rates 300,1000,1200,1400
+	$(TARGET)/release/runut bench payments --rates 300 --faults-percent 2
 
 lint: ## Formatting, clippy and docs as CI checks them
 	cargo fmt --all --check

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::deployment::Deployment;
 use crate::say;
-use crate::storm::{Asked, CURRENCIES};
+use crate::storm::{self, Asked, CURRENCIES};
 
 /// How long everything may take to come to rest: leases of the dead run out after 20 s, answers are finished
 /// after that.
@@ -33,6 +33,10 @@ pub(crate) async fn check(deployment: &Deployment, asked: &[Asked]) -> anyhow::R
     let operator = Client::new(vec![query.clone()], deployment.endpoint("OPERATOR_KEY")?)?;
     let auditor = Client::new(vec![query], deployment.endpoint("AUDITOR_KEY")?)?;
     let payments = at_rest(deployment, &operator, asked.len()).await?;
+    let payments = match storm::capture_the_rest(deployment, &payments).await? {
+        0 => payments,
+        _ => at_rest(deployment, &operator, asked.len()).await?,
+    };
     say(&format!("at rest: {}", by_state(&payments)));
     let mut held = known(asked, &payments);
     let at_psps = at_psps(deployment).await?;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, ensure};
 use demo::client::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::deployment::Deployment;
@@ -144,13 +144,28 @@ async fn pay(client: &Client, n: usize, token: &'static str) -> anyhow::Result<S
     Ok(id)
 }
 
+/// Captures what is still held of payments that were under way when their customers would have: money that is
+/// held is no end of a payment. How many those were.
+pub(crate) async fn capture_the_rest(
+    deployment: &Deployment,
+    payments: &[Value],
+) -> anyhow::Result<usize> {
+    let client = Client::new(deployment.command_urls()?, deployment.endpoint("MERCHANT_KEY")?)?;
+    let held: Vec<&Value> = payments.iter().filter(|one| one["state"] == "authorized").collect();
+    for (n, payment) in held.iter().enumerate() {
+        let id = payment["id"].as_str().context("an id")?;
+        follow(&client, &format!("/v1/payments/{id}/capture"), n, "held", &json!({})).await?;
+    }
+    Ok(held.len())
+}
+
 /// What the state forbids by then is no fault: a payment may have been declined, or be under way still.
 async fn follow(
     client: &Client,
     path: &str,
     n: usize,
     step: &str,
-    body: &serde_json::Value,
+    body: &Value,
 ) -> anyhow::Result<()> {
     let answer = client.post(path, &format!("chaos-{n}-{step}"), body).await?;
     let expected = matches!(answer.status.as_u16(), 200 | 201 | 202 | 409);
