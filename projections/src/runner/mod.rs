@@ -116,7 +116,13 @@ impl Runner {
     ///
     /// # Panics
     /// When a projection breaks an invariant of its own.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        // One alone needs no task beside this one.
+        if self.followers.len() == 1
+            && let Some(only) = self.followers.pop()
+        {
+            return only.run(shutdown).await;
+        }
         let mut tasks = JoinSet::new();
         for follower in self.followers {
             tasks.spawn(follower.run(shutdown.clone()));

@@ -4,6 +4,7 @@ mod alone;
 mod diverged;
 mod events;
 mod faults;
+mod killed;
 mod log;
 mod messages;
 mod rebuilds;
