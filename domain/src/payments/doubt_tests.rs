@@ -258,6 +258,10 @@ fn a_late_charge_that_comes_back_while_it_is_reversed_is_followed_to_the_reversa
     let gone = late().then(&start(REVERSE)).then(&record(1, failed_later()));
     assert!(!gone.payment().at_rest(), "what was sent is asked for");
     let refused = || record(2, PspOutcome::Refused { code: "charge_failed".to_owned() });
+    let [Event::Payment(PaymentEvent::AttemptFailed(ended))] = &gone.decided(&refused())[..] else {
+        panic!("it has failed");
+    };
+    assert_eq!(ended.retry_at, None, "there is nothing left to be reversed");
     let not_twice = gone.clone().then(&refused());
     assert!(not_twice.payment().at_rest());
     assert_eq!(not_twice.booked("psp_clearing"), 0);

@@ -535,7 +535,7 @@ impl RecordOutcome {
                 self.tried_again(&transition, decline, class, card)
             }
             Operation::Reverse { attempt } => {
-                Again::at(self.reverse_again_at(&transition, attempt))
+                Again::at(self.reverse_while_held_at(&transition, attempt))
             }
             Operation::Authorize
             | Operation::Sale
@@ -618,6 +618,16 @@ impl RecordOutcome {
         }
     }
 
+    /// When what is still held is reversed again; it may have come back by itself meanwhile.
+    fn reverse_while_held_at(
+        &self,
+        transition: &Transition<'_>,
+        reversed: u32,
+    ) -> Option<Timestamp> {
+        let late = transition.payment().late(reversed).filter(|late| late.held > 0)?;
+        self.reverse_again_at(transition, late.attempt)
+    }
+
     /// What nobody asked for has to go back, however often a PSP says no; with pauses that grow, so that the
     /// most attempts there may be are years.
     fn reverse_again_at(&self, transition: &Transition<'_>, reversed: u32) -> Option<Timestamp> {
@@ -693,7 +703,7 @@ impl RecordOutcome {
         let before = unsent_in_a_row(transition.payment(), attempt.operation);
         let now = transition.context().now;
         let retry_at = match attempt.operation {
-            Operation::Reverse { attempt } => self.reverse_again_at(&transition, attempt),
+            Operation::Reverse { attempt } => self.reverse_while_held_at(&transition, attempt),
             // The payer waits for an answer.
             Operation::Authorize | Operation::Sale => (before + 1
                 < self.policy.unsent_attempts_max)
@@ -734,7 +744,7 @@ impl RecordOutcome {
         check_at: Option<Timestamp>,
     ) -> Transition<'c> {
         let retry_at = match attempt.operation {
-            Operation::Reverse { attempt } => self.reverse_again_at(&transition, attempt),
+            Operation::Reverse { attempt } => self.reverse_while_held_at(&transition, attempt),
             Operation::Authorize
             | Operation::Sale
             | Operation::Capture { .. }
