@@ -51,18 +51,18 @@ impl Decline {
             Some("21") => Some(Barred::Amount),
             Some(_) | None => None,
         };
-        let known = match self.class(network) {
-            DeclineClass::Fraud => Some(Barred::Card),
-            _ if REVOKED.contains(&&*self.code) => Some(Barred::Amount),
-            _ if NEVER.contains(&&*self.code) => Some(Barred::Card),
-            _ => None,
+        let listed = |code: &str, amount: &[&str], card: &[&str]| {
+            if amount.contains(&code) {
+                Some(Barred::Amount)
+            } else {
+                card.contains(&code).then_some(Barred::Card)
+            }
         };
-        let refused = self.response_code(network).and_then(|code| match code {
-            code if RESPONSES_REVOKED.contains(&code) => Some(Barred::Amount),
-            code if RESPONSES_NEVER.contains(&code) => Some(Barred::Card),
-            _ => None,
-        });
-        [never, known, refused].into_iter().flatten().max()
+        let fraud = (self.class(network) == DeclineClass::Fraud).then_some(Barred::Card);
+        let known = listed(&self.code, REVOKED, NEVER);
+        let response = self.response_code(network);
+        let refused = response.and_then(|code| listed(code, RESPONSES_REVOKED, RESPONSES_NEVER));
+        [never, fraud, known, refused].into_iter().flatten().max()
     }
 
     /// How long the scheme wants to be left alone, in milliseconds.

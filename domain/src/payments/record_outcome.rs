@@ -1,21 +1,19 @@
 //! Recording what came of an attempt: the payment's next state and, where money moved, its booking, in one
 //! append.
 
-use super::attempt::{
-    AttemptDeclined, AttemptFailed, AttemptPending, AttemptResent, AttemptUnknown,
-};
+mod declined;
+mod late;
+
+use super::attempt::{AttemptFailed, AttemptPending, AttemptResent, AttemptUnknown};
 use super::capture::capture_requested;
 use super::transition::Transition;
-use super::withhold::room;
 use super::{
     ATTEMPTS_MAX, Attempt, AttemptConclusion, AttemptConfirmed, CaptureFailed, CaptureMethod,
-    Check, DECLINES_VERSION, Decline, DeclineClass, Late, LateReversalFailed, LateSuccess,
-    LateSuccessFailed, LateSuccessReversed, OpenOperation, Operation, Payment, PaymentAuthorized,
-    PaymentCaptured, PaymentPolicy, PaymentVoided, Phase, PspName, PspOutcome, RefundFailed,
-    RefundSucceeded, UnknownReason, booking, find,
+    Check, OpenOperation, Operation, Payment, PaymentAuthorized, PaymentCaptured, PaymentPolicy,
+    PaymentVoided, Phase, PspName, PspOutcome, RefundFailed, RefundSucceeded, UnknownReason,
+    booking, find,
 };
 use crate::Context;
-use crate::cards::{Card, CardDeclined, CardEvent};
 use crate::command::Decision;
 use crate::currency::Currency;
 use crate::ids::{CardId, MerchantId, PaymentId, RefundId};
@@ -60,7 +58,12 @@ impl RecordOutcome {
             PspOutcome::Declined(_) => keys.extend(self.card.map(StateKey::Card)),
             // It may be sent again, unless the PSP is switched off.
             PspOutcome::NotFound => keys.push(StateKey::Psp(self.psp.clone())),
-            _ => {}
+            PspOutcome::Succeeded { .. }
+            | PspOutcome::Pending
+            | PspOutcome::FailedLater { .. }
+            | PspOutcome::Unknown { .. }
+            | PspOutcome::NotSent { .. }
+            | PspOutcome::Refused { .. } => {}
         }
         keys.extend(booking::Accounts::of(&self.psp, self.merchant_id, self.currency).keys());
         keys
@@ -206,82 +209,6 @@ impl RecordOutcome {
         transition.then(PaymentEvent::AttemptUnknown(unknown))
     }
 
-    /// What a PSP did in an attempt that was given up goes back; but for what gave money back itself, which is
-    /// booked, and a release, which leaves nothing to go back.
-    fn came_late(
-        &self,
-        states: &impl States,
-        transition: Transition<'_>,
-        attempt: &Attempt,
-        psp_reference: &str,
-        amount: Amount,
-    ) -> Result<Decision, Rejection> {
-        let payment_id = self.payment_id;
-        let taken = match attempt.operation {
-            Operation::Authorize => false,
-            Operation::Sale | Operation::Capture { .. } => true,
-            Operation::Refund { refund_id } => {
-                let late = self.refunded(states, transition, refund_id, psp_reference, amount)?;
-                return Ok(late.into_decision());
-            }
-            Operation::Reverse { attempt } => {
-                let reversed = self.reversed(states, transition, attempt, psp_reference)?;
-                return Ok(reversed.into_decision());
-            }
-            Operation::Void => {
-                let confirmed = AttemptConfirmed { payment_id, attempt: attempt.number };
-                let confirmed = PaymentEvent::AttemptConfirmed(confirmed);
-                return Ok(transition.then(confirmed).into_decision());
-            }
-        };
-        let payment = transition.payment();
-        let booking = booking::late(payment, &self.psp, attempt.number, Late::FIRST, amount);
-        // What the PSP calls a capture does not name the charge that it is of.
-        let charge = match attempt.operation {
-            Operation::Capture { .. } => payment.authorization.as_ref(),
-            _ => None,
-        };
-        let psp_reference = charge.map_or(psp_reference, |held| held.psp_reference.as_str());
-        let late = PaymentEvent::LateSuccess(LateSuccess {
-            payment_id,
-            attempt: attempt.number,
-            psp: self.psp.clone(),
-            psp_reference: psp_reference.to_owned(),
-            amount,
-            entry_id: taken.then(|| booking.entry_id()),
-        });
-        let transition = transition.then(late);
-        let transition =
-            if taken { transition.booked(states, &self.psp, booking)? } else { transition };
-        Ok(transition.into_decision())
-    }
-
-    fn reversed<'c>(
-        &self,
-        states: &impl States,
-        transition: Transition<'c>,
-        reversed: u32,
-        psp_reference: &str,
-    ) -> Result<Transition<'c>, Rejection> {
-        let payment_id = self.payment_id;
-        let not_bookable = || Rejection::PaymentNotBookable { payment_id };
-        let payment = transition.payment();
-        let late = payment.late(reversed).ok_or_else(not_bookable)?;
-        let amount =
-            Amount::from_minor(late.amount_minor, self.currency).map_err(|_| not_bookable())?;
-        let taken = late.taken;
-        let booking = booking::late_gone(payment, late, self.attempt, amount);
-        let event = PaymentEvent::LateSuccessReversed(LateSuccessReversed {
-            payment_id,
-            reversed,
-            attempt: self.attempt,
-            psp_reference: psp_reference.to_owned(),
-            entry_id: taken.then(|| booking.entry_id()),
-        });
-        let transition = transition.then(event);
-        if taken { transition.booked(states, &self.psp, booking) } else { Ok(transition) }
-    }
-
     /// What an attempt moved. A PSP that says to have moved more than it was asked to, or nothing, is not
     /// believed; of a release it does not matter.
     fn believed(&self, attempt: &Attempt, amount_minor: i64) -> Option<Amount> {
@@ -300,69 +227,6 @@ impl RecordOutcome {
         let payment_id = self.payment_id;
         Amount::from_minor(attempt.amount_minor, self.currency)
             .map_err(|_| Rejection::PaymentNotBookable { payment_id })
-    }
-
-    /// What was taken late came back to the payer by itself. A reversal that is under way goes on: what came of
-    /// it has to be known.
-    fn late_failed(
-        &self,
-        states: &impl States,
-        transition: Transition<'_>,
-        attempt: &Attempt,
-        code: &str,
-    ) -> Result<Decision, Rejection> {
-        let payment_id = self.payment_id;
-        let payment = transition.payment();
-        let not_bookable = || Rejection::PaymentNotBookable { payment_id };
-        let late = payment.late(attempt.number).ok_or_else(not_bookable)?;
-        let amount =
-            Amount::from_minor(late.amount_minor, self.currency).map_err(|_| not_bookable())?;
-        let taken = late.taken;
-        let booking = booking::late_gone(payment, late, attempt.number, amount);
-        let transition = transition.then(PaymentEvent::LateSuccessFailed(LateSuccessFailed {
-            payment_id,
-            attempt: attempt.number,
-            code: code.to_owned(),
-            entry_id: taken.then(|| booking.entry_id()),
-        }));
-        let transition =
-            if taken { transition.booked(states, &self.psp, booking)? } else { transition };
-        Ok(transition.into_decision())
-    }
-
-    /// The payer did not get back what was taken late: it is booked as before, and reversed once more.
-    fn reversal_failed<'c>(
-        &self,
-        states: &impl States,
-        transition: Transition<'c>,
-        attempt: &Attempt,
-        reversed: u32,
-        code: &str,
-    ) -> Result<Transition<'c>, Rejection> {
-        let payment_id = self.payment_id;
-        let payment = transition.payment();
-        let late = payment.late(reversed);
-        let (taken, turn, amount) = late
-            .and_then(|late| {
-                let amount = Amount::from_minor(late.amount_minor, self.currency).ok()?;
-                Some((late.taken, late.turn + 1, amount))
-            })
-            .ok_or(Rejection::PaymentNotBookable { payment_id })?;
-        let booking = booking::late(payment, &self.psp, reversed, turn, amount);
-        // It is held once more than before.
-        let retry_at = match payment.late(reversed) {
-            Some(late) if late.held < 0 => None,
-            Some(_) | None => self.reverse_again_at(&transition, reversed),
-        };
-        let transition = transition.then(PaymentEvent::LateReversalFailed(LateReversalFailed {
-            payment_id,
-            reversed,
-            attempt: attempt.number,
-            code: code.to_owned(),
-            entry_id: taken.then(|| booking.entry_id()),
-            retry_at,
-        }));
-        if taken { transition.booked(states, &self.psp, booking) } else { Ok(transition) }
     }
 
     fn succeeded<'c>(
@@ -517,135 +381,6 @@ impl RecordOutcome {
         transition.then(event).booked(states, &self.psp, booking)
     }
 
-    /// A decline counts against the card's limits, and they and the schedule say when it is tried again.
-    fn declined<'c>(
-        &self,
-        states: &impl States,
-        transition: Transition<'c>,
-        attempt: &Attempt,
-        decline: &Decline,
-    ) -> Transition<'c> {
-        let payment = transition.payment();
-        let network = payment.method.as_ref().and_then(|method| method.network);
-        let class = decline.class(network);
-        let counted = self.counted(states, &transition, attempt, decline);
-        let card = counted.as_ref().map(|(card, _)| card);
-        let next = match attempt.operation {
-            Operation::Authorize | Operation::Sale if class.soft() => {
-                self.tried_again(&transition, decline, class, card)
-            }
-            Operation::Reverse { attempt } => {
-                Again::at(self.reverse_while_held_at(&transition, attempt))
-            }
-            Operation::Authorize
-            | Operation::Sale
-            | Operation::Capture { .. }
-            | Operation::Void
-            | Operation::Refund { .. } => Again::at(None),
-        };
-        let transition = transition.then(PaymentEvent::AttemptDeclined(AttemptDeclined {
-            payment_id: self.payment_id,
-            attempt: attempt.number,
-            code: decline.code.clone(),
-            advice: decline.advice.clone(),
-            network_code: decline.network_code.clone(),
-            class,
-            declines_version: DECLINES_VERSION,
-            failover: next.failover,
-            retry_at: next.at,
-            requires_method: class.requires_method(),
-        }));
-        match counted {
-            Some((card, event)) => transition.with(card.stream(), card.version, event.into()),
-            None => transition,
-        }
-    }
-
-    /// The card after this decline, and the event that says so; of a card that was asked for money.
-    fn counted(
-        &self,
-        states: &impl States,
-        transition: &Transition<'_>,
-        attempt: &Attempt,
-        decline: &Decline,
-    ) -> Option<(Card, CardEvent)> {
-        let payment = transition.payment();
-        let card_id = payment.card().filter(|card| Some(*card) == self.card)?;
-        let network = payment.method.as_ref().and_then(|method| method.network);
-        let amount = Amount::from_minor(attempt.amount_minor, self.currency).ok()?;
-        if !attempt.operation.authorizes() {
-            return None;
-        }
-        let event = CardEvent::Declined(CardDeclined {
-            card_id,
-            merchant_id: self.merchant_id,
-            network,
-            payment_id: self.payment_id,
-            attempt: attempt.number,
-            psp: self.psp.clone(),
-            amount,
-            class: decline.class(network),
-            barred: decline.bars(network),
-        });
-        let before = states.card(card_id);
-        let version = before.map_or(StreamVersion::FIRST, |card| card.version.next());
-        let now = transition.context().now;
-        Some((Card::after(before.cloned(), &event, version, now), event))
-    }
-
-    /// At once elsewhere, once; else after the next pause of the schedule, or when the card has room.
-    fn tried_again(
-        &self,
-        transition: &Transition<'_>,
-        decline: &Decline,
-        class: DeclineClass,
-        card: Option<&Card>,
-    ) -> Again {
-        let (payment, now) = (transition.payment(), transition.context().now);
-        if payment.attempts.len() >= ATTEMPTS_MAX {
-            return Again::at(None);
-        }
-        let at_once = self.elsewhere && decline.fails_over(class) && !failed_over(payment);
-        if at_once && room(payment, card, &self.policy, now).is_ok() {
-            return Again { at: Some(now), failover: true };
-        }
-        let pause = self.policy.soft_retry_pauses_ms.get(scheduled_retries(payment));
-        let Some(pause) = pause else { return Again::at(None) };
-        let wanted = now.plus_millis(decline.wait_ms().max(*pause));
-        match room(payment, card, &self.policy, wanted) {
-            Ok(()) => Again::at(Some(wanted)),
-            Err(withheld) => Again::at(withheld.retry_at),
-        }
-    }
-
-    /// When what is still held is reversed again; it may have come back by itself meanwhile.
-    fn reverse_while_held_at(
-        &self,
-        transition: &Transition<'_>,
-        reversed: u32,
-    ) -> Option<Timestamp> {
-        let late = transition.payment().late(reversed).filter(|late| late.held > 0)?;
-        self.reverse_again_at(transition, late.attempt)
-    }
-
-    /// What nobody asked for has to go back, however often a PSP says no; with pauses that grow, so that the
-    /// most attempts there may be are years.
-    fn reverse_again_at(&self, transition: &Transition<'_>, reversed: u32) -> Option<Timestamp> {
-        let payment = transition.payment();
-        let reversals = payment.attempts.iter().filter(|attempt| match attempt.operation {
-            Operation::Reverse { attempt } => attempt == reversed,
-            Operation::Authorize
-            | Operation::Sale
-            | Operation::Capture { .. }
-            | Operation::Void
-            | Operation::Refund { .. } => false,
-        });
-        // The one under way is among them.
-        let before = u32::try_from(reversals.count().saturating_sub(1)).unwrap_or(u32::MAX);
-        let pause = self.policy.reverse_pause_ms(before);
-        (payment.attempts.len() < ATTEMPTS_MAX).then(|| transition.context().now.plus_millis(pause))
-    }
-
     fn unknown<'c>(
         &self,
         transition: Transition<'c>,
@@ -764,35 +499,6 @@ impl RecordOutcome {
 
 fn captured_by(payment: &Payment, attempt: u32) -> Option<&super::Capture> {
     payment.captures.iter().find(|capture| capture.attempt == attempt)
-}
-
-/// When an operation is attempted again.
-struct Again {
-    at: Option<Timestamp>,
-    failover: bool,
-}
-
-impl Again {
-    fn at(at: Option<Timestamp>) -> Self {
-        Self { at, failover: false }
-    }
-}
-
-/// Whether the last attempt that got to a PSP before the one under way was declined and made again elsewhere
-/// at once: that is done once, and then the schedule's turn.
-fn failed_over(payment: &Payment) -> bool {
-    payment.turned_away_by().is_some()
-}
-
-/// How often the payment was tried again by schedule after a decline for a reason that passes.
-fn scheduled_retries(payment: &Payment) -> usize {
-    let scheduled = |attempt: &&Attempt| match &attempt.conclusion {
-        Some(AttemptConclusion::Declined { class, failover, .. }) => class.soft() && !failover,
-        Some(AttemptConclusion::Succeeded { .. } | AttemptConclusion::Failed { .. }) | None => {
-            false
-        }
-    };
-    payment.attempts.iter().filter(scheduled).count()
 }
 
 /// How many attempts of the operation in a row never reached a PSP, before the one under way.

@@ -1,5 +1,7 @@
 //! The append: one statement that moves the head and writes all rows of a batch, or nothing.
 
+use std::sync::LazyLock;
+
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -66,6 +68,9 @@ const ANSWERED: &str = ", answered as (
     )
     select log_id from head";
 
+static APPEND_WITH_ANSWERS: LazyLock<String> =
+    LazyLock::new(|| APPEND.replace("\n    select log_id from head", ANSWERED));
+
 /// How a batch was refused.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -86,10 +91,9 @@ pub(super) async fn append(db: &mut PgConnection, plan: &Plan) -> Result<bool, F
     let sent = if plan.answered.keys.is_empty() {
         bind(sqlx::query(APPEND), plan).fetch_optional(db).await
     } else {
-        let with_answers = APPEND.replace("\n    select log_id from head", ANSWERED);
         let rows = &plan.answered;
         let fingerprints: Vec<&[u8]> = rows.fingerprints.iter().map(|print| &print[..]).collect();
-        bind(sqlx::query(sqlx::AssertSqlSafe(with_answers)), plan)
+        bind(sqlx::query(sqlx::AssertSqlSafe(APPEND_WITH_ANSWERS.as_str())), plan)
             .bind(&rows.owners)
             .bind(&rows.keys)
             .bind(fingerprints)

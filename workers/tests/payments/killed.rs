@@ -11,9 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::{Process, World, amount, carried_out, policy};
 
-/// So that whoever takes over asks at once: those whose work it is are dead.
-fn at_once() -> PaymentPolicy {
-    PaymentPolicy { ask_after_ms: 1, ask_pause_ms: 10, not_found_grace_ms: 1, ..policy() }
+/// A world where whoever takes over asks at once: those whose work it is are dead.
+async fn in_a_hurry() -> World {
+    let at_once =
+        PaymentPolicy { ask_after_ms: 1, ask_pause_ms: 10, not_found_grace_ms: 1, ..policy() };
+    let mut world = World::new().await;
+    world.psps.policy = at_once;
+    world
 }
 
 /// Lives of processes with a sequencer and workers of their own that carry out what is due for a payment; what
@@ -74,8 +78,7 @@ async fn live(world: &World, id: PaymentId, waits: usize) -> Option<Payment> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_sale() {
-    let mut world = World::new().await;
-    world.psps.policy = at_once();
+    let world = in_a_hurry().await;
     dies_at_every_step(
         &world,
         async || world.create("ok", CaptureMethod::Automatic).await,
@@ -92,8 +95,7 @@ async fn of_a_sale() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_an_authorization_and_its_capture() {
-    let mut world = World::new().await;
-    world.psps.policy = at_once();
+    let mut world = in_a_hurry().await;
     for psp in &mut world.psps.psps {
         psp.sale = false;
     }
@@ -120,8 +122,7 @@ async fn carried_on(world: &World, method: CaptureMethod) -> PaymentId {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_refund() {
-    let mut world = World::new().await;
-    world.psps.policy = at_once();
+    let world = in_a_hurry().await;
     dies_at_every_step(
         &world,
         async || {
@@ -149,8 +150,7 @@ async fn of_a_refund() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_void() {
-    let mut world = World::new().await;
-    world.psps.policy = at_once();
+    let world = in_a_hurry().await;
     dies_at_every_step(
         &world,
         async || {
@@ -173,8 +173,7 @@ async fn of_a_void() {
 /// Of a webhook that tells that a capture failed: it is worked off, and then the PSP is asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_webhook() {
-    let mut world = World::new().await;
-    world.psps.policy = at_once();
+    let world = in_a_hurry().await;
     let mut told = 0;
     let deaths = killed_at_every_wait(async |waits| {
         let id = world.create("ok", CaptureMethod::Automatic).await;

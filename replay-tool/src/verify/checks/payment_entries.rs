@@ -58,17 +58,12 @@ impl PaymentEntries {
     fn entry(&mut self, row: &Row<'_>, entry: &EntryFacts<'_>, findings: &mut Findings) {
         let announced = self.expected.take_if(|one| one.entry_id.uuid() == entry.entry_id);
         self.missing(findings);
+        let (check, position, subject) =
+            (Check::PaymentEntries, row.position, named(entry.entry_id));
         let Some(announced) = announced else {
             if entry.external_ref.starts_with(PAYMENT_REFERENCE) && self.begun {
                 let expected = "an event of the payment right before it that names it";
-                let found = entry.external_ref.as_ref();
-                findings.add(
-                    Check::PaymentEntries,
-                    row.position,
-                    named(entry.entry_id),
-                    expected,
-                    found,
-                );
+                findings.add(check, position, subject, expected, entry.external_ref.as_ref());
             }
             return;
         };
@@ -78,14 +73,7 @@ impl PaymentEntries {
         if debited != amount.minor() {
             let expected =
                 format!("{} in minor units, as position {}", amount.minor(), announced.position);
-            let found = format!("{debited}");
-            findings.add(
-                Check::PaymentEntries,
-                row.position,
-                named(entry.entry_id),
-                expected,
-                found,
-            );
+            findings.add(check, position, subject, expected, debited.to_string());
         }
     }
 
