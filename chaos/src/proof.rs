@@ -51,20 +51,27 @@ pub(crate) async fn check(deployment: &Deployment, asked: &[Asked]) -> anyhow::R
     Ok(held)
 }
 
-/// Every payment once nothing is under way with any, and both sides say the same of what PSPs owe.
+/// Every payment once nothing is under way with any, no PSP will change anything by itself, and both sides say
+/// the same of what is owed.
+///
+/// The payments are read after a pass in which all of it was so: what was captured between two readings of one pass
+/// may fail after them.
 async fn at_rest(
     deployment: &Deployment,
     operator: &Client,
     expected: usize,
 ) -> anyhow::Result<Vec<Value>> {
     let deadline = Instant::now() + REST_MAX;
+    let mut calm_before = false;
     loop {
+        let settled = clearing(deployment, operator).await?.iter().all(Clearing::is_settled);
         let payments = all(operator, "/v1/payments?limit=200").await?;
         let moving: Vec<&Value> = payments.iter().filter(|payment| under_way(payment)).collect();
-        let equal = clearing(deployment, operator).await?.iter().all(|one| one.ours == one.theirs);
-        if moving.is_empty() && equal && payments.len() >= expected {
+        let calm = settled && moving.is_empty() && payments.len() >= expected;
+        if calm && calm_before {
             return Ok(payments);
         }
+        calm_before = calm;
         if Instant::now() >= deadline {
             for payment in moving.iter().take(5) {
                 say(&format!("STILL UNDER WAY: {payment}"));
@@ -253,6 +260,14 @@ struct Clearing {
     account: String,
     ours: i64,
     theirs: i64,
+    /// How many operations, in any currency, the PSP will settle or fail by itself.
+    changing: u64,
+}
+
+impl Clearing {
+    fn is_settled(&self) -> bool {
+        self.ours == self.theirs && self.changing == 0
+    }
 }
 
 /// What each PSP owes in each currency.
@@ -262,12 +277,13 @@ async fn clearing(deployment: &Deployment, operator: &Client) -> anyhow::Result<
     for (name, url) in deployment.psps() {
         let psp = Client::new(vec![url.to_owned()], deployment.psp_api_key().to_owned())?;
         let summary = psp.get("/ledger/summary").await?;
+        let changing = summary["changing"].as_u64().context("how many operations will change")?;
         for currency in CURRENCIES {
             let theirs = summary["clearing"][currency].as_i64().unwrap_or(0);
             let code = format!("psp_clearing:{name}:{currency}");
             let account = accounts.iter().find(|account| account["code"] == code.as_str());
             let ours = account.map_or(Ok(0), |account| minor(&account["balance"]))?;
-            sums.push(Clearing { account: code, ours, theirs });
+            sums.push(Clearing { account: code, ours, theirs, changing });
         }
     }
     Ok(sums)
@@ -275,7 +291,7 @@ async fn clearing(deployment: &Deployment, operator: &Client) -> anyhow::Result<
 
 async fn clearing_is_equal(deployment: &Deployment, operator: &Client) -> anyhow::Result<bool> {
     let mut held = true;
-    for Clearing { account, ours, theirs } in clearing(deployment, operator).await? {
+    for Clearing { account, ours, theirs, .. } in clearing(deployment, operator).await? {
         let verdict = if ours == theirs { "=" } else { "IS NOT" };
         say(&format!("{account} {ours} {verdict} {theirs} in the PSP's own ledger"));
         held &= ours == theirs;

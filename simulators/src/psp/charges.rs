@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::faults;
 use super::operation::{Kind, Moment, Operation, Status};
 use super::records::{CarriedOut, Notice, Record};
 use super::token::{Fault, Token};
@@ -130,6 +131,15 @@ impl Book {
 
     pub(super) fn fault_of(&self, entry: &Entry) -> &Fault {
         self.charges[entry.charge].token.fault_of(entry.operation.kind)
+    }
+
+    /// How many operations will settle or fail without being asked.
+    pub(super) fn changing(&self) -> usize {
+        let will_change = |entry: &&Entry| {
+            let Operation { kind, status, .. } = entry.operation;
+            entry.change.is_none() && faults::later(self.fault_of(entry), kind, status).is_some()
+        };
+        self.entries.iter().filter(will_change).count()
     }
 
     pub(super) fn declined_charges(&self, reference: &str) -> u32 {

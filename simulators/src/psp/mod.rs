@@ -19,7 +19,7 @@
 //! | `GET /v1/operations/{idempotency_key}` | the operation as it stands now; 404 if none was carried out |
 //! | `GET /v1/charges/{charge_id}` | the charge, its sums and operations |
 //! | `GET /ledger?after=<charge_id>&limit=` | a page of charges, oldest first, and the clearing |
-//! | `GET /ledger/summary` | counts and the clearing |
+//! | `GET /ledger/summary` | counts, among them of the operations that will change by themselves, and the clearing |
 //! | `GET /health/live` | 200 |
 //!
 //! `reference` is the caller's own id of the payment. A charge's sums are gross:

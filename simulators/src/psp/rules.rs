@@ -291,8 +291,11 @@ mod tests {
     fn a_capture_that_failed_later_can_be_made_again_and_not_refunded() {
         let mut book = Book::default();
         let id = authorize(&mut book, "a", 100, "capture_failed_later");
+        assert_eq!(book.changing(), 0, "an authorization stays as it is");
         attempt(&mut book, "b", capture(&id, 100, false)).expect("a capture");
+        assert_eq!(book.changing(), 1);
         fail_later(&mut book, "b");
+        assert_eq!(book.changing(), 0);
         assert_eq!(book.clearing()["USD"], 0);
         assert_eq!(attempt(&mut book, "c", refund(&id, 1)), Err(Refusal::NotCaptured));
         attempt(&mut book, "d", capture(&id, 100, false)).expect("a second capture");

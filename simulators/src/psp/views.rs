@@ -35,6 +35,8 @@ pub(super) struct Page<'a> {
 pub(super) struct Summary<'a> {
     charges: usize,
     operations: BTreeMap<Kind, BTreeMap<Status, u64>>,
+    /// How many operations will settle or fail yet without being asked.
+    changing: usize,
     clearing: &'a BTreeMap<String, i128>,
 }
 
@@ -74,5 +76,10 @@ pub(super) fn summary(book: &Book) -> Summary<'_> {
         let status = entry.change.map_or(entry.operation.status, |(status, _)| status);
         *operations.entry(entry.operation.kind).or_default().entry(status).or_default() += 1;
     }
-    Summary { charges: book.charges().len(), operations, clearing: book.clearing() }
+    Summary {
+        charges: book.charges().len(),
+        operations,
+        changing: book.changing(),
+        clearing: book.clearing(),
+    }
 }

@@ -203,6 +203,7 @@ async fn the_ledger_is_read_in_pages_and_in_sum() {
     let expected = json!({
         "charges": 6,
         "operations": {"sale": {"succeeded": 5, "declined": 1}},
+        "changing": 0,
         "clearing": {"USD": 50_000},
     });
     assert_eq!(summary, expected);
