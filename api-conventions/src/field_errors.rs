@@ -10,6 +10,10 @@ pub const FIELD_ERRORS_MAX: usize = 50;
 
 /// The code of a field whose value is not accepted.
 pub const INVALID_VALUE: &str = "invalid-value";
+/// The code of a field that is not there and has to be.
+pub const MISSING_FIELD: &str = "missing-field";
+/// The code of a field that is not known where it stands.
+pub const UNKNOWN_FIELD: &str = "unknown-field";
 
 /// What is wrong with a body, field by field, while it is turned into a command.
 ///

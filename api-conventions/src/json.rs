@@ -3,11 +3,12 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use crate::body::{BODY_BYTES_MAX, read_body};
-use crate::field_errors::INVALID_VALUE;
+use crate::field_errors::{INVALID_VALUE, MISSING_FIELD, UNKNOWN_FIELD};
 use crate::json_objects::ObjectsOnly;
 use crate::json_structure::{DUPLICATE_KEY, check_structure};
 use crate::pointer::Pointer;
@@ -42,21 +43,34 @@ impl<S: Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S>
 /// # Errors
 /// 415.
 pub fn check_json_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    check_media_type(headers, "application/json")
+}
+
+/// Accepts `expected`, with parameters or without.
+///
+/// # Errors
+/// 415.
+pub fn check_media_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.and_then(|text| text.split(';').next()).map(str::trim);
     match essence {
-        Some(essence) if essence.eq_ignore_ascii_case("application/json") => Ok(()),
-        _ => Err(Problem::unsupported_media_type()),
+        Some(essence) if essence.eq_ignore_ascii_case(expected) => Ok(()),
+        _ => Err(Problem::unsupported_media_type(expected)),
     }
 }
 
-/// Reads a body as `T`.
+/// Reads a body as `T`, which may borrow from it.
 ///
 /// # Errors
 /// 400 `malformed-json` if it is not JSON; 422 for duplicate keys, NUL, and for fields that are
 /// unknown, missing or of another type.
-pub fn parse_json<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
+pub fn parse_json<'de, T: Deserialize<'de>>(raw: &'de [u8]) -> Result<T, Problem> {
     check_structure(raw)?;
+    // Nearly always all is well, and it need not be noted with every value where it stands.
+    let mut parser = serde_json::Deserializer::from_slice(raw);
+    if let Ok(value) = T::deserialize(ObjectsOnly(&mut parser)) {
+        return Ok(value);
+    }
     let mut parser = serde_json::Deserializer::from_slice(raw);
     serde_path_to_error::deserialize(ObjectsOnly(&mut parser))
         .map_err(|error| Problem::invalid(vec![type_error(&error)]))
@@ -90,11 +104,11 @@ fn for_people(message: &str) -> String {
 pub(crate) fn classify(message: &str) -> (&'static str, Option<&str>) {
     let named = |prefix| message.strip_prefix(prefix).and_then(|rest| rest.strip_suffix('`'));
     if let Some(member) = named("missing field `") {
-        ("missing-field", Some(member))
+        (MISSING_FIELD, Some(member))
     } else if let Some(member) = named("duplicate field `") {
         (DUPLICATE_KEY, Some(member))
     } else if message.starts_with("unknown field") {
-        ("unknown-field", None)
+        (UNKNOWN_FIELD, None)
     } else if message.starts_with("invalid type") {
         ("wrong-type", None)
     } else {

@@ -86,7 +86,7 @@ mod service_routes;
 #[cfg(test)]
 mod test_app;
 
-pub use amounts::{AmountDto, DecimalText};
+pub use amounts::{AmountDto, DecimalSlice, DecimalText};
 pub use api_key_token::ApiKeyToken;
 pub use authenticate::{Caller, DirectoryUnavailable, KeyDirectory, allow, authenticate};
 pub use body::{BODY_BYTES_MAX, BODY_READ_MAX, RawBody, read_body};
@@ -96,12 +96,14 @@ pub use correlation::{
     REQUEST_ID_HEADER, RequestContext, TRACEPARENT_HEADER, TraceParent, with_request_context,
 };
 pub use etag::{IfMatch, IfNoneMatch, TAGS_MAX, etag, etag_at};
-pub use field_errors::{FIELD_ERRORS_MAX, FieldErrors, INVALID_VALUE};
+pub use field_errors::{
+    FIELD_ERRORS_MAX, FieldErrors, INVALID_VALUE, MISSING_FIELD, UNKNOWN_FIELD,
+};
 pub use idempotency::{
     Fingerprint, IDEMPOTENCY_KEY_CHARACTERS_MAX, IDEMPOTENCY_KEY_HEADER,
     IDEMPOTENT_REPLAYED_HEADER, IdempotencyKey,
 };
-pub use json::{StrictJson, check_json_media_type, parse_json};
+pub use json::{StrictJson, check_json_media_type, check_media_type, parse_json};
 pub use openapi::with_conventions;
 pub use pages::{
     CURSOR_CHARACTERS_MAX, ListQuery, NoFilters, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page,

@@ -159,9 +159,10 @@ impl Problem {
         Self::new(kinds::BODY_TOO_LARGE, format_args!("at most {bytes_max} bytes"))
     }
 
-    /// 415: not `application/json`.
-    pub fn unsupported_media_type() -> Self {
-        Self::new(kinds::UNSUPPORTED_MEDIA_TYPE, "send `Content-Type: application/json`")
+    /// 415: not of the media type `expected`.
+    pub fn unsupported_media_type(expected: &str) -> Self {
+        let detail = format_args!("send `Content-Type: {expected}`");
+        Self::new(kinds::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
     /// 422: these fields are wrong.
@@ -201,7 +202,7 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Self::new(kinds::BODY_TOO_LARGE, "the body is larger than this route takes")
             }
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type("application/json"),
             StatusCode::UNPROCESSABLE_ENTITY => {
                 Self::new(kinds::INVALID_REQUEST, "the request is not valid")
             }
@@ -209,6 +210,14 @@ impl Problem {
             other if other.is_client_error() => Self::malformed(other),
             other => Self::internal(format_args!("an inner service answered {other}")),
         }
+    }
+
+    /// The problem of a rejected command of several steps, which are the elements of `list` in the body: that
+    /// of the step that is refused, with its place.
+    pub fn of_step(rejection: &Rejection, list: &Pointer) -> Self {
+        let Rejection::Step { index, rejection } = rejection else { return Self::from(rejection) };
+        let error = FieldError::at(&list.index(*index), rejection.code(), rejection);
+        Self::from(&**rejection).with_error(error)
     }
 
     /// Adds a field that is wrong.

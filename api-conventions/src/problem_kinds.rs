@@ -89,6 +89,7 @@ problem_kinds! {
     API_KEY_NOT_FOUND = 404 "api-key-not-found" "There is no such API key" CallingProgram;
     ACCOUNT_NOT_FOUND = 404 "account-not-found" "There is no such account" CallingProgram;
     ENTRY_NOT_FOUND = 404 "entry-not-found" "There is no such entry" CallingProgram;
+    HOLD_NOT_FOUND = 404 "hold-not-found" "There is no such hold" CallingProgram;
     PAYMENT_NOT_FOUND = 404 "payment-not-found" "There is no such payment" CallingProgram;
     PSP_NOT_FOUND = 404 "psp-not-found" "There is no such PSP" CallingProgram;
     ATTEMPT_NOT_FOUND = 404 "attempt-not-found" "There is no such attempt" CallingProgram;
@@ -110,6 +111,26 @@ problem_kinds! {
     ENTRY_ALREADY_REVERSED = 409 "entry-already-reversed"
         "The entry was reversed already" KeyOwner;
     REVERSAL_IS_FINAL = 409 "reversal-is-final" "A reversal cannot be reversed" CallingProgram;
+    BALANCE_ABOVE_MAXIMUM = 409 "balance-above-maximum"
+        "The account would have more than it may" KeyOwner;
+    AMOUNT_ABOVE_REVERSIBLE = 409 "amount-above-reversible"
+        "More than is left of the entry" CallingProgram;
+    HOLD_REF_TAKEN = 409 "hold-ref-taken" "Another hold has this reference" CallingProgram;
+    HOLD_HELD = 409 "hold-held" "Something is held still" KeyOwner;
+    HOLD_POSTED = 409 "hold-posted" "The hold was posted already" KeyOwner;
+    HOLD_VOIDED = 409 "hold-voided" "The hold was voided" KeyOwner;
+    HOLD_EXPIRED = 409 "hold-expired" "The time of the hold is over" KeyOwner;
+    AMOUNT_ABOVE_HELD = 409 "amount-above-held" "More than is held" CallingProgram;
+    HOLD_NOT_OVER = 409 "hold-not-over" "The time of the hold is not over" CallingProgram;
+    DAY_NOT_OVER = 409 "day-not-over" "The day is not over" CallingProgram;
+    DAY_CUT_OFF = 409 "day-cut-off" "The books of the day are closed already" CallingProgram;
+    DAY_BEING_CLOSED = 409 "day-being-closed" "Another day is being closed" KeyOwner;
+    MONTH_NOT_CLOSED = 409 "month-not-closed" "The month before is open" CallingProgram;
+    DAY_NOT_CUT_OFF = 409 "day-not-cut-off" "The day is not to be closed now" CallingProgram;
+    RATE_MISSING = 409 "rate-missing" "No rate of this pair was recorded" KeyOwner;
+    RATE_TOO_OLD = 409 "rate-too-old" "The rate is older than it may be" KeyOwner;
+    RATE_OUT_OF_ORDER = 409 "rate-out-of-order"
+        "There is a later rate of this pair" CallingProgram;
     PAYMENT_STATE_FORBIDS = 409 "payment-state-forbids"
         "The payment's state does not allow this" KeyOwner;
     PAYMENT_REQUIRES_METHOD = 409 "payment-requires-method" "The payment has no method" KeyOwner;
@@ -127,9 +148,11 @@ problem_kinds! {
     TOO_MANY_ATTEMPTS = 409 "too-many-attempts" "The payment has all its attempts" CallingProgram;
     PRECONDITION_FAILED = 412 "precondition-failed"
         "The resource has another version than If-Match says" CallingProgram;
+    RATE_CHANGED = 412 "rate-changed"
+        "The rate is another than the caller insists on" CallingProgram;
     BODY_TOO_LARGE = 413 "body-too-large" "The body is too large" CallingProgram;
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type"
-        "The body must be application/json" CallingProgram;
+        "The body is of another media type than this takes" CallingProgram;
     INVALID_REQUEST = 422 "invalid-request" "The request is not valid" CallingProgram;
     IDEMPOTENCY_KEY_REUSED = 422 "idempotency-key-reused"
         "Another request had this Idempotency-Key" CallingProgram;
@@ -139,6 +162,27 @@ problem_kinds! {
         "The role does not fit the owner of the key" CallingProgram;
     CURRENCY_MISMATCH = 422 "currency-mismatch"
         "The account holds another currency" CallingProgram;
+    LIMITS_CROSS = 422 "limits-cross" "No balance keeps both limits" CallingProgram;
+    PARENT_OF_OTHER_TYPE = 422 "parent-of-other-type"
+        "The account above is of another type" CallingProgram;
+    CHART_TOO_DEEP = 422 "chart-too-deep"
+        "The chart of accounts has no room below" CallingProgram;
+    EFFECTIVE_TIME_OUT_OF_RANGE = 422 "effective-time-out-of-range"
+        "An entry cannot take effect then" CallingProgram;
+    EFFECTIVE_BEFORE_ORIGINAL = 422 "effective-before-original"
+        "A reversal cannot take effect before what it reverses" CallingProgram;
+    AMOUNT_AMBIGUOUS = 422 "amount-ambiguous"
+        "An amount alone does not say which part" CallingProgram;
+    HOLD_END_OUT_OF_RANGE = 422 "hold-end-out-of-range"
+        "A hold cannot end then" CallingProgram;
+    PAIR_OF_ONE_CURRENCY = 422 "pair-of-one-currency"
+        "Both accounts are in one currency" CallingProgram;
+    RATE_OF_THE_FUTURE = 422 "rate-of-the-future" "The rate is of the future" CallingProgram;
+    CONVERSION_SIDES_DIFFER = 422 "conversion-sides-differ"
+        "One account grows by debits, the other by credits" CallingProgram;
+    NOTHING_BOUGHT = 422 "nothing-bought" "Too little to buy anything" CallingProgram;
+    TOO_MUCH_BOUGHT = 422 "too-much-bought" "More than an entry moves" CallingProgram;
+    DAY_BEFORE_BOOKS = 422 "day-before-books" "The books begin later" CallingProgram;
     PAYMENT_CURRENCY_MISMATCH = 422 "payment-currency-mismatch"
         "The payment is in another currency" CallingProgram;
     TOTAL_OVERFLOW = 422 "total-overflow" "The account's totals have no room" KeyOwner;

@@ -13,11 +13,11 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
-use crate::{accounts, api_keys, ledger, merchants, payments, psps, webhooks};
+use crate::{accounts, api_keys, fx, holds, ledger, merchants, payments, psps, wallets, webhooks};
 
 const OPERATOR: &[Role] = &[Role::Operator];
 const MERCHANT: &[Role] = &[Role::Merchant];
-/// An account is opened in the ledger of whoever opens it, be it the platform's.
+/// The ledger is that of whoever asks, be it the platform's.
 const OWN_LEDGER: &[Role] = &[Role::Merchant, Role::Operator];
 
 #[derive(utoipa::OpenApi)]
@@ -33,6 +33,9 @@ const OWN_LEDGER: &[Role] = &[Role::Merchant, Role::Operator];
         (name = "api keys", description = "Who may do what, for which merchant"),
         (name = "accounts", description = "Where money is, and under which limits it moves"),
         (name = "ledger", description = "Balanced entries, corrected only by reversal"),
+        (name = "holds", description = "Money promised before it is posted"),
+        (name = "fx", description = "Rates, and money converted by them"),
+        (name = "wallets", description = "Accounts that customers own, in few words"),
         (name = "payments", description = "Paid through PSPs, booked with every step"),
         (name = "webhooks", description = "What PSPs say unasked"),
     )
@@ -66,11 +69,13 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(api_keys::issue::issue_api_key).map(|m| allow(OPERATOR, m)))
         .routes(routes!(api_keys::revoke::revoke_api_key).map(|m| allow(OPERATOR, m)))
         .routes(routes!(accounts::open::open_account).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(accounts::freeze::freeze_account).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(accounts::unfreeze::unfreeze_account).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(accounts::close::close_account).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(ledger::post::post_entry).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(ledger::reverse::reverse_entry).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(accounts::amend::amend_account).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(accounts::freeze::freeze_account).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(accounts::unfreeze::unfreeze_account).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(accounts::close::close_account).map(|m| allow(OWN_LEDGER, m)))
+        .merge(ledger_routes())
+        .merge(fx_routes())
+        .merge(wallet_routes())
         .routes(routes!(payments::create::create_payment).map(|m| allow(MERCHANT, m)))
         .routes(routes!(payments::authorize::authorize_payment).map(|m| allow(MERCHANT, m)))
         .routes(routes!(payments::replace_method::replace_method).map(|m| allow(MERCHANT, m)))
@@ -81,6 +86,37 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(psps::disable::disable_psp).map(|m| allow(OPERATOR, m)))
         .routes(routes!(psps::enable::enable_psp).map(|m| allow(OPERATOR, m)))
         .routes(routes!(webhooks::replay::replay_dead_letter).map(|m| allow(OPERATOR, m)))
+}
+
+fn ledger_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(ledger::post::post_entry).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(ledger::batch::post_batch).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(ledger::chain::post_chain).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(ledger::import::import_entries).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(ledger::reverse::reverse_entry).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(ledger::replace::replace_entry).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(ledger::close_day::close_day).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(holds::create::create_hold).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(holds::post::post_hold).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(holds::void::void_hold).map(|m| allow(MERCHANT, m)))
+}
+
+fn fx_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(fx::record_rate::record_rate).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(fx::convert::convert).map(|m| allow(MERCHANT, m)))
+}
+
+fn wallet_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(wallets::open::open_wallet).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(wallets::cash_in::cash_in).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(wallets::cash_out::cash_out).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(wallets::transfer::transfer).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(wallets::reserve::reserve).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(wallets::release::release).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(wallets::settle::settle).map(|m| allow(MERCHANT, m)))
 }
 
 /// Routes that are let in by a signature, not by an API key.
@@ -107,7 +143,7 @@ fn describe_answers(mut document: OpenApi) -> OpenApi {
 }
 
 fn commands(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut path.post, &mut path.put, &mut path.delete].into_iter().flatten()
+    [&mut path.post, &mut path.put, &mut path.patch, &mut path.delete].into_iter().flatten()
 }
 
 fn describe(responses: &mut Responses) {

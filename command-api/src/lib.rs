@@ -13,6 +13,8 @@ mod accounts;
 mod answer;
 mod api_keys;
 mod document;
+mod fx;
+mod holds;
 mod key_directory;
 mod ledger;
 mod limits;
@@ -27,6 +29,7 @@ mod recorded_answers;
 mod state;
 mod submission;
 mod versions;
+mod wallets;
 mod webhooks;
 
 use std::sync::Arc;
@@ -38,12 +41,15 @@ use api_conventions::{
 use axum::Router;
 use event_store::EventStore;
 use event_store::mirror::MirrorStatus;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use answer::POSITION_HEADER;
+pub use ledger::import::{IMPORT_KEY_CHARACTERS_MAX, IMPORT_PAUSE_MAX, IMPORTS_MAX};
 pub use limits::{
-    ACCOUNT_BODY_BYTES_MAX, API_KEY_BODY_BYTES_MAX, EMPTY_BODY_BYTES_MAX, ENTRY_BODY_BYTES_MAX,
-    MERCHANT_BODY_BYTES_MAX, PAYMENT_ACTION_BODY_BYTES_MAX, PAYMENT_BODY_BYTES_MAX,
+    ACCOUNT_BODY_BYTES_MAX, API_KEY_BODY_BYTES_MAX, BATCH_BODY_BYTES_MAX, BATCH_POSTINGS_MAX,
+    CHAIN_STEPS_MAX, CLOSE_BODY_BYTES_MAX, EMPTY_BODY_BYTES_MAX, ENTRY_BODY_BYTES_MAX,
+    MERCHANT_BODY_BYTES_MAX, MOVEMENT_BODY_BYTES_MAX, PAYMENT_ACTION_BODY_BYTES_MAX,
+    PAYMENT_BODY_BYTES_MAX, RATE_BODY_BYTES_MAX, RESERVATION_BODY_BYTES_MAX,
     WEBHOOK_BODY_BYTES_MAX,
 };
 pub use payments::{
@@ -88,7 +94,8 @@ pub fn router(api: CommandApi) -> Router {
     let document = document::whole(document, signed);
     let keys = Arc::new(LoggedKeys::of(store.clone()));
     let limits = Arc::new(RateLimits::new(rate_limit));
-    let state = ApiState { store: store.clone(), random, psps };
+    let imports = Arc::new(Semaphore::new(IMPORTS_MAX));
+    let state = ApiState { store: store.clone(), random, psps, imports };
     let routes = routes.with_state(state.clone());
     let signed_routes = signed_routes.with_state(state);
     // Measured outside of authentication, so that refusals count too.

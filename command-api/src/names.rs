@@ -4,7 +4,9 @@
 use domain::accounts::{AccountStatus, AccountType};
 use domain::api_keys::Role;
 use domain::cards::CardNetwork;
+use domain::holds::HoldStatus;
 use domain::ledger::Direction;
+use domain::merchants::Rounding;
 use domain::payments::{CaptureMethod, MethodKind};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
@@ -33,14 +35,32 @@ pub(crate) fn account_status() -> Object {
     one_of(all.map(AccountStatus::name), "Whether the account takes postings: only if `open`.")
 }
 
+/// What the steps of a chain do.
+pub(crate) const STEP_TYPES: [&str; 5] = ["entry", "reverse", "hold", "post_hold", "void_hold"];
+
+pub(crate) fn step_type() -> Object {
+    one_of(STEP_TYPES, "What the step does.")
+}
+
+pub(crate) fn hold_status() -> Object {
+    let description = "What a hold is: `held` while something of it is held; `posted`, `voided` or \
+                       `expired` by what became of the last of it.";
+    one_of(HoldStatus::ALL.map(HoldStatus::name), description)
+}
+
 pub(crate) fn direction() -> Object {
     one_of([Direction::Debit, Direction::Credit].map(Direction::name), "The side of the account.")
 }
 
+pub(crate) fn normal_side() -> Object {
+    let sides = [Direction::Debit, Direction::Credit].map(Direction::name);
+    one_of(sides, "The side that makes the balance grow; that of the type where it is not given.")
+}
+
 pub(crate) fn rounding() -> Object {
-    let description = "How a fee that falls between two minor units is rounded; `half_even` \
-                       where it is not given.";
-    one_of(["half_even", "half_up", "down", "up"], description)
+    let description = "How what falls between two minor units is rounded; `half_even` where \
+                       it is not given.";
+    one_of(Rounding::ALL.map(Rounding::name), description)
 }
 
 pub(crate) fn capture_method() -> Object {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use event_store::EventStore;
+use tokio::sync::Semaphore;
 
 use crate::psps::PspDirectory;
 use crate::random::RandomSource;
@@ -13,4 +14,6 @@ pub(crate) struct ApiState {
     pub(crate) store: EventStore,
     pub(crate) random: Arc<dyn RandomSource>,
     pub(crate) psps: Arc<dyn PspDirectory>,
+    /// How many imports may begin.
+    pub(crate) imports: Arc<Semaphore>,
 }

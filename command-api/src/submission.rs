@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use api_conventions::{CommandEnvelope, CorrelationId, Problem, problem_kinds as kinds};
+use api_conventions::{
+    Caller, CommandEnvelope, CorrelationId, Fingerprint, Pointer, Problem, RequestContext,
+    problem_kinds as kinds,
+};
 use domain::{Command, Decision, MerchantId, Timestamp};
 use event_store::{
     Answer, AnswerFn, EventStore, NewAnswer, Origin, Request, RequestKey, RequestPart, SubmitError,
@@ -33,23 +36,37 @@ pub(crate) struct Submission {
     key: String,
     fingerprint: [u8; 32],
     correlation_id: CorrelationId,
+    /// Where the steps of a command of several stand in the body.
+    steps: Option<&'static str>,
 }
 
 impl Submission {
     pub(crate) fn of<const BYTES_MAX: usize>(envelope: CommandEnvelope<BYTES_MAX>) -> Self {
         let CommandEnvelope { caller, context, idempotency_key, fingerprint, .. } = envelope;
-        let origin = Origin {
-            actor: caller.key_id.to_string(),
-            correlation_id: context.correlation_id.as_str().to_owned(),
-            traceparent: context.traceparent.map(|trace| trace.as_str().to_owned()),
-        };
+        Self::under(caller, context, idempotency_key.as_str().to_owned(), fingerprint)
+    }
+
+    /// A request that is remembered under `key`.
+    pub(crate) fn under(
+        caller: Caller,
+        context: RequestContext,
+        key: String,
+        fingerprint: Fingerprint,
+    ) -> Self {
         Self {
-            origin,
+            origin: origin(&caller, &context),
             owner: caller.merchant_id,
-            key: idempotency_key.as_str().to_owned(),
+            key,
             fingerprint: *fingerprint.as_bytes(),
             correlation_id: context.correlation_id,
+            steps: None,
         }
+    }
+
+    /// The same for a command of several steps, which are the elements of `list` in the body: a
+    /// refusal says which of them it is.
+    pub(crate) fn with_steps(self, list: &'static str) -> Self {
+        Self { steps: Some(list), ..self }
     }
 
     /// One append of the request; see [`submit`].
@@ -64,13 +81,20 @@ impl Submission {
         success: impl Fn(&Decision, Timestamp) -> Option<NewAnswer> + Send + Sync + 'static,
     ) -> Result<Answer, Problem> {
         let correlation_id = self.correlation_id.clone();
+        let steps = self.steps.map(Pointer::from);
         let answer: AnswerFn = Arc::new(move |decided, recorded_at| match decided {
             Ok(decision) => success(decision, recorded_at).unwrap_or_else(|| {
                 let problem =
                     Problem::internal("a command came to a decision that it never comes to");
                 refusal(&problem, &correlation_id)
             }),
-            Err(rejection) => refusal(&Problem::from(rejection), &correlation_id),
+            Err(rejection) => {
+                let problem = match &steps {
+                    Some(list) => Problem::of_step(rejection, list),
+                    None => Problem::from(rejection),
+                };
+                refusal(&problem, &correlation_id)
+            }
         });
         let key = RequestKey {
             owner: self.owner,
@@ -81,6 +105,15 @@ impl Submission {
         let origin = self.origin.clone();
         let request = Request { command, key: Some(key), origin, answer };
         store.submit(request).await.map_err(|error| no_answer(&error))
+    }
+}
+
+/// Where the events of a request come from.
+pub(crate) fn origin(caller: &Caller, context: &RequestContext) -> Origin {
+    Origin {
+        actor: caller.key_id.to_string(),
+        correlation_id: context.correlation_id.as_str().to_owned(),
+        traceparent: context.traceparent.as_ref().map(|trace| trace.as_str().to_owned()),
     }
 }
 

@@ -2,11 +2,16 @@
 
 use uuid::Uuid;
 
-use crate::accounts::{AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen};
+use crate::accounts::{
+    AccountAmended, AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen,
+};
 use crate::api_keys::{ApiKeyIssued, ApiKeyRevoked};
+use crate::books::BooksEvent;
 use crate::cards::CardEvent;
+use crate::fx::FxEvent;
+use crate::holds::HoldEvent;
 use crate::ids::MerchantId;
-use crate::ledger::{EntryPosted, EntryReversed};
+use crate::ledger::{EntryPosted, EntryReversed, Movements};
 use crate::merchants::MerchantRegistered;
 use crate::payments::PaymentEvent;
 use crate::psps::PspEvent;
@@ -137,6 +142,7 @@ events! {
         ApiKeyIssued(ApiKeyIssued): "api_key.issued" v 1,
         ApiKeyRevoked(ApiKeyRevoked): "api_key.revoked" v 1,
         AccountOpened(AccountOpened): "ledger.account_opened" v 1,
+        AccountAmended(AccountAmended): "ledger.account_amended" v 1,
         AccountFrozen(AccountFrozen): "ledger.account_frozen" v 1,
         AccountUnfrozen(AccountUnfrozen): "ledger.account_unfrozen" v 1,
         AccountClosed(AccountClosed): "ledger.account_closed" v 1,
@@ -144,6 +150,9 @@ events! {
         EntryReversed(EntryReversed): "ledger.entry_reversed" v 1,
     }
     groups {
+        Hold(HoldEvent),
+        Books(BooksEvent),
+        Fx(FxEvent),
         Payment(PaymentEvent),
         Card(CardEvent),
         Psp(PspEvent),
@@ -151,6 +160,28 @@ events! {
 }
 
 impl Event {
+    /// What this does to the totals of accounts.
+    pub fn movements(&self) -> Movements<'_> {
+        match self {
+            Self::EntryPosted(event) => Movements::posted(&event.postings),
+            Self::Hold(event) => event.movements(),
+            Self::MerchantRegistered(_)
+            | Self::ApiKeyIssued(_)
+            | Self::ApiKeyRevoked(_)
+            | Self::AccountOpened(_)
+            | Self::AccountAmended(_)
+            | Self::AccountFrozen(_)
+            | Self::AccountUnfrozen(_)
+            | Self::AccountClosed(_)
+            | Self::EntryReversed(_)
+            | Self::Books(_)
+            | Self::Fx(_)
+            | Self::Payment(_)
+            | Self::Card(_)
+            | Self::Psp(_) => Movements::default(),
+        }
+    }
+
     /// The data as it is stored: these very bytes are hashed.
     pub fn to_json(&self) -> String {
         // Every event is a struct of texts, numbers and lists, for which this cannot fail.

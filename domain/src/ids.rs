@@ -147,6 +147,12 @@ typed_id!(
 );
 
 typed_id!(
+    /// Money held between ledger accounts. Derived from ledger and reference, see [`HoldId::of`].
+    HoldId,
+    "hld"
+);
+
+typed_id!(
     /// A payment.
     PaymentId,
     "pay"
@@ -155,6 +161,11 @@ typed_id!(
     /// A refund of a payment.
     RefundId,
     "rfd"
+);
+typed_id!(
+    /// A dispute of a payment.
+    DisputeId,
+    "dsp"
 );
 
 typed_id!(
@@ -208,6 +219,19 @@ impl EntryId {
     /// The same for a reference as it stands in a log, whether or not it keeps today's rules.
     pub fn of_recorded(ledger: MerchantId, external_ref: &str) -> Self {
         Self(derived(b"runut entry\0", ledger, external_ref))
+    }
+}
+
+impl HoldId {
+    /// The one id that `external_ref` has among the holds of `ledger`, for ever: a UUIDv8 of SHA-256 over
+    /// both. References of holds and of entries are apart.
+    pub fn of(ledger: MerchantId, external_ref: &ExternalRef) -> Self {
+        Self::of_recorded(ledger, external_ref.as_str())
+    }
+
+    /// The same for a reference as it stands in a log, whether or not it keeps today's rules.
+    pub fn of_recorded(ledger: MerchantId, external_ref: &str) -> Self {
+        Self(derived(b"runut hold\0", ledger, external_ref))
     }
 }
 

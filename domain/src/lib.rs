@@ -4,17 +4,20 @@
 //! to append or a [`Rejection`]. Nothing here reads a clock, draws a random number or does I/O: time
 //! and ids are passed in, so that a decision made twice is the same decision.
 //!
-//! One folder a concept (`merchants`, `api_keys`, `accounts`, `ledger`, `payments`,
-//! `cards`, `psps`); in it one file a use case,
-//! with the command, its rules and their tests, and `mod.rs` with the state and its `evolve`.
+//! One folder a concept (`merchants`, `api_keys`, `accounts`, `ledger`, `holds`, `books`, `fx`,
+//! `payments`, `cards`, `psps`); in it one file a use case, with the command, its rules and their tests, and `mod.rs` with the state and its `evolve`.
 
 pub mod accounts;
 pub mod api_keys;
+pub mod books;
 mod card_number;
 pub mod cards;
 mod command;
 mod currency;
+mod day;
 mod event;
+pub mod fx;
+pub mod holds;
 mod ids;
 pub mod ledger;
 pub mod merchants;
@@ -22,6 +25,8 @@ mod money;
 pub mod payments;
 pub mod psps;
 mod rejection;
+mod rounding;
+mod staged;
 mod state;
 mod stream;
 mod text;
@@ -32,11 +37,13 @@ mod upcast;
 mod given_when_then;
 
 pub use card_number::holds_card_number;
-pub use command::{Command, Decision};
+pub use command::{Command, Decision, StepDone};
 pub use currency::{Currency, UnknownCurrency};
+pub use day::{Day, ParseDayError};
 pub use event::{DecodeError, Event, NewEvent};
 pub use ids::{
-    AccountId, ApiKeyId, CardId, EntryId, MerchantId, ParseIdError, PaymentId, RefundId,
+    AccountId, ApiKeyId, CardId, DisputeId, EntryId, HoldId, MerchantId, ParseIdError, PaymentId,
+    RefundId,
 };
 pub use money::{AMOUNT_MINOR_MAX, Amount, Money, MoneyError};
 pub use rejection::{Rejection, RejectionClass};

@@ -1,15 +1,18 @@
 //! Rejections: why a command that was understood is not carried out.
 
-use crate::accounts::{AccountCode, AccountStatus};
+use crate::accounts::{AccountCode, AccountStatus, AccountType};
 use crate::api_keys::Role;
 use crate::currency::Currency;
-use crate::ids::{AccountId, ApiKeyId, EntryId, MerchantId, PaymentId};
+use crate::day::Day;
+use crate::holds::HoldStatus;
+use crate::ids::{AccountId, ApiKeyId, EntryId, HoldId, MerchantId, PaymentId};
 use crate::ledger::ExternalRef;
 use crate::money::Money;
 use crate::payments::{
     ATTEMPTS_MAX, CAPTURES_MAX, Operation, PaymentAction, PaymentState, PspName, REFUNDS_MAX,
 };
 use crate::stream::StreamVersion;
+use crate::time::Timestamp;
 
 /// Why a command is not carried out. An answer like any other: stored under its idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +52,68 @@ pub enum Rejection {
     EntryAlreadyReversed { entry_id: EntryId, reversed_by: EntryId },
     #[error("entry {entry_id} is itself a reversal; post a new entry instead")]
     ReversalIsFinal { entry_id: EntryId },
+    #[error("account {account_id} would rise above its maximum balance")]
+    AboveMaximum { account_id: AccountId },
+    #[error(
+        "the least balance, {min_balance_minor} minor units, is above the most, {max_balance_minor}"
+    )]
+    LimitsCross { min_balance_minor: i64, max_balance_minor: i64 },
+    #[error("account {parent} is of type {}; accounts below it are too", kind.name())]
+    ParentOfOtherType { parent: AccountId, kind: AccountType },
+    #[error("account {parent} has as many accounts above it as there may be")]
+    ChartTooDeep { parent: AccountId },
+    #[error("an entry may take effect from {earliest} to {latest}")]
+    EffectiveTimeOutOfRange { earliest: Timestamp, latest: Timestamp },
+    #[error("entry {entry_id} takes effect at {original_at}; what reverses it cannot before that")]
+    EffectiveBeforeOriginal { entry_id: EntryId, original_at: Timestamp },
+    #[error("less than that is left of entry {entry_id} to be reversed")]
+    AboveReversible { entry_id: EntryId },
+    #[error("an amount alone says which part only of one debit and one credit; give the postings")]
+    AmountAmbiguous,
+    #[error("there is no hold {hold_id}")]
+    HoldNotFound { hold_id: HoldId },
+    #[error("the reference `{external_ref}` is that of hold {hold_id}, which has other content")]
+    HoldRefTaken { external_ref: ExternalRef, hold_id: HoldId },
+    #[error("hold {hold_id} is {status}")]
+    HoldStatus { hold_id: HoldId, status: HoldStatus },
+    #[error("less than that is held by hold {hold_id}")]
+    AboveHeld { hold_id: HoldId },
+    #[error("a hold may end from now, {now}, to {latest}")]
+    HoldEndOutOfRange { now: Timestamp, latest: Timestamp },
+    #[error("the time of hold {hold_id} is not over")]
+    HoldNotOver { hold_id: HoldId },
+    #[error("the books begin with {first}; no day before it can be closed")]
+    DayBeforeBooks { first: Day },
+    #[error("{day} is not over, or not for long enough")]
+    DayNotOver { day: Day },
+    #[error("everything up to {day} is cut off already")]
+    DayCutOffAlready { day: Day },
+    #[error("{day} is being closed")]
+    DayBeingClosed { day: Day },
+    #[error("the month has to be closed first, with {last_day}")]
+    MonthNotClosed { last_day: Day },
+    #[error("{day} is not cut off, or not after what was closed before")]
+    DayNotCutOff { day: Day },
+    #[error("{currency} to {currency} is no conversion")]
+    PairOfOneCurrency { currency: Currency },
+    #[error("a rate may be from {latest} at the latest")]
+    RateOfTheFuture { latest: Timestamp },
+    #[error("there is a later rate, of {as_of}")]
+    RateOutOfOrder { as_of: Timestamp },
+    #[error("no rate of {base} in {quote} was recorded")]
+    RateMissing { base: Currency, quote: Currency },
+    #[error("the rate of {base} in {quote} is that of version {version}")]
+    RateChanged { base: Currency, quote: Currency, version: StreamVersion },
+    #[error("the rate of {base} in {quote} is of {as_of}, which is too old")]
+    RateTooOld { base: Currency, quote: Currency, as_of: Timestamp },
+    #[error("one of the accounts {from} and {to} grows by debits, the other by credits")]
+    ConversionSidesDiffer { from: AccountId, to: AccountId },
+    #[error("this buys less than the smallest amount of {quote}")]
+    NothingBought { quote: Currency },
+    #[error("this buys more of {quote} than an entry moves")]
+    TooMuchBought { quote: Currency },
+    #[error("number {index}, counted from 0: {rejection}")]
+    Step { index: usize, rejection: Box<Rejection> },
     #[error("payment {payment_id} exists already")]
     PaymentIdTaken { payment_id: PaymentId },
     #[error("there is no payment {payment_id}")]
@@ -114,7 +179,7 @@ pub enum RejectionClass {
 
 impl Rejection {
     /// The name that programs go by; stable.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::MerchantIdTaken { .. } => "merchant-id-taken",
             Self::MerchantNotFound { .. } => "merchant-not-found",
@@ -137,6 +202,41 @@ impl Rejection {
             Self::EntryNotFound { .. } => "entry-not-found",
             Self::EntryAlreadyReversed { .. } => "entry-already-reversed",
             Self::ReversalIsFinal { .. } => "reversal-is-final",
+            Self::AboveMaximum { .. } => "balance-above-maximum",
+            Self::LimitsCross { .. } => "limits-cross",
+            Self::ParentOfOtherType { .. } => "parent-of-other-type",
+            Self::ChartTooDeep { .. } => "chart-too-deep",
+            Self::EffectiveTimeOutOfRange { .. } => "effective-time-out-of-range",
+            Self::EffectiveBeforeOriginal { .. } => "effective-before-original",
+            Self::AboveReversible { .. } => "amount-above-reversible",
+            Self::AmountAmbiguous => "amount-ambiguous",
+            Self::HoldNotFound { .. } => "hold-not-found",
+            Self::HoldRefTaken { .. } => "hold-ref-taken",
+            Self::HoldStatus { status, .. } => match status {
+                HoldStatus::Held => "hold-held",
+                HoldStatus::Posted => "hold-posted",
+                HoldStatus::Voided => "hold-voided",
+                HoldStatus::Expired => "hold-expired",
+            },
+            Self::AboveHeld { .. } => "amount-above-held",
+            Self::HoldEndOutOfRange { .. } => "hold-end-out-of-range",
+            Self::HoldNotOver { .. } => "hold-not-over",
+            Self::DayBeforeBooks { .. } => "day-before-books",
+            Self::DayNotOver { .. } => "day-not-over",
+            Self::DayCutOffAlready { .. } => "day-cut-off",
+            Self::DayBeingClosed { .. } => "day-being-closed",
+            Self::MonthNotClosed { .. } => "month-not-closed",
+            Self::DayNotCutOff { .. } => "day-not-cut-off",
+            Self::PairOfOneCurrency { .. } => "pair-of-one-currency",
+            Self::RateOfTheFuture { .. } => "rate-of-the-future",
+            Self::RateOutOfOrder { .. } => "rate-out-of-order",
+            Self::RateMissing { .. } => "rate-missing",
+            Self::RateChanged { .. } => "rate-changed",
+            Self::RateTooOld { .. } => "rate-too-old",
+            Self::ConversionSidesDiffer { .. } => "conversion-sides-differ",
+            Self::NothingBought { .. } => "nothing-bought",
+            Self::TooMuchBought { .. } => "too-much-bought",
+            Self::Step { rejection, .. } => rejection.code(),
             Self::PaymentIdTaken { .. } => "payment-id-taken",
             Self::PaymentNotFound { .. } => "payment-not-found",
             Self::PaymentVersionMismatch { .. } => "precondition-failed",
@@ -157,12 +257,13 @@ impl Rejection {
     }
 
     /// Who has to act.
-    pub const fn class(&self) -> RejectionClass {
+    pub fn class(&self) -> RejectionClass {
         match self {
             Self::MerchantNotFound { .. }
             | Self::ApiKeyNotFound { .. }
             | Self::AccountNotFound { .. }
             | Self::EntryNotFound { .. }
+            | Self::HoldNotFound { .. }
             | Self::PaymentNotFound { .. }
             | Self::AttemptNotFound { .. }
             | Self::PspNotFound { .. } => RejectionClass::NotFound,
@@ -175,6 +276,20 @@ impl Rejection {
             | Self::ExternalRefTaken { .. }
             | Self::EntryAlreadyReversed { .. }
             | Self::ReversalIsFinal { .. }
+            | Self::AboveMaximum { .. }
+            | Self::AboveReversible { .. }
+            | Self::HoldRefTaken { .. }
+            | Self::HoldStatus { .. }
+            | Self::AboveHeld { .. }
+            | Self::HoldNotOver { .. }
+            | Self::DayNotOver { .. }
+            | Self::DayCutOffAlready { .. }
+            | Self::DayBeingClosed { .. }
+            | Self::MonthNotClosed { .. }
+            | Self::DayNotCutOff { .. }
+            | Self::RateOutOfOrder { .. }
+            | Self::RateMissing { .. }
+            | Self::RateTooOld { .. }
             | Self::PaymentIdTaken { .. }
             | Self::PaymentStateForbids { .. }
             | Self::PaymentMethodMissing { .. }
@@ -186,10 +301,24 @@ impl Rejection {
             | Self::AttemptNotDue { .. }
             | Self::PspIsDisabled { .. }
             | Self::PaymentNotBookable { .. } => RejectionClass::Conflict,
-            Self::VersionMismatch { .. } | Self::PaymentVersionMismatch { .. } => {
-                RejectionClass::Precondition
-            }
+            Self::VersionMismatch { .. }
+            | Self::PaymentVersionMismatch { .. }
+            | Self::RateChanged { .. } => RejectionClass::Precondition,
+            Self::Step { rejection, .. } => rejection.class(),
             Self::RoleNeedsMerchant { .. }
+            | Self::LimitsCross { .. }
+            | Self::ParentOfOtherType { .. }
+            | Self::ChartTooDeep { .. }
+            | Self::EffectiveTimeOutOfRange { .. }
+            | Self::EffectiveBeforeOriginal { .. }
+            | Self::AmountAmbiguous
+            | Self::HoldEndOutOfRange { .. }
+            | Self::PairOfOneCurrency { .. }
+            | Self::RateOfTheFuture { .. }
+            | Self::ConversionSidesDiffer { .. }
+            | Self::NothingBought { .. }
+            | Self::TooMuchBought { .. }
+            | Self::DayBeforeBooks { .. }
             | Self::PaymentCurrency { .. }
             | Self::CurrencyMismatch { .. }
             | Self::TotalOverflow { .. } => RejectionClass::Invalid,

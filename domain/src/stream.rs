@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccountId, ApiKeyId, CardId, EntryId, MerchantId, PaymentId};
+use crate::fx::PairId;
+use crate::ids::{AccountId, ApiKeyId, CardId, EntryId, HoldId, MerchantId, PaymentId};
 use crate::payments::PspName;
 
 /// The number of an event in its stream, from 1.
@@ -47,6 +48,8 @@ pub struct StreamId(String);
 impl StreamId {
     /// What the names of ledger entries' streams start with.
     pub const ENTRY_PREFIX: &'static str = "entry-";
+    /// What the names of holds' streams start with.
+    pub const HOLD_PREFIX: &'static str = "hold-";
 
     /// A merchant's stream.
     pub fn merchant(id: MerchantId) -> Self {
@@ -67,6 +70,21 @@ impl StreamId {
     /// is one entry for a reference in a ledger, for ever.
     pub fn entry(id: EntryId) -> Self {
         Self(format!("{}{id}", Self::ENTRY_PREFIX))
+    }
+
+    /// A hold's stream. Like an entry's id, a hold's comes of its reference.
+    pub fn hold(id: HoldId) -> Self {
+        Self(format!("{}{id}", Self::HOLD_PREFIX))
+    }
+
+    /// The stream of a ledger's books: its cut-offs and closes.
+    pub fn books(ledger: MerchantId) -> Self {
+        Self(format!("books-{ledger}"))
+    }
+
+    /// The stream of a pair of currencies in a ledger: its rates and conversions.
+    pub fn pair(id: PairId) -> Self {
+        Self(format!("fx-{}-{}-{}", id.ledger(), id.base(), id.quote()))
     }
 
     /// A payment's stream.

@@ -6,6 +6,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// −9999-01-01T00:00:00Z: the first that has a date.
+const FIRST_MICROS: i64 = -377_705_116_800_000_000;
+/// 9999-12-31T23:59:59.999999Z: the last that has one.
+const LAST_MICROS: i64 = 253_402_300_799_999_999;
+
 /// A point in time: microseconds since 1970-01-01T00:00:00Z.
 ///
 /// Whole microseconds because that is what Postgres keeps: a time read back equals the one written.
@@ -39,7 +44,8 @@ impl Timestamp {
 
     /// As a UTC date and time; clamped to the years −9999 to 9999.
     pub fn datetime(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
+        let clamped = self.0.clamp(FIRST_MICROS, LAST_MICROS);
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(clamped) * 1_000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }
@@ -93,6 +99,12 @@ mod tests {
         let at: Timestamp = "2026-11-21T03:33:38.123456789+02:00".parse().unwrap();
         assert_eq!(at.to_string(), "2026-11-21T01:33:38.123456Z");
         assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
+        let last = Timestamp::from_micros(LAST_MICROS);
+        assert_eq!(last.to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp::from_micros(LAST_MICROS + 1).datetime(), last.datetime());
+        let first = Timestamp::from_micros(FIRST_MICROS).datetime();
+        assert_eq!((first.year(), first.ordinal()), (-9999, 1));
+        assert_eq!(Timestamp::from_micros(i64::MIN).datetime(), first);
         let early = Timestamp::from_micros(-1);
         assert_eq!(early.to_string(), "1969-12-31T23:59:59.999999Z");
     }

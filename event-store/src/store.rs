@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use domain::accounts::Account;
 use domain::api_keys::ApiKey;
+use domain::holds::Hold;
 use domain::ledger::EntryPosted;
 use domain::payments::Payment;
 use domain::{
-    AccountId, ApiKeyId, Context, EntryId, Event, PaymentId, State, StateKey, StreamId,
+    AccountId, ApiKeyId, Context, EntryId, Event, HoldId, PaymentId, State, StateKey, StreamId,
     StreamVersion,
 };
 use sqlx::Row;
@@ -150,7 +151,11 @@ impl EventStore {
         let deadline = Instant::now() + SUBMIT_TIMEOUT;
         let mut failed_admissions = 0;
         loop {
-            let reads = request.command.reads();
+            let mut reads = request.command.reads();
+            if failed_admissions > 0 {
+                // It may be refused only where what it claims as new is not there already.
+                reads.extend(request.command.claims());
+            }
             let loaded = self.load_missing(&reads, deadline).await?;
             let fate = Arc::<Fate>::default();
             let (reply, answered) = oneshot::channel();
@@ -284,18 +289,7 @@ impl EventStore {
                 self.state(state).await?
             }
         };
-        match state {
-            Some(State::ApiKey(key)) => Ok(Some(key)),
-            Some(
-                State::Merchant(_)
-                | State::Account(_)
-                | State::Entry(_)
-                | State::Payment(_)
-                | State::Card(_)
-                | State::Psp(_),
-            )
-            | None => Ok(None),
-        }
+        Ok(state.as_ref().and_then(State::as_api_key).cloned())
     }
 
     /// An account as this process knows it: at most 250 ms behind the log.
@@ -303,17 +297,17 @@ impl EventStore {
     /// # Errors
     /// [`SubmitError::Unavailable`] when it is not in memory and the log cannot be read.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>, SubmitError> {
-        match self.state(StateKey::Account(id)).await? {
-            Some(State::Account(account)) => Ok(Some(account)),
-            Some(
-                State::Merchant(_)
-                | State::ApiKey(_)
-                | State::Entry(_)
-                | State::Payment(_)
-                | State::Card(_)
-                | State::Psp(_),
-            )
-            | None => Ok(None),
+        Ok(self.state(StateKey::Account(id)).await?.as_ref().and_then(State::as_account).cloned())
+    }
+
+    /// A hold as this process knows it: at most 250 ms behind the log.
+    ///
+    /// # Errors
+    /// [`SubmitError::Unavailable`] when it is not in memory and the log cannot be read.
+    pub async fn hold(&self, id: HoldId) -> Result<Option<Arc<Hold>>, SubmitError> {
+        match self.state(StateKey::Hold(id)).await? {
+            Some(State::Hold(hold)) => Ok(Some(hold)),
+            Some(_) | None => Ok(None),
         }
     }
 
@@ -324,15 +318,7 @@ impl EventStore {
     pub async fn payment(&self, id: PaymentId) -> Result<Option<Arc<Payment>>, SubmitError> {
         match self.state(StateKey::Payment(id)).await? {
             Some(State::Payment(payment)) => Ok(Some(payment)),
-            Some(
-                State::Merchant(_)
-                | State::ApiKey(_)
-                | State::Account(_)
-                | State::Entry(_)
-                | State::Card(_)
-                | State::Psp(_),
-            )
-            | None => Ok(None),
+            Some(_) | None => Ok(None),
         }
     }
 

@@ -15,6 +15,8 @@ const LOOK_UP_CONNECTIONS_MAX: u32 = 8;
 const KEY_CONNECTIONS_MAX: u32 = 3;
 /// The most connections for followers of the log; each holds one for a page, not while it waits.
 const FOLLOWER_CONNECTIONS_MAX: u32 = 3;
+/// The most connections for exports; each holds one for a page, so that they share what a few queries take.
+const EXPORT_CONNECTIONS_MAX: u32 = 2;
 /// How long a request waits for a connection before it is told to come back.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How old a connection grows, and with it the plans that it keeps: they are for tables of the size of then.
@@ -34,6 +36,7 @@ pub(crate) struct Database {
     pub(crate) look_ups: PgPool,
     pub(crate) keys: PgPool,
     pub(crate) followers: PgPool,
+    pub(crate) exports: PgPool,
 }
 
 impl Database {
@@ -49,6 +52,7 @@ impl Database {
             look_ups: pool(&looking_up, LOOK_UP_CONNECTIONS_MAX),
             keys: pool(&looking_up, KEY_CONNECTIONS_MAX),
             followers: pool(&searching, FOLLOWER_CONNECTIONS_MAX),
+            exports: pool(&searching, EXPORT_CONNECTIONS_MAX),
         }
     }
 }

@@ -14,7 +14,8 @@ use utoipa_axum::routes;
 
 use crate::state::ApiState;
 use crate::{
-    accounts, api_keys, dead_letters, ledger, log, merchants, payments, projection_statuses, psps,
+    accounts, api_keys, consistency, dead_letters, exports, ledger, log, merchants, payments,
+    projection_statuses, psps,
 };
 
 /// Whoever audits the log, and whoever runs the platform.
@@ -35,6 +36,7 @@ const OPERATOR: &[Role] = &[Role::Operator];
     tags(
         (name = "accounts", description = "Where money is, and how it got there"),
         (name = "ledger", description = "Balanced entries, and whether all of them balance"),
+        (name = "exports", description = "All of it, as files that other programs read"),
         (name = "payments", description = "Payments as they stand, and how they got there"),
         (name = "log", description = "What happened, and how far the read models are behind it"),
         (name = "access", description = "Who trades on the platform, and who may do what"),
@@ -61,9 +63,19 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(accounts::list::list_accounts))
         .routes(routes!(accounts::show::show_account))
         .routes(routes!(accounts::statement::read_statement))
+        .routes(routes!(accounts::balance::show_balance))
+        .routes(routes!(accounts::rollup::show_rollup))
+        .routes(routes!(accounts::clearing_alerts::list_clearing_alerts))
         .routes(routes!(ledger::list_entries::list_entries))
         .routes(routes!(ledger::show_entry::show_entry))
         .routes(routes!(ledger::trial_balance::show_trial_balance))
+        .routes(routes!(ledger::holds::list_holds))
+        .routes(routes!(ledger::holds::show_hold))
+        .routes(routes!(ledger::closes::list_closes))
+        .routes(routes!(ledger::closes::list_month_closes))
+        .routes(routes!(consistency::report::report_consistency))
+        .routes(routes!(exports::statement::download_statement))
+        .routes(routes!(exports::journal::export_journal))
         .routes(routes!(payments::list::list_payments))
         .routes(routes!(payments::show::show_payment))
         .routes(routes!(payments::refunds::list_refunds))
@@ -83,7 +95,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 /// problems that any query may meet.
 pub(crate) fn describe_answers(mut document: OpenApi) -> OpenApi {
     for path in document.paths.paths.values_mut() {
-        if let Some(query) = &mut path.get {
+        // One query has a body, and is a POST therefore.
+        for query in [&mut path.get, &mut path.post].into_iter().flatten() {
             describe_min_position(query);
             describe(&mut query.responses);
         }

@@ -58,11 +58,15 @@ impl LoggedKeys {
                 // Its stream has no others.
                 Event::MerchantRegistered(_)
                 | Event::AccountOpened(_)
+                | Event::AccountAmended(_)
                 | Event::AccountFrozen(_)
                 | Event::AccountUnfrozen(_)
                 | Event::AccountClosed(_)
                 | Event::EntryPosted(_)
                 | Event::EntryReversed(_)
+                | Event::Hold(_)
+                | Event::Books(_)
+                | Event::Fx(_)
                 | Event::Payment(_)
                 | Event::Card(_)
                 | Event::Psp(_) => {}

@@ -12,9 +12,11 @@
 mod accounts;
 mod api_keys;
 mod caller_scope;
+mod consistency;
 mod database;
 mod dead_letters;
 mod document;
+mod exports;
 mod key_directory;
 mod ledger;
 mod ledgers;

@@ -53,6 +53,11 @@ impl Snapshot {
         self.standing.position()
     }
 
+    /// Ends the snapshot; what it was of.
+    pub(crate) fn end(self) -> Standing {
+        self.standing
+    }
+
     /// Ends the snapshot, and says in the answer what it was of. A resource that is not there is such
     /// an answer too.
     pub(crate) fn answer(self, answer: impl IntoResponse) -> Response {

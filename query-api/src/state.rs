@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::database::Database;
+use crate::exports::Places;
 use crate::key_directory::LoggedKeys;
 use crate::log::FOLLOWERS_MAX;
 use crate::position::Positions;
@@ -35,6 +36,8 @@ pub(crate) struct ApiState {
     pub(crate) clock: Arc<dyn Clock>,
     /// A place for each follower of the log.
     pub(crate) follower_places: Arc<Semaphore>,
+    /// A place for each export.
+    pub(crate) export_places: Places,
     /// Says that this process is stopping.
     pub(crate) stopping: CancellationToken,
     _ends_the_watcher: Arc<DropGuard>,
@@ -55,6 +58,7 @@ impl ApiState {
             keys,
             clock,
             follower_places: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            export_places: Places::new(),
             stopping,
             _ends_the_watcher: ends_the_watcher,
         }

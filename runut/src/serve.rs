@@ -10,6 +10,7 @@ use api_conventions::{REQUESTS_PER_SECOND_DEFAULT, ReadinessCheck};
 use clap::{Args, Subcommand};
 use projections::{Handle, ProjectionState};
 use tokio::net::TcpListener;
+use workers::LedgerWorkerOptions;
 
 use crate::env_file::{self, EnvFile};
 use crate::prometheus::Metrics;
@@ -221,15 +222,22 @@ impl Workers {
     ) -> anyhow::Result<()> {
         database::await_schema(&self.pruner_database_url).await?;
         let psps = self.psps_file.as_deref().map(roles::workers::psps).transpose()?;
-        let payments = match (&psps, self.database_url) {
-            (Some(psps), Some(database_url)) => {
+        let log = match self.database_url {
+            Some(database_url) => {
                 let store = administration::open_log(tasks, &database_url).await?;
-                Some(PaymentWork { database_url, store, psps })
+                Some((database_url, store))
             }
-            (Some(_) | None, _) => None,
+            None => None,
         };
-        let store = payments.as_ref().map(|payments| payments.store.clone());
-        roles::workers::start(tasks, &self.pruner_database_url, payments)?;
+        let store = log.as_ref().map(|(_, store)| store.clone());
+        let ledger =
+            log.clone().map(|(database_url, store)| LedgerWorkerOptions { database_url, store });
+        let payments = psps.as_ref().zip(log).map(|(psps, (database_url, store))| PaymentWork {
+            database_url,
+            store,
+            psps,
+        });
+        roles::workers::start(tasks, &self.pruner_database_url, ledger, payments)?;
         let trouble = move || {
             let stopped = store.as_ref().is_some_and(|store| store.free_places() == 0);
             let detail = if stopped { "the log cannot be written" } else { "working" };

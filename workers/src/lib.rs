@@ -1,12 +1,15 @@
-//! The processes that act by themselves, without anybody asking: the [`PaymentWorker`]s and the [`Pruner`].
+//! The processes that act by themselves, without anybody asking: the [`PaymentWorker`]s, the [`LedgerWorker`] and
+//! the [`Pruner`].
 //!
 //! Each worker is made from its options, does nothing until it is run, and ends when told to.
 //! Whatever it was about then is done by its next run, so that a worker may be killed at any time.
 
+mod ledger;
 mod payments;
 mod pruner;
 mod webhooks;
 
+pub use ledger::{LedgerWorkError, LedgerWorker, LedgerWorkerOptions};
 pub use payments::{PAYMENTS_AT_ONCE_MAX, PaymentWorker, PaymentWorkerOptions};
 pub use pruner::{
     BATCH_KEYS_MAX, KEYS_KEPT_FOR, PASS_BATCHES_MAX, PASS_INTERVAL, PassError, Pruned, Pruner,
@@ -23,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Options {
     /// The payment worker's; none where no PSP is configured.
     pub payments: Option<PaymentWorkerOptions>,
+    /// The ledger's worker's; none in a process without the application's role.
+    pub ledger: Option<LedgerWorkerOptions>,
     /// The pruner's.
     pub pruner: PrunerOptions,
 }
@@ -31,6 +36,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Workers {
     payments: Option<(PaymentWorker, WebhookWorker)>,
+    ledger: Option<LedgerWorker>,
     pruner: Pruner,
 }
 
@@ -47,7 +53,8 @@ impl Workers {
             }
             None => None,
         };
-        Ok(Self { payments, pruner: Pruner::new(options.pruner)? })
+        let ledger = options.ledger.map(LedgerWorker::new).transpose()?;
+        Ok(Self { payments, ledger, pruner: Pruner::new(options.pruner)? })
     }
 
     /// Works until `shutdown`, whatever happens to the servers meanwhile.
@@ -57,6 +64,11 @@ impl Workers {
                 tokio::join!(payments.run(shutdown.clone()), webhooks.run(shutdown.clone()));
             }
         };
-        tokio::join!(payments, self.pruner.run(shutdown.clone()));
+        let ledger = async {
+            if let Some(ledger) = self.ledger {
+                ledger.run(shutdown.clone()).await;
+            }
+        };
+        tokio::join!(payments, ledger, self.pruner.run(shutdown.clone()));
     }
 }

@@ -159,8 +159,8 @@ async fn the_pruners_role_can_neither_read_nor_change_events_nor_write_keys() {
 async fn workers_prune_at_once_and_end_when_told() {
     let mut keys = Keys::none().await;
     keys.add("old", 1, 2 * KEYS_KEPT_FOR, true).await;
-    let workers =
-        Workers::new(Options { payments: None, pruner: keys.options() }).expect("workers");
+    let workers = Workers::new(Options { payments: None, ledger: None, pruner: keys.options() })
+        .expect("workers");
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(workers.run(shutdown.clone()));
     let removed = async {

@@ -1,10 +1,13 @@
 use super::*;
 use crate::problem_kinds::find;
 use axum::body::Body;
-use domain::accounts::AccountStatus;
+use domain::accounts::{AccountStatus, AccountType};
 use domain::api_keys::Role;
+use domain::holds::HoldStatus;
 use domain::payments::{Operation, PaymentAction, PaymentState};
-use domain::{AccountId, ApiKeyId, EntryId, MerchantId, PaymentId, StreamVersion};
+use domain::{
+    AccountId, ApiKeyId, Day, EntryId, HoldId, MerchantId, PaymentId, StreamVersion, Timestamp,
+};
 use http_body_util::BodyExt;
 use uuid::Uuid;
 
@@ -37,8 +40,78 @@ fn every_rejection() -> Vec<Rejection> {
         Rejection::ReversalIsFinal { entry_id },
     ]
     .into_iter()
+    .chain(every_rejection_of_limits_and_parts())
+    .chain(every_rejection_of_holds())
+    .chain(every_rejection_of_books())
+    .chain(every_rejection_of_conversions())
     .chain(every_rejection_of_payments())
     .collect()
+}
+
+fn every_rejection_of_limits_and_parts() -> Vec<Rejection> {
+    let account_id = AccountId::from_uuid(Uuid::nil());
+    let entry_id = EntryId::from_uuid(Uuid::nil());
+    let now = Timestamp::from_micros(0);
+    vec![
+        Rejection::AboveMaximum { account_id },
+        Rejection::LimitsCross { min_balance_minor: 2, max_balance_minor: 1 },
+        Rejection::ParentOfOtherType { parent: account_id, kind: AccountType::Asset },
+        Rejection::ChartTooDeep { parent: account_id },
+        Rejection::EffectiveTimeOutOfRange { earliest: now, latest: now },
+        Rejection::EffectiveBeforeOriginal { entry_id, original_at: now },
+        Rejection::AboveReversible { entry_id },
+        Rejection::AmountAmbiguous,
+        step(Rejection::AmountAmbiguous),
+        step(Rejection::InsufficientFunds { account_id }),
+    ]
+}
+
+fn step(rejection: Rejection) -> Rejection {
+    Rejection::Step { index: 7, rejection: rejection.into() }
+}
+
+fn every_rejection_of_holds() -> Vec<Rejection> {
+    let hold_id = HoldId::from_uuid(Uuid::nil());
+    let external_ref = domain::ledger::ExternalRef::parse("order-1").unwrap();
+    let now = Timestamp::from_micros(0);
+    let by_status = HoldStatus::ALL.map(|status| Rejection::HoldStatus { hold_id, status });
+    let others = [
+        Rejection::HoldNotFound { hold_id },
+        Rejection::HoldRefTaken { external_ref, hold_id },
+        Rejection::AboveHeld { hold_id },
+        Rejection::HoldEndOutOfRange { now, latest: now },
+        Rejection::HoldNotOver { hold_id },
+    ];
+    by_status.into_iter().chain(others).collect()
+}
+
+fn every_rejection_of_books() -> Vec<Rejection> {
+    let day = Day::from_number(0);
+    vec![
+        Rejection::DayBeforeBooks { first: day },
+        Rejection::DayNotOver { day },
+        Rejection::DayCutOffAlready { day },
+        Rejection::DayBeingClosed { day },
+        Rejection::MonthNotClosed { last_day: day },
+        Rejection::DayNotCutOff { day },
+    ]
+}
+
+fn every_rejection_of_conversions() -> Vec<Rejection> {
+    let (base, quote) = ("USD".parse().unwrap(), "EUR".parse().unwrap());
+    let (as_of, version) = (Timestamp::from_micros(0), StreamVersion::FIRST);
+    let account_id = AccountId::from_uuid(Uuid::nil());
+    vec![
+        Rejection::PairOfOneCurrency { currency: base },
+        Rejection::RateOfTheFuture { latest: as_of },
+        Rejection::RateOutOfOrder { as_of },
+        Rejection::RateMissing { base, quote },
+        Rejection::RateChanged { base, quote, version },
+        Rejection::RateTooOld { base, quote, as_of },
+        Rejection::ConversionSidesDiffer { from: account_id, to: account_id },
+        Rejection::NothingBought { quote },
+        Rejection::TooMuchBought { quote },
+    ]
 }
 
 fn every_rejection_of_payments() -> Vec<Rejection> {
@@ -85,6 +158,36 @@ fn listed_above(rejection: &Rejection) {
         | Rejection::EntryNotFound { .. }
         | Rejection::EntryAlreadyReversed { .. }
         | Rejection::ReversalIsFinal { .. }
+        | Rejection::AboveMaximum { .. }
+        | Rejection::LimitsCross { .. }
+        | Rejection::ParentOfOtherType { .. }
+        | Rejection::ChartTooDeep { .. }
+        | Rejection::EffectiveTimeOutOfRange { .. }
+        | Rejection::EffectiveBeforeOriginal { .. }
+        | Rejection::AboveReversible { .. }
+        | Rejection::AmountAmbiguous
+        | Rejection::HoldNotFound { .. }
+        | Rejection::HoldRefTaken { .. }
+        | Rejection::HoldStatus { .. }
+        | Rejection::AboveHeld { .. }
+        | Rejection::HoldEndOutOfRange { .. }
+        | Rejection::HoldNotOver { .. }
+        | Rejection::DayBeforeBooks { .. }
+        | Rejection::DayNotOver { .. }
+        | Rejection::DayCutOffAlready { .. }
+        | Rejection::DayBeingClosed { .. }
+        | Rejection::MonthNotClosed { .. }
+        | Rejection::DayNotCutOff { .. }
+        | Rejection::PairOfOneCurrency { .. }
+        | Rejection::RateOfTheFuture { .. }
+        | Rejection::RateOutOfOrder { .. }
+        | Rejection::RateMissing { .. }
+        | Rejection::RateChanged { .. }
+        | Rejection::RateTooOld { .. }
+        | Rejection::ConversionSidesDiffer { .. }
+        | Rejection::NothingBought { .. }
+        | Rejection::TooMuchBought { .. }
+        | Rejection::Step { .. }
         | Rejection::PaymentIdTaken { .. }
         | Rejection::PaymentNotFound { .. }
         | Rejection::PaymentVersionMismatch { .. }
@@ -118,6 +221,16 @@ fn every_rejection_is_in_the_table_with_the_status_of_its_class() {
         assert_eq!(kind.status, status, "{rejection:?}");
         assert_eq!(Problem::from(&rejection).kind(), kind);
     }
+}
+
+#[test]
+fn the_problem_of_several_steps_is_that_of_the_one_that_is_refused_with_its_place() {
+    let refused = step(Rejection::AmountAmbiguous);
+    let problem = Problem::of_step(&refused, &Pointer::from("/steps"));
+    assert_eq!(problem.kind().code, "amount-ambiguous");
+    insta::assert_snapshot!(problem.body_text(None));
+    let other = Rejection::AmountAmbiguous;
+    assert_eq!(Problem::of_step(&other, &Pointer::from("/steps")), Problem::from(other));
 }
 
 #[test]

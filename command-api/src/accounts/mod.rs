@@ -1,5 +1,7 @@
-//! Accounts: opened, frozen, unfrozen and closed by the owner of their ledger.
+//! Accounts: opened, amended, frozen, unfrozen and closed by the owner of their ledger.
 
+pub(crate) mod amend;
+mod clearing;
 pub(crate) mod close;
 pub(crate) mod freeze;
 pub(crate) mod open;

@@ -1,10 +1,12 @@
 //! `POST /v1/accounts`
 
+use std::collections::BTreeMap;
+
 use api_conventions::{CommandEnvelope, DecimalText, FieldErrors, Problem};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::accounts::{AccountCode, AccountOpened, AccountStatus, AccountType, OpenAccount};
+use domain::accounts::{AccountCode, AccountStatus, AccountType, OpenAccount};
 use domain::{
     AccountId, Command, Currency, Decision, Event, MerchantId, Money, Name, StreamVersion,
     Timestamp,
@@ -13,8 +15,10 @@ use event_store::NewAnswer;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::clearing::NewClearing;
 use crate::answer::{respond_with_version, success};
 use crate::limits::ACCOUNT_BODY_BYTES_MAX;
+use crate::metadata::checked_metadata;
 use crate::names;
 use crate::state::ApiState;
 use crate::submission::submit;
@@ -39,9 +43,22 @@ pub(crate) struct NewAccount {
     /// is not given.
     #[schema(value_type = Option<String>, example = "0.00")]
     min_balance: Option<DecimalText>,
+    /// The most that its balance may be. No limit where it is not given.
+    #[schema(value_type = Option<String>, example = "5000.00")]
+    max_balance: Option<DecimalText>,
+    /// The side that makes its balance grow, where that is not its type's: a contra account.
+    #[schema(schema_with = names::normal_side)]
+    normal_side: Option<String>,
+    /// The account above it in the chart of accounts, of the same type.
+    #[schema(example = "acc_2m1zq4x8kd9rj5b7c3wfhvt6gy")]
+    parent: Option<String>,
     /// What statements call it.
     #[schema(min_length = 1, max_length = 255)]
     name: Option<String>,
+    /// What to find it by: at most 50 keys of up to 64 characters, with values of up to 500.
+    metadata: Option<BTreeMap<String, String>>,
+    /// When a balance in it is a reason for an alert, for an account that should clear.
+    clearing: Option<NewClearing>,
 }
 
 /// An account that was opened.
@@ -86,7 +103,11 @@ pub(crate) struct OpenedAccount<'a> {
     responses(
         (status = 201, description = "Opened", body = OpenedAccount<'_>,
          headers(("ETag" = String, description = "The account's version"))),
-        (status = 409, description = "`account-code-taken`, `idempotency-key-in-use`"),
+        (status = 404, description = "`account-not-found`: there is no such `parent`"),
+        (status = 409, description = "`account-code-taken`, `account-closed` of the `parent`, \
+                                      `idempotency-key-in-use`"),
+        (status = 422, description = "`invalid-request`, `limits-cross`, `parent-of-other-type`, \
+                                      `chart-too-deep`, `idempotency-key-reused`"),
     )
 )]
 pub(crate) async fn open_account(
@@ -104,20 +125,39 @@ impl NewAccount {
         let code = errors.check("/code", self.code.parse());
         let name = errors.check_optional("/name", self.name.map(|name| Name::parse(&name)));
         let kind = errors.check("/type", self.r#type.parse());
+        let side = self.normal_side.map(|side| side.parse());
+        let contra_side = errors.check_optional("/normal_side", side);
+        let parent = errors.check_optional("/parent", self.parent.map(|parent| parent.parse()));
+        let metadata = checked_metadata(&mut errors, "/metadata", self.metadata);
         let currency: Option<Currency> = errors.check("/currency", self.currency.parse());
         // Without its currency, an amount says nothing.
-        let min_balance = currency.and_then(|currency| {
-            let least = self.min_balance.map(|text| text.signed(currency));
-            errors.check_optional("/min_balance", least)
+        let amounts = currency.and_then(|currency| {
+            let mut limit = |at, text: Option<DecimalText>| {
+                let limit = errors.check_optional(at, text.map(|text| text.signed(currency)));
+                limit.map(|money| money.map(|money| money.minor))
+            };
+            let least = limit("/min_balance", self.min_balance);
+            let most = limit("/max_balance", self.max_balance);
+            let clearing = match self.clearing {
+                Some(clearing) => clearing.checked(&mut errors, currency).map(Some),
+                None => Some(None),
+            };
+            Some((least?, most?, clearing?))
         });
         errors.finish(|| {
+            let (min_balance_minor, max_balance_minor, clearing) = amounts?;
             Some(OpenAccount {
                 ledger,
                 code: code?,
                 name: name?,
                 kind: kind?,
                 currency: currency?,
-                min_balance_minor: min_balance?.map(|money| money.minor),
+                contra_side: contra_side?,
+                parent: parent?,
+                metadata: metadata?,
+                min_balance_minor,
+                max_balance_minor,
+                clearing,
             })
         })
     }
@@ -126,25 +166,15 @@ impl NewAccount {
 pub(crate) fn opened(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
     let Decision::Append(events) = decision else { return None };
     let first = events.first()?;
-    let Event::AccountOpened(AccountOpened {
-        account_id,
-        ledger: _,
-        code,
-        name,
-        kind,
-        currency,
-        min_balance_minor,
-    }) = &first.event
-    else {
-        return None;
-    };
-    let least = min_balance_minor.map(|minor| Money { minor, currency: *currency });
+    let Event::AccountOpened(opened) = &first.event else { return None };
+    let (account_id, currency) = (opened.account_id, opened.currency);
+    let least = opened.min_balance_minor.map(|minor| Money { minor, currency });
     let body = OpenedAccount {
-        id: *account_id,
-        code,
-        name: name.as_ref(),
-        r#type: *kind,
-        currency: *currency,
+        id: account_id,
+        code: &opened.code,
+        name: opened.name.as_ref(),
+        r#type: opened.kind,
+        currency,
         min_balance: least.map(DecimalText::from),
         status: AccountStatus::Open,
         version: first.version,

@@ -57,7 +57,7 @@ pub(crate) fn revoked(decision: &Decision, _: Timestamp) -> Option<NewAnswer> {
             _ => return None,
         },
         Decision::Already(Aggregate::ApiKey(key)) => key.id,
-        Decision::Already(_) => return None,
+        Decision::Already(_) | Decision::Several { .. } => return None,
     };
     Some(success(StatusCode::OK, id, &RevokedApiKey { id, revoked: true }))
 }

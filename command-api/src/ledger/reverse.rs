@@ -2,38 +2,62 @@
 
 use std::collections::BTreeMap;
 
-use api_conventions::{CommandEnvelope, FieldErrors, PathId, Problem};
+use api_conventions::{CommandEnvelope, DecimalText, FieldErrors, PathId, Problem};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::ledger::{EntryPosted, ExternalRef, ReverseEntry};
-use domain::{Command, Decision, EntryId, Event, MerchantId, Name, Timestamp};
-use event_store::NewAnswer;
+use domain::ledger::{Details, EntryPosted, ExternalRef, Part, ReverseEntry};
+use domain::{Command, Decision, EntryId, Event, MerchantId, State as Aggregate, Timestamp};
+use event_store::{EventStore, NewAnswer};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::details_body::GivenDetails;
+use super::entry_body::NewPosting;
+use super::part_body::GivenPart;
+use super::place::Place;
 use crate::answer::{respond, success};
 use crate::limits::ENTRY_BODY_BYTES_MAX;
-use crate::metadata::checked_metadata;
 use crate::state::ApiState;
 use crate::submission::{no_answer, submit};
 
-/// How the reversing entry is called; all of it may be left out, and the body too.
+/// How much is reversed, and how the reversing entry is called; all of it may be left out, and the
+/// body too.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"description": "Order 1042 was cancelled"}))]
-pub(crate) struct NewReversal {
+#[schema(as = NewReversal, example = json!({"description": "Order 1042 was cancelled"}))]
+pub(crate) struct NewReversal<'a> {
     /// What the ledger calls the reversing entry; `reversal:<id>` where it is not given.
     #[schema(min_length = 1, max_length = 255)]
     external_ref: Option<String>,
+    /// How much of an entry of one debit and one credit, with `currency`; all that is left where
+    /// neither this nor `postings` is given.
+    #[schema(value_type = Option<String>, example = "4.00")]
+    amount: Option<DecimalText>,
+    /// The currency of `amount`.
+    #[schema(example = "USD", min_length = 3, max_length = 3)]
+    currency: Option<String>,
+    /// The part of the entry that is undone, as its postings stand there.
+    #[schema(min_items = 2, max_items = 1_000)]
+    #[serde(borrow, default)]
+    postings: Option<Vec<NewPosting<'a>>>,
     /// What statements say of it.
     #[schema(min_length = 1, max_length = 255)]
     description: Option<String>,
     /// What to find it by: at most 50 keys of up to 64 characters, with values of up to 500.
     metadata: Option<BTreeMap<String, String>>,
+    /// When it takes effect, where that is not now; not before what it undoes.
+    #[schema(format = DateTime, example = "2026-11-20T12:00:00Z")]
+    effective_at: Option<String>,
+    /// The payment it belongs to.
+    #[schema(example = "pay_01h455vb4pex5vsknk084sn02q")]
+    payment: Option<String>,
+    /// The dispute it belongs to.
+    #[schema(example = "dsp_01h455vb4pex5vsknk084sn02q")]
+    dispute: Option<String>,
 }
 
-/// An entry that undoes another.
+/// An entry that undoes another, or a part of it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Reversal)]
 pub(crate) struct ReversalInLedger<'a> {
@@ -53,21 +77,30 @@ pub(crate) struct ReversalInLedger<'a> {
 
 /// Reverse an entry
 ///
-/// Posts the opposite of an entry, once. Like any entry it keeps the limits of the accounts, so it
-/// may be refused for want of funds.
+/// Posts the opposite of an entry, or of a part of it, until nothing is left of it. Like any entry it
+/// keeps the limits of the accounts, so it may be refused for want of funds. It takes effect with the
+/// entry where that is still to come. With an `external_ref` of its own it is posted once, whatever
+/// the key.
 #[utoipa::path(
     post, path = "/v1/ledger/entries/{id}/reverse", tag = "ledger",
-    request_body = Option<NewReversal>,
+    request_body = Option<NewReversal<'_>>,
     params(
         ("id" = String, Path, description = "The entry",
          example = "ent_01h455tz8kexrbq3m5rv7r8w0d"),
     ),
     responses(
         (status = 201, description = "Reversed", body = ReversalInLedger<'_>),
-        (status = 404, description = "`entry-not-found`, `not-found`"),
+        (status = 200, description = "The same reversal was there already",
+         body = ReversalInLedger<'_>),
+        (status = 404, description = "`entry-not-found`, `payment-not-found`, `not-found`"),
         (status = 409, description = "`entry-already-reversed`, `reversal-is-final`, \
-                                      `insufficient-funds`, `account-frozen`, `account-closed`, \
-                                      `external-ref-taken`, `idempotency-key-in-use`"),
+                                      `amount-above-reversible`, `insufficient-funds`, \
+                                      `balance-above-maximum`, `account-frozen`, \
+                                      `account-closed`, `external-ref-taken`, \
+                                      `idempotency-key-in-use`"),
+        (status = 422, description = "`invalid-request`, `amount-ambiguous`, \
+                                      `effective-time-out-of-range`, \
+                                      `effective-before-original`, `idempotency-key-reused`"),
     )
 )]
 pub(crate) async fn reverse_entry(
@@ -75,65 +108,88 @@ pub(crate) async fn reverse_entry(
     PathId(entry_id): PathId<EntryId>,
     envelope: CommandEnvelope<ENTRY_BODY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let reversal = if envelope.raw.is_empty() {
-        Checked::default()
-    } else {
-        envelope.json::<Option<NewReversal>>()?.unwrap_or_default().checked()?
-    };
+    let body: Option<NewReversal<'_>> = envelope.json_or_default()?;
+    let mut errors = FieldErrors::new();
+    let wanted = body.unwrap_or_default().checked(&mut errors, Place::Body);
+    let wanted = errors.finish(|| wanted)?;
     let ledger = envelope.caller.merchant_id;
-    let found = api.store.entry_posted(entry_id).await.map_err(|error| no_answer(&error))?;
-    // Another ledger's entry is as good as none.
-    let original = found.filter(|posted| posted.ledger == ledger);
-    let command = Command::ReverseEntry(reversal.into_command(ledger, entry_id, original.as_ref()));
+    let original = entry_of(&api.store, ledger, entry_id).await?;
+    let command = Command::ReverseEntry(wanted.into_command(ledger, entry_id, original.as_ref()));
     Ok(respond(&submit(&api.store, envelope, command, reversed).await?))
 }
 
-/// A body that has nothing wrong in it.
-#[derive(Default)]
-struct Checked {
-    external_ref: Option<ExternalRef>,
-    description: Option<Name>,
-    metadata: domain::Metadata,
+/// The entry as the log has it; another ledger's is as good as none.
+pub(super) async fn entry_of(
+    store: &EventStore,
+    ledger: MerchantId,
+    entry_id: EntryId,
+) -> Result<Option<EntryPosted>, Problem> {
+    let found = store.entry_posted(entry_id).await.map_err(|error| no_answer(&error))?;
+    Ok(found.filter(|posted| posted.ledger == ledger))
 }
 
-impl NewReversal {
-    fn checked(self) -> Result<Checked, Problem> {
-        let mut errors = FieldErrors::new();
-        let external_ref = self.external_ref.map(|text| ExternalRef::parse(&text));
-        let external_ref = errors.check_optional("/external_ref", external_ref);
-        let description = self.description.map(|text| Name::parse(&text));
-        let description = errors.check_optional("/description", description);
-        let metadata = checked_metadata(&mut errors, self.metadata);
-        errors.finish(|| {
-            Some(Checked {
-                external_ref: external_ref?,
-                description: description?,
-                metadata: metadata?,
-            })
-        })
+/// A body that has nothing wrong in it.
+pub(super) struct CheckedReversal {
+    external_ref: Option<ExternalRef>,
+    details: Details,
+    part: Part,
+}
+
+impl NewReversal<'_> {
+    fn checked(self, errors: &mut FieldErrors, place: Place) -> Option<CheckedReversal> {
+        let details = GivenDetails {
+            description: self.description,
+            metadata: self.metadata,
+            effective_at: self.effective_at,
+            payment: self.payment,
+            dispute: self.dispute,
+        };
+        let part =
+            GivenPart { amount: self.amount, currency: self.currency, postings: self.postings };
+        CheckedReversal::of(errors, place, self.external_ref, details, part)
     }
 }
 
-impl Checked {
-    fn into_command(
+impl CheckedReversal {
+    pub(super) fn of(
+        errors: &mut FieldErrors,
+        place: Place,
+        external_ref: Option<String>,
+        details: GivenDetails,
+        part: GivenPart<'_>,
+    ) -> Option<Self> {
+        let external_ref = external_ref.map(|text| ExternalRef::parse(&text));
+        let external_ref = errors.check_optional(place.field("external_ref"), external_ref);
+        let details = details.checked(errors, place);
+        let part = part.checked(errors, place);
+        Some(Self { external_ref: external_ref?, details: details?, part: part? })
+    }
+
+    pub(super) fn into_command(
         self,
         ledger: MerchantId,
         entry_id: EntryId,
         original: Option<&EntryPosted>,
     ) -> ReverseEntry {
-        let Self { external_ref, description, metadata } = self;
-        ReverseEntry::new(ledger, entry_id, external_ref, description, metadata, original)
+        let Self { external_ref, details, part } = self;
+        ReverseEntry::new(ledger, entry_id, external_ref, details, part, original)
     }
 }
 
 pub(crate) fn reversed(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
-    let Decision::Append(events) = decision else { return None };
-    let Event::EntryPosted(posted) = &events.first()?.event else { return None };
-    let body = ReversalInLedger {
-        id: posted.entry_id,
-        reverses: posted.reverses?,
-        external_ref: &posted.external_ref,
-        recorded_at,
+    let (status, body) = match decision {
+        Decision::Append(events) => {
+            let Event::EntryPosted(posted) = &events.first()?.event else { return None };
+            let (id, external_ref) = (posted.entry_id, &posted.external_ref);
+            let reverses = posted.reverses?;
+            (StatusCode::CREATED, ReversalInLedger { id, reverses, external_ref, recorded_at })
+        }
+        Decision::Already(Aggregate::Entry(entry)) => {
+            let (id, external_ref) = (entry.id, &entry.external_ref);
+            let (reverses, recorded_at) = (entry.reverses?, entry.recorded_at);
+            (StatusCode::OK, ReversalInLedger { id, reverses, external_ref, recorded_at })
+        }
+        Decision::Already(_) | Decision::Several { .. } => return None,
     };
-    Some(success(StatusCode::CREATED, posted.entry_id, &body))
+    Some(success(status, body.id, &body))
 }

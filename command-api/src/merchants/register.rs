@@ -116,7 +116,8 @@ impl NewFeeTerms {
         let fixed: Vec<Option<Amount>> = (self.fixed.iter().enumerate())
             .map(|(index, fee)| fee.positive(errors, &list.index(index)))
             .collect();
-        let rounding = errors.check("/fees/rounding", rounding(self.rounding.as_deref()));
+        let rounding = self.rounding.as_deref().map_or(Ok(Rounding::HalfEven), str::parse);
+        let rounding = errors.check("/fees/rounding", rounding);
         let fixed: Vec<Amount> = fixed.into_iter().collect::<Option<_>>()?;
         let terms = FeeTerms::new(&self.percent, &fixed, rounding?);
         let wrong = match terms {
@@ -124,16 +125,6 @@ impl NewFeeTerms {
             Err(FeeTermsError::Percent) | Ok(_) => Pointer::from("/fees/percent"),
         };
         errors.check(wrong, terms)
-    }
-}
-
-fn rounding(name: Option<&str>) -> Result<Rounding, &'static str> {
-    match name {
-        None | Some("half_even") => Ok(Rounding::HalfEven),
-        Some("half_up") => Ok(Rounding::HalfUp),
-        Some("down") => Ok(Rounding::Down),
-        Some("up") => Ok(Rounding::Up),
-        Some(_) => Err("expected `half_even`, `half_up`, `down` or `up`"),
     }
 }
 

@@ -138,7 +138,7 @@ impl NewPayment {
         let customer = name("/customer", self.customer);
         let reference = name("/reference", self.reference);
         let description = name("/description", self.description);
-        let metadata = checked_metadata(&mut errors, self.metadata);
+        let metadata = checked_metadata(&mut errors, "/metadata", self.metadata);
         let order = checked_order(&mut errors, &self.order, sum.currency.parse().ok());
         errors.finish(|| {
             let intent = PaymentIntent {

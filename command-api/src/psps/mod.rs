@@ -45,7 +45,7 @@ pub(crate) fn switched(decision: &Decision, recorded_at: Timestamp) -> Option<Ne
             (event.psp().clone(), disabled, switched.version)
         }
         Decision::Already(State::Psp(psp)) => (psp.name.clone(), psp.disabled, psp.version),
-        Decision::Already(_) => return None,
+        Decision::Already(_) | Decision::Several { .. } => return None,
     };
     let body = PspSwitch { psp: psp.clone(), disabled, version, recorded_at };
     Some(success(StatusCode::OK, psp, &body))

@@ -1,6 +1,6 @@
 //! Who may do what: on every route, for every kind of wrong caller.
 
-use domain::{AccountId, ApiKeyId, EntryId};
+use domain::{AccountId, ApiKeyId, EntryId, HoldId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ struct Route {
     path: String,
     body: Value,
     is_for: For,
+    /// Whether it is about something that has to be there.
+    names_something: bool,
 }
 
 impl Route {
@@ -30,31 +32,59 @@ impl Route {
     }
 }
 
-/// Every route, about these accounts, this entry and this key.
-fn routes(accounts: [&str; 2], entry_id: &str, key_id: &str) -> Vec<Route> {
-    let route = |method, path: String, body, is_for| Route { method, path, body, is_for };
-    let [account, other] = accounts;
+/// What requests are about.
+struct Things<'a> {
+    accounts: [&'a str; 2],
+    entry: &'a str,
+    hold: &'a str,
+    key: &'a str,
+}
+
+/// Every route, about these things.
+fn routes(things: &Things<'_>) -> Vec<Route> {
+    let route = |method, path: &str, body, is_for| {
+        let path = path.to_owned();
+        Route { method, path, body, is_for, names_something: true }
+    };
+    let free =
+        |path, body, is_for| Route { names_something: false, ..route("POST", path, body, is_for) };
+    let Things { accounts: [account, other], entry: entry_id, hold, key } = *things;
+    let posted = entry("r9", account, other, "1.00");
+    let account_path = format!("/v1/accounts/{account}");
     let mut routes = vec![
-        route("POST", "/v1/merchants".to_owned(), json!({"name": "Toko"}), For::Operators),
-        route("POST", "/v1/api-keys".to_owned(), json!({"role": "auditor"}), For::Operators),
-        route("DELETE", format!("/v1/api-keys/{key_id}"), json!({}), For::Operators),
-        route(
-            "POST",
-            "/v1/accounts".to_owned(),
+        free("/v1/merchants", json!({"name": "Toko"}), For::Operators),
+        free("/v1/api-keys", json!({"role": "auditor"}), For::Operators),
+        route("DELETE", &format!("/v1/api-keys/{key}"), json!({}), For::Operators),
+        free(
+            "/v1/accounts",
             json!({"code": "bank", "type": "asset", "currency": "USD"}),
             For::Both,
         ),
-        route(
-            "POST",
-            "/v1/ledger/entries".to_owned(),
-            entry("r9", account, other, "1.00"),
-            For::Merchants,
-        ),
-        route("POST", format!("/v1/ledger/entries/{entry_id}/reverse"), json!({}), For::Merchants),
+        free("/v1/ledger/closes", json!({"day": "2020-01-31"}), For::Both),
+        free("/v1/ledger/imports", posted.clone(), For::Merchants),
+        route("PATCH", &account_path, json!({"name": "Bank"}), For::Both),
+        route("POST", "/v1/ledger/entries", posted.clone(), For::Merchants),
     ];
+    let of_merchants = [
+        ("/v1/ledger/entries:batch".to_owned(), json!({"atomic": true, "entries": [posted]})),
+        ("/v1/ledger/holds".to_owned(), posted.clone()),
+        (format!("/v1/ledger/entries/{entry_id}/reverse"), json!({})),
+        (format!("/v1/ledger/entries/{entry_id}/replace"), posted),
+        (format!("/v1/ledger/holds/{hold}/post"), json!({})),
+        (format!("/v1/ledger/holds/{hold}/void"), json!({})),
+    ];
+    let steps = [
+        json!({"type": "reverse", "entry": entry_id}),
+        json!({"type": "post_hold", "hold": hold}),
+        json!({"type": "void_hold", "hold": hold}),
+    ];
+    let chains =
+        steps.map(|step| ("/v1/ledger/chains".to_owned(), json!({"steps": [step]}))).into_iter();
+    for (path, body) in of_merchants.into_iter().chain(chains) {
+        routes.push(route("POST", &path, body, For::Merchants));
+    }
     for verb in ["freeze", "unfreeze", "close"] {
-        let path = format!("/v1/accounts/{account}/{verb}");
-        routes.push(route("POST", path, json!({}), For::Merchants));
+        routes.push(route("POST", &format!("{account_path}/{verb}"), json!({}), For::Both));
     }
     routes
 }
@@ -63,8 +93,14 @@ fn routes(accounts: [&str; 2], entry_id: &str, key_id: &str) -> Vec<Route> {
 async fn routes_of(app: &App, owner: &Actor) -> Vec<Route> {
     let (cash, sales) = (owner.open("cash", None).await, owner.open("sales", None).await);
     let posted = owner.post_entry(&entry("r1", &cash, &sales, "1.00")).await.expect(201);
+    let held = owner.post("/v1/ledger/holds", &entry("h1", &cash, &sales, "1.00")).await;
     let key = app.operator.post("/v1/api-keys", &json!({"role": "analyst"})).await.expect(201);
-    routes([&cash, &sales], &posted.text("id"), &key.text("id"))
+    routes(&Things {
+        accounts: [&cash, &sales],
+        entry: &posted.text("id"),
+        hold: &held.expect(201).text("id"),
+        key: &key.text("id"),
+    })
 }
 
 #[tokio::test]
@@ -126,23 +162,38 @@ async fn what_belongs_to_others_is_exactly_as_if_it_were_not_there() {
     let (mine, counter) =
         (app.merchant.open("cash", None).await, app.merchant.open("x", None).await);
     let posted = app.merchant.post_entry(&entry("r1", &mine, &counter, "1.00")).await.expect(201);
+    let held = app.merchant.post("/v1/ledger/holds", &entry("h1", &mine, &counter, "1.00")).await;
+    let held = held.expect(201).text("id");
     let system = app.operator.open("psp:clearing", None).await;
     let system_too = app.operator.open("psp:fees", None).await;
     let [account, account_too] =
         [1, 2].map(|n| AccountId::from_uuid(Uuid::from_u128(n)).to_string());
     let entry_id = EntryId::from_uuid(Uuid::from_u128(3)).to_string();
-    let key_id = ApiKeyId::from_uuid(Uuid::from_u128(4)).to_string();
-    let unknown = routes([&account, &account_too], &entry_id, &key_id);
-    let of_merchant = routes([&mine, &counter], &posted.text("id"), &key_id);
-    let of_platform = routes([&system, &system_too], &entry_id, &key_id);
+    let key = ApiKeyId::from_uuid(Uuid::from_u128(4)).to_string();
+    let hold = HoldId::from_uuid(Uuid::from_u128(5)).to_string();
+    let nothing =
+        Things { accounts: [&account, &account_too], entry: &entry_id, hold: &hold, key: &key };
+    let unknown = routes(&nothing);
+    let posted = posted.text("id");
+    let of_merchant =
+        routes(&Things { accounts: [&mine, &counter], entry: &posted, hold: &held, key: &key });
+    let of_platform = routes(&Things { accounts: [&system, &system_too], ..nothing });
     let (events, _) = app.written().await;
     for (index, route) in unknown.iter().enumerate() {
-        if route.is_for != For::Merchants {
-            continue;
-        }
-        let missing = route.call(&app.other_merchant).await.expect(404).to_string();
-        for foreign in [&of_merchant[index], &of_platform[index]] {
-            assert_eq!(foreign.call(&app.other_merchant).await.to_string(), missing);
+        let callers = match route.is_for {
+            _ if !route.names_something => continue,
+            For::Operators => continue,
+            For::Merchants => vec![(&app.other_merchant, [&of_merchant, &of_platform])],
+            For::Both => vec![
+                (&app.other_merchant, [&of_merchant, &of_platform]),
+                (&app.operator, [&of_merchant, &of_merchant]),
+            ],
+        };
+        for (caller, others) in callers {
+            let missing = route.call(caller).await.expect(404).to_string();
+            for foreign in others {
+                assert_eq!(foreign[index].call(caller).await.to_string(), missing);
+            }
         }
     }
     assert_eq!(app.written().await.0, events, "no event");

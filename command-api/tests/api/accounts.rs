@@ -1,6 +1,8 @@
-//! Accounts: opened, frozen, unfrozen, closed.
+//! Accounts: opened, amended, frozen, unfrozen, closed.
 
-use serde_json::json;
+use domain::accounts::ClearingTerms;
+use domain::ledger::Direction;
+use serde_json::{Value, json};
 
 use crate::actors::entry;
 use crate::app::App;
@@ -84,4 +86,102 @@ async fn an_account_with_money_in_it_is_not_closed_and_a_frozen_one_takes_none()
     app.merchant.post(&format!("/v1/accounts/{cash}/freeze"), &json!({})).await.expect(200);
     let refused = app.merchant.post_entry(&entry("r2", &cash, &sales, "1.00")).await;
     assert_eq!(refused.expect(409).text("code"), "account-frozen");
+}
+
+#[tokio::test]
+async fn an_account_has_a_place_in_the_chart_limits_and_terms() {
+    let app = App::new().await;
+    let parent = app.merchant.open("assets", None).await;
+    let account = json!({
+        "code": "provisions", "type": "asset", "currency": "USD", "normal_side": "credit",
+        "parent": parent, "min_balance": "-5.00", "max_balance": "10.00",
+        "metadata": {"branch": "7"}, "clearing": {"threshold": "0.00", "max_age_hours": 48}
+    });
+    let id = app.merchant.post("/v1/accounts", &account).await.expect(201).text("id");
+    let id = id.parse().expect("an id");
+    let opened = app.service.store.account(id).await.expect("read").expect("an account").profile;
+    assert_eq!(opened.normal_side(), Direction::Credit);
+    assert_eq!(opened.parent.map(|parent| parent.to_string()), Some(parent.clone()));
+    assert_eq!((opened.min_balance_minor, opened.max_balance_minor), (Some(-500), Some(1_000)));
+    assert_eq!(opened.clearing, ClearingTerms::new(0, 48).ok());
+    assert_eq!(opened.metadata.entries()["branch"], "7");
+    let other = |change: Value| {
+        let mut account = json!({"code": "x", "type": "asset", "currency": "USD"});
+        for (key, value) in change.as_object().expect("an object") {
+            account[key] = value.clone();
+        }
+        app.merchant.request("POST", "/v1/accounts").body(account.to_string()).send()
+    };
+    let refusals = [
+        (json!({"min_balance": "1.00", "max_balance": "0.99"}), 422, "limits-cross"),
+        (json!({"type": "income", "parent": parent}), 422, "parent-of-other-type"),
+        (json!({"parent": "acc_00000000000000000000000001"}), 404, "account-not-found"),
+    ];
+    for (change, status, code) in refusals {
+        assert_eq!(other(change).await.expect(status).text("code"), code);
+    }
+    let wrong = json!({
+        "normal_side": "left", "parent": "ent_1", "metadata": {"": "x"}, "min_balance": "1.000",
+        "max_balance": "x", "clearing": {"threshold": "-1.00", "max_age_hours": 48}
+    });
+    let pointers = other(wrong).await.expect(422).pointers();
+    let expected = ["/normal_side", "/parent", "/metadata", "/min_balance", "/max_balance"];
+    assert_eq!(pointers[..5], expected);
+    assert_eq!(pointers[5..], ["/clearing/threshold"]);
+    let long = json!({"clearing": {"threshold": "0", "max_age_hours": 9_000}});
+    assert_eq!(other(long).await.expect(422).pointers(), ["/clearing/max_age_hours"]);
+}
+
+#[tokio::test]
+async fn an_account_is_amended_field_by_field() {
+    let app = App::new().await;
+    let id = app.merchant.open("cash", Some("-5.00")).await;
+    let path = format!("/v1/accounts/{id}");
+    let account = async || {
+        let id = id.parse().expect("an id");
+        app.service.store.account(id).await.expect("read").expect("an account").profile
+    };
+    let all = json!({
+        "name": "Cash", "metadata": {"branch": "7"}, "min_balance": "0.00",
+        "max_balance": "100.00", "clearing": {"threshold": "10.00", "max_age_hours": 48}
+    });
+    let amended = app.merchant.patch(&path, &all).await;
+    insta::assert_snapshot!("amended", amended);
+    let as_it_is = app.merchant.patch(&path, &all).await.expect(200);
+    assert_eq!((as_it_is.header("etag"), as_it_is.position()), ("\"2\"", amended.position()));
+    app.merchant.patch(&path, &json!({})).await.expect(200);
+    app.merchant.patch(&path, &json!({"max_balance": null, "name": null})).await.expect(200);
+    let profile = account().await;
+    assert_eq!((profile.min_balance_minor, profile.max_balance_minor), (Some(0), None));
+    assert_eq!((profile.name.as_ref(), profile.metadata.entries().len()), (None, 1));
+    let nothing = json!({"metadata": null, "clearing": null, "min_balance": null});
+    app.merchant.patch(&path, &nothing).await.expect(200);
+    let profile = account().await;
+    assert!(profile.metadata.is_empty() && profile.clearing.is_none());
+    assert_eq!(profile.min_balance_minor, None);
+    let stale = app.merchant.request("PATCH", &path).header("if-match", "\"1\"");
+    let stale = stale.body(r#"{"name":"Bank"}"#).send().await.expect(412);
+    assert_eq!(stale.text("code"), "precondition-failed");
+    let crossed = json!({"min_balance": "2.00", "max_balance": "1.00"});
+    assert_eq!(app.merchant.patch(&path, &crossed).await.text("code"), "limits-cross");
+    let wrong = json!({"name": "", "metadata": {"": "x"}, "min_balance": "0.001",
+                       "max_balance": "1e2", "clearing": {"threshold": "x", "max_age_hours": 1}});
+    let refused = app.merchant.patch(&path, &wrong).await.expect(422);
+    let expected = ["/name", "/metadata", "/min_balance", "/max_balance", "/clearing/threshold"];
+    assert_eq!(refused.pointers(), expected);
+    let unknown = app.merchant.patch(&path, &json!({"code": "bank"})).await.expect(422);
+    assert_eq!(unknown.pointers(), ["/code"]);
+    app.merchant.post(&format!("{path}/close"), &json!({})).await.expect(200);
+    let closed = app.merchant.patch(&path, &json!({"name": "Bank"})).await.expect(409);
+    assert_eq!(closed.text("code"), "account-closed");
+}
+
+#[tokio::test]
+async fn an_operator_looks_after_the_accounts_of_the_platform() {
+    let app = App::new().await;
+    let path = format!("/v1/accounts/{}", app.operator.open("psp:clearing", None).await);
+    app.operator.patch(&path, &json!({"name": "Clearing"})).await.expect(200);
+    for verb in ["freeze", "unfreeze", "close"] {
+        app.operator.post(&format!("{path}/{verb}"), &json!({})).await.expect(200);
+    }
 }

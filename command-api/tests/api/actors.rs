@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use axum::response::Response;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use testkit::unique_name;
@@ -57,6 +58,10 @@ impl Actor {
         self.request("POST", path).body(body.to_string()).key(key).send().await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.request("PATCH", path).body(body.to_string()).send().await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.request("DELETE", path).send().await
     }
@@ -101,27 +106,35 @@ impl Sending {
         self
     }
 
-    pub(crate) async fn send(self) -> Answer {
-        let mut request = Request::builder().method(self.method).uri(&self.path);
-        for (name, value) in &self.headers {
-            request = request.header(name, value.as_slice());
-        }
-        let request = request.body(Body::from(self.body)).expect("a request");
-        let response = self.router.oneshot(request).await.expect("infallible");
+    pub(crate) async fn send(mut self) -> Answer {
+        let body = std::mem::take(&mut self.body);
+        let response = self.send_body(Body::from(body)).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         let body = String::from_utf8(body.to_vec()).expect("a text");
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
     }
+
+    /// Sends another body, which may still be coming in; what comes back may be, too.
+    pub(crate) async fn send_body(self, body: Body) -> Response {
+        let mut request = Request::builder().method(self.method).uri(&self.path);
+        for (name, value) in &self.headers {
+            request = request.header(name, value.as_slice());
+        }
+        let request = request.body(body).expect("a request");
+        self.router.oneshot(request).await.expect("infallible")
+    }
+}
+
+/// A posting in USD.
+pub(crate) fn posting(account: &str, direction: &str, amount: &str) -> Value {
+    json!({"account": account, "direction": direction, "amount": amount, "currency": "USD"})
 }
 
 /// An entry of one debit and one credit in USD.
 pub(crate) fn entry(external_ref: &str, debit: &str, credit: &str, amount: &str) -> Value {
     json!({
         "external_ref": external_ref,
-        "postings": [
-            {"account": debit, "direction": "debit", "amount": amount, "currency": "USD"},
-            {"account": credit, "direction": "credit", "amount": amount, "currency": "USD"}
-        ]
+        "postings": [posting(debit, "debit", amount), posting(credit, "credit", amount)]
     })
 }

@@ -34,6 +34,14 @@ impl Answer {
         text.to_owned()
     }
 
+    /// Where something is wrong, in the order of the answer.
+    pub(crate) fn pointers(&self) -> Vec<String> {
+        let errors = self.json()["errors"].clone();
+        let errors = errors.as_array().unwrap_or_else(|| panic!("no errors: {self}"));
+        let pointer = |error: &Value| error["pointer"].as_str().expect("a pointer").to_owned();
+        errors.iter().map(pointer).collect()
+    }
+
     pub(crate) fn position(&self) -> i64 {
         let text = self.header("runut-position");
         text.parse().unwrap_or_else(|_| panic!("no position: {self}"))
@@ -65,7 +73,7 @@ impl fmt::Display for Answer {
 
 fn redacted(text: &str) -> String {
     let mut text = text.to_owned();
-    for prefix in ["mer_", "acc_", "ent_", "key_", "runut_"] {
+    for prefix in ["mer_", "acc_", "ent_", "hld_", "key_", "pay_", "runut_"] {
         text = without_what_follows(&text, prefix, ID_CHARACTERS);
     }
     text = without_what_follows(&text, "runut_…_", SECRET_HEX_DIGITS);

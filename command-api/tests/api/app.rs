@@ -6,7 +6,9 @@ use std::time::Duration;
 use api_conventions::{ApiKeyToken, RateLimitPolicy};
 use axum::Router;
 use command_api::{CommandApi, SystemRandom};
+use domain::accounts::Totals;
 use domain::api_keys::{IssueApiKey, Role};
+use domain::holds::Hold;
 use domain::{ApiKeyId, Command, MerchantId};
 use event_store::mirror::MirrorStatus;
 use event_store::{
@@ -175,6 +177,19 @@ impl App {
         let mut owner = self.database.owner().await;
         let row = sqlx::query(sql).bind(position).fetch_one(&mut owner).await.expect("an event");
         (row.get(0), serde_json::from_str(row.get(1)).expect("JSON"))
+    }
+
+    /// What was posted to an account and what is held, as its service knows it.
+    pub(crate) async fn totals(&self, account: &str) -> Totals {
+        let id = account.parse().expect("an account's id");
+        let account = self.service.store.account(id).await.expect("the log is read");
+        account.expect("an account").totals
+    }
+
+    /// A hold, as its service knows it.
+    pub(crate) async fn hold(&self, hold: &str) -> Arc<Hold> {
+        let id = hold.parse().expect("a hold's id");
+        self.service.store.hold(id).await.expect("the log is read").expect("a hold")
     }
 
     /// The posted balance of an asset account, in minor units.

@@ -67,6 +67,35 @@ async fn of_an_entry_that_is_posted() {
     assert!(deaths > 3, "it is authenticated, loaded and appended: {deaths}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_chain() {
+    let app = App::new().await;
+    let cash = app.merchant.open("cash", None).await;
+    let sales = app.merchant.open("sales", None).await;
+    let path = "/v1/ledger/chains";
+    let mut taken = 0;
+    let deaths = killed_at_every_wait(async |waits| {
+        let key = unique_name("key");
+        let mut steps = [entry(&key, &cash, &sales, "1.00"), entry(&key, &cash, &sales, "2.00")];
+        steps[0]["type"] = "entry".into();
+        steps[1]["type"] = "hold".into();
+        let body = serde_json::json!({ "steps": steps });
+        let lived =
+            answered(&app, waits, |router| of_merchant(&app, router, path, &key, &body)).await;
+        let again = of_merchant(&app, app.service.router.clone(), path, &key, &body).send().await;
+        let again = again.expect(201);
+        if let Some(first) = &lived {
+            assert_eq!((first.status, &first.body), (201, &again.body));
+        }
+        taken += 1;
+        let totals = app.totals(&cash).await;
+        assert_eq!((totals.debits_posted, totals.debits_pending), (taken * 100, taken * 200));
+        lived.is_some()
+    })
+    .await;
+    assert!(deaths > 3, "it is authenticated, loaded and appended: {deaths}");
+}
+
 /// Somebody else is the worker: what is asked for is carried out, whoever of them asked for it in the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_payment_that_is_asked_for() {

@@ -114,7 +114,7 @@ async fn too_few_and_too_many_postings_are_refused() {
     let before = ledger.app.written().await;
     let mut refusals = Refusals::default();
     let posting = ledger.entry()["postings"][0].clone();
-    for count in [0, 1, 101] {
+    for count in [0, 1, 1_001] {
         let mut entry = ledger.entry();
         entry["postings"] = json!(vec![&posting; count]);
         let refused = ledger.sending(entry.to_string()).send().await;
@@ -131,12 +131,8 @@ async fn every_wrong_field_is_named_at_once() {
     entry["description"] = json!("");
     entry["metadata"] = json!({"": "x"});
     let refused = ledger.sending(entry.to_string()).send().await.expect(422);
-    let errors = refused.json()["errors"].clone();
-    let pointers: Vec<&str> = (errors.as_array().expect("errors").iter())
-        .map(|error| error["pointer"].as_str().expect("a pointer"))
-        .collect();
     assert_eq!(
-        pointers,
+        refused.pointers(),
         [
             "/external_ref",
             "/description",

@@ -4,7 +4,7 @@ use domain::Timestamp;
 use event_store::rebuild::idempotency_keys;
 use serde_json::json;
 
-use crate::actors::entry;
+use crate::actors::{Actor, entry};
 use crate::app::{App, Service};
 
 const ROWS: &str = "select string_agg(k::text, E'\\n' order by position, key) \
@@ -31,7 +31,60 @@ async fn everything(app: &App) -> (String, String) {
     let reversal = json!({"description": "never mind"});
     let path = format!("/v1/ledger/entries/{entry_id}/reverse");
     app.merchant.post(&path, &reversal).await.expect(201);
+    of_holds_and_books(app, &cash, &sales).await;
+    exchanges_and_wallets(app).await;
     (cash, sales)
+}
+
+async fn of_holds_and_books(app: &App, cash: &str, sales: &str) {
+    let merchant = &app.merchant;
+    let account = format!("/v1/accounts/{cash}");
+    merchant.patch(&account, &json!({"name": "Cash", "max_balance": "500.00"})).await.expect(200);
+    merchant.post("/v1/ledger/closes", &json!({"day": "2020-01-31"})).await.expect(202);
+    let mut late = entry("late", cash, sales, "4.00");
+    late["effective_at"] = json!("2020-01-15T12:00:00Z");
+    let late = merchant.post_entry(&late).await.expect(201).text("id");
+    let part = json!({"amount": "1.00", "currency": "USD"});
+    merchant.post(&format!("/v1/ledger/entries/{late}/reverse"), &part).await.expect(201);
+    let better = entry("better", cash, sales, "5.00");
+    merchant.post(&format!("/v1/ledger/entries/{late}/replace"), &better).await.expect(201);
+    let mut sweep = entry("sweep", sales, cash, "7.50");
+    sweep["up_to"] = json!(true);
+    merchant.post_entry(&sweep).await.expect(201);
+    for verb in ["post", "void"] {
+        let hold = entry(&format!("to-{verb}"), cash, sales, "3.00");
+        let hold = merchant.post("/v1/ledger/holds", &hold).await.expect(201).text("id");
+        let path = format!("/v1/ledger/holds/{hold}");
+        merchant.post(&format!("{path}/post"), &part).await.expect(201);
+        let last = merchant.post(&format!("{path}/{verb}"), &json!({})).await;
+        assert!(last.status < 300, "{last}");
+    }
+}
+
+async fn exchanges_and_wallets(app: &App) {
+    let merchant = &app.merchant;
+    let wallet = json!({"name": "dollars", "currency": "USD", "max_balance": "99.00"});
+    let dollars = merchant.post("/v1/wallets", &wallet).await.expect(201).text("id");
+    let wallet = json!({"name": "euros", "currency": "EUR", "holder": "Ibu Sri"});
+    let euros = merchant.post("/v1/wallets", &wallet).await.expect(201).text("id");
+    let amount = |name: &str, amount: &str| {
+        let currency = "USD";
+        json!({"external_ref": name, "amount": amount, "currency": currency})
+    };
+    let ask = async |verb: &str, body| {
+        merchant.post(&format!("/v1/wallets/{dollars}/{verb}"), &body).await
+    };
+    ask("cash-in", amount("w1", "50.00")).await.expect(201);
+    let hold = ask("reserve", amount("w2", "5.00")).await.expect(201).text("id");
+    ask("settle", json!({"hold": hold, "amount": "1.00"})).await.expect(201);
+    ask("release", json!({"hold": hold})).await.expect(200);
+    let rate = json!({"base": "USD", "quote": "EUR", "rate": "0.9251",
+                      "as_of": "2026-01-02T03:04:05Z", "source": "the bank"});
+    merchant.post("/v1/ledger/rates", &rate).await.expect(201);
+    let mut conversion = amount("w3", "3.00");
+    conversion["from"] = json!(dollars);
+    conversion["to"] = json!(euros);
+    merchant.post("/v1/ledger/conversions", &conversion).await.expect(201);
 }
 
 #[tokio::test]
@@ -60,6 +113,51 @@ async fn every_answer_is_the_first_one_again() {
     assert_eq!(replayed.position(), first.position());
     let changed = entry("order-3", &cash, &sales, "20.00");
     merchant.post_with_key("/v1/ledger/entries", &changed, "one-key").await.expect(422);
+}
+
+/// Of what came together the log has what was made, and says so.
+#[tokio::test]
+async fn of_several_the_answer_is_made_of_what_was_new() {
+    let app = App::new().await;
+    let cash = app.merchant.open("cash", Some("0.00")).await;
+    let sales = app.merchant.open("sales", None).await;
+    let deposit = |reference: &str| entry(reference, &cash, &sales, "5.00");
+    app.merchant.post_entry(&deposit("r0")).await.expect(201);
+    let overdrawn = entry("r3", &sales, &cash, "99.00");
+    let batch = json!({"entries": [deposit("r0"), deposit("r1"), overdrawn, deposit("r2")]});
+    let mut step = deposit("r4");
+    step["type"] = json!("entry");
+    let mut hold = deposit("h1");
+    hold["type"] = json!("hold");
+    let chain = json!({"steps": [step, hold]});
+    let requests =
+        [("/v1/ledger/entries:batch", &batch, "batch"), ("/v1/ledger/chains", &chain, "chain")];
+    for (path, body, key) in requests {
+        app.merchant.post_with_key(path, body, key).await;
+    }
+    let import = "/v1/ledger/imports";
+    let lines = format!("{}\n{}\n", deposit("r5"), deposit("r6"));
+    let import = |merchant: &Actor| {
+        let request = merchant.request("POST", import).key("import").body(lines.clone());
+        request.header("content-type", "application/x-ndjson").send()
+    };
+    import(&app.merchant).await.expect(200);
+    let mut owner = app.database.owner().await;
+    sqlx::raw_sql("truncate idempotency_keys").execute(&mut owner).await.expect("truncated");
+    let answer = command_api::recorded_answer;
+    let long_ago = Timestamp::from_micros(0);
+    idempotency_keys(&mut owner, long_ago, answer, |_, _| {}).await.expect("made");
+
+    let second = Service::on(&app.database).await;
+    let merchant = second.called_by(&app.merchant);
+    for (path, body, key) in requests {
+        let replayed = merchant.post_with_key(path, body, key).await;
+        assert_eq!(replayed.header("idempotent-replayed"), "true");
+        insta::assert_snapshot!(key, replayed);
+    }
+    let (events, _) = app.written().await;
+    insta::assert_snapshot!("import", import(&merchant).await);
+    assert_eq!(app.written().await.0, events);
 }
 
 #[track_caller]

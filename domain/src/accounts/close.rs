@@ -50,7 +50,7 @@ impl CloseAccount {
                 });
             }
         }
-        if account.balance() != 0 {
+        if account.balance() != 0 || !account.totals.nothing_held() {
             return Err(Rejection::BalanceNotZero { account_id: self.account_id });
         }
         Ok(Decision::Append(vec![NewEvent {

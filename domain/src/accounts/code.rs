@@ -24,8 +24,8 @@ impl AccountCode {
         Self(format!("{kind}:{whose}:{currency}"))
     }
 
-    /// The code of an account of the platform itself, one a currency.
-    pub(crate) fn of_platform(kind: &'static str, currency: Currency) -> Self {
+    /// The code of an account that a ledger has for itself, one a currency.
+    pub(crate) fn of_currency(kind: &'static str, currency: Currency) -> Self {
         Self(format!("{kind}:{currency}"))
     }
 

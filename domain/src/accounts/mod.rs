@@ -1,15 +1,19 @@
 //! Ledger accounts: where money is, and under which limits it moves.
 
+mod amend;
+mod clearing;
 mod close;
 mod code;
 mod freeze;
 mod open;
 mod unfreeze;
 
+pub use amend::{AccountAmended, AmendAccount, Change};
+pub use clearing::{CLEARING_DAYS_MAX, ClearingTerms, ClearingTermsError};
 pub use close::{AccountClosed, CloseAccount};
 pub use code::AccountCode;
 pub use freeze::{AccountFrozen, FreezeAccount};
-pub use open::{AccountOpened, OpenAccount};
+pub use open::{AccountOpened, DEPTH_MAX, OpenAccount};
 pub use unfreeze::{AccountUnfrozen, UnfreezeAccount};
 
 use std::fmt;
@@ -20,11 +24,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::currency::Currency;
 use crate::ids::{AccountId, MerchantId};
-use crate::ledger::{Direction, Posting};
+use crate::ledger::{Direction, Movements};
 use crate::rejection::Rejection;
 use crate::state::States;
 use crate::stream::StreamVersion;
-use crate::text::Name;
+use crate::text::{Metadata, Name};
 
 /// What an account stands for; decides which side makes its balance grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,7 +62,7 @@ impl AccountType {
         }
     }
 
-    /// The side that makes the balance grow.
+    /// The side that makes the balance grow, unless the account says otherwise.
     pub const fn normal_side(self) -> Direction {
         match self {
             Self::Asset | Self::Expense => Direction::Debit,
@@ -109,7 +113,7 @@ impl fmt::Display for AccountStatus {
     }
 }
 
-/// What never changes about an account.
+/// What an account is: given when it is opened, some of it amended later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountProfile {
     /// Its id.
@@ -122,14 +126,33 @@ pub struct AccountProfile {
     pub name: Option<Name>,
     /// What it stands for.
     pub kind: AccountType,
+    /// The side that makes its balance grow, where that is not its type's: a contra account.
+    pub contra_side: Option<Direction>,
     /// The one currency it holds.
     pub currency: Currency,
-    /// The least its balance may be, in minor units on its normal side.
+    /// The account above it in the chart of accounts.
+    pub parent: Option<AccountId>,
+    /// How many accounts are above it.
+    pub depth: u8,
+    /// What its owner wants to find with it.
+    pub metadata: Metadata,
+    /// The least its balance may be, in minor units on its normal side, with all that is held against it.
     pub min_balance_minor: Option<i64>,
+    /// The most its balance may be, in minor units on its normal side, with all that is held for it.
+    pub max_balance_minor: Option<i64>,
+    /// When a balance in it is a reason for an alert.
+    pub clearing: Option<ClearingTerms>,
 }
 
-/// All that was ever posted to an account, in minor units of its currency. Totals only grow;
-/// the balance is their difference.
+impl AccountProfile {
+    /// The side that makes its balance grow.
+    pub fn normal_side(&self) -> Direction {
+        self.contra_side.unwrap_or(self.kind.normal_side())
+    }
+}
+
+/// All that was ever posted to an account and what is held now, in minor units of its currency. What was
+/// posted only grows; the balance is its difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Sum of all debits.
@@ -156,6 +179,40 @@ impl Totals {
         })
     }
 
+    /// The totals with `minor` more held on a side, less where it is negative; `None` if that would be below
+    /// zero or exceed 2^63 − 1 minor units.
+    #[must_use]
+    pub fn holding(self, direction: Direction, minor: i64) -> Option<Self> {
+        let changed = |held: i64| held.checked_add(minor).filter(|held| *held >= 0);
+        Some(match direction {
+            Direction::Debit => Self { debits_pending: changed(self.debits_pending)?, ..self },
+            Direction::Credit => Self { credits_pending: changed(self.credits_pending)?, ..self },
+        })
+    }
+
+    /// The balance if of all that is held just what lowers it comes about: what a minimum is compared with.
+    pub const fn lowest(self, normal: Direction) -> i64 {
+        let against = match normal {
+            Direction::Debit => self.credits_pending,
+            Direction::Credit => self.debits_pending,
+        };
+        self.balance(normal).saturating_sub(against)
+    }
+
+    /// The balance if of all that is held just what raises it comes about: what a maximum is compared with.
+    pub const fn highest(self, normal: Direction) -> i64 {
+        let for_it = match normal {
+            Direction::Debit => self.debits_pending,
+            Direction::Credit => self.credits_pending,
+        };
+        self.balance(normal).saturating_add(for_it)
+    }
+
+    /// Whether nothing is held on either side.
+    pub const fn nothing_held(self) -> bool {
+        self.debits_pending == 0 && self.credits_pending == 0
+    }
+
     /// The posted balance in minor units, positive on the side `normal`.
     pub const fn balance(self, normal: Direction) -> i64 {
         // Both totals are 0 or more, so the difference always fits.
@@ -166,15 +223,16 @@ impl Totals {
     }
 }
 
-/// An account: its stream folded into `profile` and `status`, and every entry that names it into `totals`.
+/// An account: its stream folded into `profile` and `status`, and every entry and hold that names it into
+/// `totals`.
 /// Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// What never changes.
+    /// What it is.
     pub profile: Arc<AccountProfile>,
     /// Whether it takes postings.
     pub status: AccountStatus,
-    /// What was posted to it.
+    /// What was posted to it, and what is held.
     pub totals: Totals,
     /// The version of its own stream that this state is at.
     pub version: StreamVersion,
@@ -183,7 +241,7 @@ pub struct Account {
 impl Account {
     /// The posted balance in minor units, positive on the account's normal side.
     pub fn balance(&self) -> i64 {
-        self.totals.balance(self.profile.kind.normal_side())
+        self.totals.balance(self.profile.normal_side())
     }
 
     /// The state right after it was opened.
@@ -195,8 +253,14 @@ impl Account {
                 code: event.code.clone(),
                 name: event.name.clone(),
                 kind: event.kind,
+                contra_side: event.normal_side,
                 currency: event.currency,
+                parent: event.parent,
+                depth: event.depth,
+                metadata: event.metadata.clone(),
                 min_balance_minor: event.min_balance_minor,
+                max_balance_minor: event.max_balance_minor,
+                clearing: event.clearing,
             }),
             status: AccountStatus::Open,
             totals: Totals::default(),
@@ -209,13 +273,24 @@ impl Account {
         Self { status, version, ..self }
     }
 
-    /// The state after the postings of an entry, those of other accounts ignored.
-    pub(crate) fn with_postings(mut self, postings: &[Posting]) -> Self {
-        for posting in postings.iter().filter(|posting| posting.account_id == self.profile.id) {
-            let after = self.totals.with(posting.direction, posting.amount.minor());
-            debug_assert!(after.is_some(), "decide refuses entries that overflow a total");
-            self.totals = after.unwrap_or(self.totals);
-        }
+    /// The state after it was amended.
+    pub(crate) fn amended(self, event: &AccountAmended, version: StreamVersion) -> Self {
+        let profile = AccountProfile {
+            name: event.name.clone(),
+            metadata: event.metadata.clone(),
+            min_balance_minor: event.min_balance_minor,
+            max_balance_minor: event.max_balance_minor,
+            clearing: event.clearing,
+            ..AccountProfile::clone(&self.profile)
+        };
+        Self { profile: Arc::new(profile), version, ..self }
+    }
+
+    /// The state after what an event moved, other accounts ignored.
+    pub(crate) fn with_movements(mut self, movements: Movements<'_>) -> Self {
+        let after = movements.applied_to(self.profile.id, self.totals);
+        debug_assert!(after.is_some(), "decide refuses what overflows a total");
+        self.totals = after.unwrap_or(self.totals);
         self
     }
 }
@@ -230,6 +305,18 @@ pub(crate) fn find(
         .account(account_id)
         .filter(|account| account.profile.ledger == ledger)
         .ok_or(Rejection::AccountNotFound { account_id })
+}
+
+/// Whether some balance keeps both limits.
+fn check_limits(minimum: Option<i64>, maximum: Option<i64>) -> Result<(), Rejection> {
+    match (minimum, maximum) {
+        (Some(min_balance_minor), Some(max_balance_minor))
+            if min_balance_minor > max_balance_minor =>
+        {
+            Err(Rejection::LimitsCross { min_balance_minor, max_balance_minor })
+        }
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
 }
 
 /// The account as [`find`] has it, if it is at one of the versions that the caller insists on.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{EntryId, PaymentId, RefundId};
+use crate::ids::{EntryId, HoldId, PaymentId, RefundId};
+use crate::stream::StreamVersion;
 use crate::text::{InvalidText, check_free_text};
 
 /// What the poster of an entry calls it: names one entry in a ledger, for ever.
@@ -17,8 +18,8 @@ impl ExternalRef {
     pub const CHARACTERS_MAX: usize = 255;
     /// What the platform's own references start with; merchants' may not, or they could take the
     /// reference of a booking that is still to come.
-    pub const RESERVED_PREFIXES: [&'static str; 4] =
-        ["payment:", "dispute:", "settlement:", "reversal:"];
+    pub const RESERVED_PREFIXES: [&'static str; 6] =
+        ["payment:", "dispute:", "settlement:", "reversal:", "hold:", "fx:"];
 
     /// Takes a client's reference: 1 to 255 characters, no control characters, no reserved prefix.
     ///
@@ -35,6 +36,19 @@ impl ExternalRef {
     /// The reference of the entry that reverses `entry`, where the client gives none.
     pub fn reversal_of(entry: EntryId) -> Self {
         Self(format!("reversal:{entry}"))
+    }
+
+    /// The same where the entry is at `version` of its stream: each partial reversal raises that.
+    pub(crate) fn reversal_at(entry: EntryId, version: StreamVersion) -> Self {
+        match version {
+            StreamVersion::FIRST => Self::reversal_of(entry),
+            later => Self(format!("reversal:{entry}:{later}")),
+        }
+    }
+
+    /// The reference of the entry that posts `hold` at `version` of its stream, where the client gives none.
+    pub(crate) fn posting_of(hold: HoldId, version: StreamVersion) -> Self {
+        Self(format!("hold:{hold}:{version}"))
     }
 
     /// The reference of the entry that books a payment's capture.

@@ -1,17 +1,22 @@
 //! Posting an entry.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::{ExternalRef, Posting, Postings};
+use super::movements::{account_keys, available};
+use super::{Details, Entry, ExternalRef, Movements, Posting, Postings, PostingsError};
 use crate::Context;
-use crate::accounts::{self, Account, AccountStatus};
+use crate::accounts;
 use crate::command::Decision;
 use crate::event::{Event, NewEvent};
-use crate::ids::{EntryId, MerchantId};
+use crate::fx::Exchange;
+use crate::ids::{DisputeId, EntryId, HoldId, MerchantId, PaymentId};
+use crate::money::Amount;
 use crate::rejection::Rejection;
 use crate::state::{State, StateKey, States};
 use crate::stream::{StreamId, StreamVersion};
 use crate::text::{Metadata, Name};
+use crate::time::Timestamp;
 
 /// Posts an entry to the caller's own ledger.
 #[derive(Debug, Clone)]
@@ -23,12 +28,12 @@ pub struct PostEntry {
     /// The id and the stream that the reference leads to; see [`PostEntry::new`].
     entry_id: EntryId,
     stream: StreamId,
-    /// What statements say of it.
-    pub description: Option<Name>,
-    /// What the caller wants to find with it.
-    pub metadata: Metadata,
+    /// What the caller says of it.
+    pub details: Details,
     /// What it moves.
     pub postings: Postings,
+    /// Whether it moves less where the limits of its accounts do not allow all of it.
+    up_to: bool,
 }
 
 /// An entry was posted.
@@ -46,11 +51,101 @@ pub struct EntryPosted {
     /// What its poster wants to find with it.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
+    /// When it takes effect, where that is not when it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_at: Option<Timestamp>,
+    /// The time it was meant for, where the books of that day were closed already: it takes effect at the
+    /// beginning of the next open day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_for: Option<Timestamp>,
+    /// The payment it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_id: Option<PaymentId>,
+    /// The dispute it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispute_id: Option<DisputeId>,
     /// What it moved.
     pub postings: Vec<Posting>,
+    /// The most it was to move, in minor units, where it moved what was available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to_minor: Option<i64>,
     /// The entry that this one reverses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverses: Option<EntryId>,
+    /// The entry that this one is in the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<EntryId>,
+    /// The hold that this posts, in whole or in part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_id: Option<HoldId>,
+    /// How it exchanged one currency for another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
+}
+
+impl EntryPosted {
+    /// An entry of which nothing is said but what it must have.
+    pub fn plain(ledger: MerchantId, external_ref: ExternalRef, postings: Vec<Posting>) -> Self {
+        Self::known(EntryId::of(ledger, &external_ref), ledger, external_ref, postings)
+    }
+
+    /// The same where the id that the reference leads to is worked out already.
+    pub(crate) fn known(
+        entry_id: EntryId,
+        ledger: MerchantId,
+        external_ref: ExternalRef,
+        postings: Vec<Posting>,
+    ) -> Self {
+        Self {
+            entry_id,
+            ledger,
+            external_ref,
+            description: None,
+            metadata: Metadata::default(),
+            effective_at: None,
+            late_for: None,
+            payment_id: None,
+            dispute_id: None,
+            postings,
+            up_to_minor: None,
+            reverses: None,
+            replaces: None,
+            hold_id: None,
+            exchange: None,
+        }
+    }
+
+    /// The same, with what its poster says of it. What is dated before the ledger's first open day takes
+    /// effect on that.
+    pub(crate) fn with(
+        self,
+        details: &Details,
+        states: &impl States,
+        now: Timestamp,
+    ) -> Result<Self, Rejection> {
+        let (effective_at, late_for) = details.effective(states, self.ledger, now)?;
+        details.check_links(states, self.ledger)?;
+        Ok(Self {
+            description: details.description.clone(),
+            metadata: details.metadata.clone(),
+            effective_at,
+            late_for,
+            payment_id: details.payment_id,
+            dispute_id: details.dispute_id,
+            ..self
+        })
+    }
+
+    /// As the first event of its own stream.
+    pub(crate) fn appended(self, event_id: Uuid) -> NewEvent {
+        NewEvent {
+            event_id,
+            stream: StreamId::entry(self.entry_id),
+            version: StreamVersion::FIRST,
+            merchant_id: self.ledger,
+            event: Event::EntryPosted(self),
+        }
+    }
 }
 
 impl PostEntry {
@@ -58,13 +153,24 @@ impl PostEntry {
     pub fn new(
         ledger: MerchantId,
         external_ref: ExternalRef,
-        description: Option<Name>,
-        metadata: Metadata,
+        details: Details,
         postings: Postings,
     ) -> Self {
         let entry_id = EntryId::of(ledger, &external_ref);
         let stream = StreamId::entry(entry_id);
-        Self { ledger, external_ref, entry_id, stream, description, metadata, postings }
+        Self { ledger, external_ref, entry_id, stream, details, postings, up_to: false }
+    }
+
+    /// The same, but moving only what is available where the limits of its accounts do not allow all of it;
+    /// never nothing.
+    ///
+    /// # Errors
+    /// [`PostingsError::NotOnePair`]: only one amount from one account to another one can be cut.
+    pub fn up_to(self) -> Result<Self, PostingsError> {
+        match self.postings.as_slice() {
+            [one, other] if one.account_id != other.account_id => Ok(Self { up_to: true, ..self }),
+            _ => Err(PostingsError::NotOnePair),
+        }
     }
 
     /// The stream that the entry will be in.
@@ -72,10 +178,12 @@ impl PostEntry {
         &self.stream
     }
 
-    /// The accounts. The entry's own stream is not read beforehand: nearly always the reference is new,
-    /// and if it is not, the log's unique index says so and the entry is read then.
+    /// The accounts, and what its details name. The entry's own stream is not read beforehand: nearly always
+    /// the reference is new, and if it is not, the log's unique index says so and the entry is read then.
     pub(crate) fn reads(&self) -> Vec<StateKey> {
-        account_keys(self.postings.as_slice())
+        let mut keys = account_keys(self.postings.as_slice());
+        self.details.add_reads(self.ledger, &mut keys);
+        keys
     }
 
     pub(crate) fn decide(
@@ -87,233 +195,68 @@ impl PostEntry {
             if existing.same_content(self) {
                 return Ok(Decision::Already(State::Entry(existing.clone().into())));
             }
-            return Err(Rejection::ExternalRefTaken {
-                external_ref: self.external_ref.clone(),
-                entry_id: existing.id,
-            });
+            return Err(self.taken(existing));
         }
-        check_postings(states, self.ledger, self.postings.as_slice())?;
-        Ok(Decision::Append(vec![NewEvent {
-            event_id: context.event_id,
-            stream: self.stream.clone(),
-            version: StreamVersion::FIRST,
-            merchant_id: self.ledger,
-            event: Event::EntryPosted(EntryPosted {
-                entry_id: self.entry_id,
-                ledger: self.ledger,
-                external_ref: self.external_ref.clone(),
-                description: self.description.clone(),
-                metadata: self.metadata.clone(),
-                postings: self.postings.as_slice().to_vec(),
-                reverses: None,
-            }),
-        }]))
+        let postings = self.moved(states, Movements::default())?;
+        Movements::posted(&postings).check(states, self.ledger)?;
+        let posted = self.posted(postings, states, context.now)?;
+        Ok(Decision::Append(vec![posted.appended(context.event_id)]))
     }
-}
 
-/// The keys of the accounts named by `postings`, each once.
-pub(crate) fn account_keys(postings: &[Posting]) -> Vec<StateKey> {
-    let mut keys: Vec<StateKey> = Vec::with_capacity(postings.len());
-    for posting in postings {
-        let key = StateKey::Account(posting.account_id);
-        if !keys.contains(&key) {
-            keys.push(key);
+    /// Why its reference cannot be had.
+    pub(super) fn taken(&self, existing: &Entry) -> Rejection {
+        Rejection::ExternalRefTaken {
+            external_ref: self.external_ref.clone(),
+            entry_id: existing.id,
         }
     }
-    keys
-}
 
-/// The rules that all postings keep, in the order in which they win when several are broken:
-/// the account is there, in this ledger; it is open; its currency fits; its totals have room; and,
-/// after the whole entry, no account that the entry lowers is below its minimum.
-pub(super) fn check_postings(
-    states: &impl States,
-    ledger: MerchantId,
-    postings: &[Posting],
-) -> Result<(), Rejection> {
-    let mut named: Vec<&Account> = Vec::with_capacity(postings.len());
-    for posting in postings {
-        named.push(accounts::find(states, ledger, posting.account_id)?);
-    }
-    for account in &named {
-        match account.status {
-            AccountStatus::Open => {}
-            AccountStatus::Frozen | AccountStatus::Closed => {
-                let account_id = account.profile.id;
-                return Err(Rejection::AccountStatus { account_id, status: account.status });
-            }
-        }
-    }
-    for (posting, account) in postings.iter().zip(&named) {
-        if account.profile.currency != posting.amount.currency() {
-            return Err(Rejection::CurrencyMismatch {
-                account_id: posting.account_id,
-                currency: account.profile.currency,
-            });
-        }
-    }
-    check_balances(postings, &named)
-}
-
-/// The last two rules, each over the whole entry.
-fn check_balances(postings: &[Posting], named: &[&Account]) -> Result<(), Rejection> {
-    let mut below_minimum = None;
-    for (index, account) in named.iter().enumerate() {
-        let account_id = account.profile.id;
-        if postings[..index].iter().any(|earlier| earlier.account_id == account_id) {
-            continue;
-        }
-        let mut totals = account.totals;
-        for posting in postings.iter().filter(|posting| posting.account_id == account_id) {
-            totals = totals
-                .with(posting.direction, posting.amount.minor())
-                .ok_or(Rejection::TotalOverflow { account_id })?;
-        }
-        let normal = account.profile.kind.normal_side();
-        let (before, after) = (account.totals.balance(normal), totals.balance(normal));
-        let minimum = account.profile.min_balance_minor.unwrap_or(i64::MIN);
-        if after < minimum && after < before && below_minimum.is_none() {
-            below_minimum = Some(Rejection::InsufficientFunds { account_id });
-        }
-    }
-    below_minimum.map_or(Ok(()), Err)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::given_when_then::{
-        LEDGER, account_id, account_opened, account_opened_in, entry_id, given, post, posted,
-        posting, status_event, then_posted,
-    };
-    use crate::{AccountId, Command};
-
-    fn ledger_with(extra: impl IntoIterator<Item = Event>) -> Vec<Event> {
-        let mut history = vec![account_opened("cash", Some(0)), account_opened("sales", None)];
-        history.extend(extra);
-        history
-    }
-
-    #[test]
-    fn a_balanced_entry_is_posted() {
-        given(ledger_with([]))
-            .when(post("r1", "cash", "sales", 500))
-            .then([then_posted("r1", "cash", "sales", 500)]);
-    }
-
-    #[test]
-    fn an_entry_may_not_take_an_account_below_its_minimum() {
-        given(ledger_with([posted("r1", "cash", "sales", 500)]))
-            .when(post("r2", "sales", "cash", 501))
-            .then_rejected(Rejection::InsufficientFunds { account_id: account_id("cash") });
-        given(ledger_with([posted("r1", "cash", "sales", 500)]))
-            .when(post("r2", "sales", "cash", 500))
-            .then([then_posted("r2", "sales", "cash", 500)]);
-    }
-
-    #[test]
-    fn the_minimum_is_kept_by_the_entry_as_a_whole() {
-        let postings = Postings::new(vec![
-            posting("cash", Direction::Credit, 10),
-            posting("sales", Direction::Debit, 10),
-            posting("cash", Direction::Debit, 10),
-            posting("sales", Direction::Credit, 10),
-        ]);
-        let command = PostEntry::new(
-            LEDGER,
-            ExternalRef::parse("r1").unwrap(),
-            None,
-            Metadata::default(),
-            postings.unwrap(),
-        );
-        given(ledger_with([])).when(Command::PostEntry(command)).then_accepted();
-    }
-
-    #[test]
-    fn an_account_below_its_minimum_may_still_rise() {
-        let mut opened = vec![account_opened("cash", Some(1_000)), account_opened("sales", None)];
-        given(opened.clone()).when(post("r1", "cash", "sales", 5)).then_accepted();
-        opened.push(posted("r1", "cash", "sales", 5));
-        given(opened)
-            .when(post("r2", "sales", "cash", 5))
-            .then_rejected(Rejection::InsufficientFunds { account_id: account_id("cash") });
-    }
-
-    #[test]
-    fn the_same_reference_with_the_same_content_is_the_same_entry() {
-        given(ledger_with([posted("r1", "cash", "sales", 500)]))
-            .when(post("r1", "cash", "sales", 500))
-            .then_already();
-    }
-
-    #[test]
-    fn the_same_reference_with_other_content_is_refused() {
-        let external_ref = ExternalRef::parse("r1").unwrap();
-        given(ledger_with([posted("r1", "cash", "sales", 500)]))
-            .when(post("r1", "cash", "sales", 501))
-            .then_rejected(Rejection::ExternalRefTaken { external_ref, entry_id: entry_id("r1") });
-    }
-
-    #[test]
-    fn accounts_of_other_ledgers_and_unknown_ones_are_not_found() {
-        let foreign = account_opened_in(MerchantId::PLATFORM, "fees", "USD");
-        let account_id = AccountId::of(MerchantId::PLATFORM, &"fees".parse().unwrap());
-        let to_foreign = |history: Vec<Event>| {
-            let postings = Postings::new(vec![
-                posting("cash", Direction::Debit, 1),
-                Posting { account_id, ..posting("sales", Direction::Credit, 1) },
-            ]);
-            let command = PostEntry::new(
-                LEDGER,
-                ExternalRef::parse("r1").unwrap(),
-                None,
-                Metadata::default(),
-                postings.unwrap(),
-            );
-            given(history)
-                .when(Command::PostEntry(command))
-                .then_rejected(Rejection::AccountNotFound { account_id });
+    /// The event, with `postings` in the place of those that were asked for.
+    pub(super) fn posted(
+        &self,
+        postings: Vec<Posting>,
+        states: &impl States,
+        now: Timestamp,
+    ) -> Result<EntryPosted, Rejection> {
+        let plain = EntryPosted {
+            up_to_minor: self.up_to_minor(),
+            ..EntryPosted::known(self.entry_id, self.ledger, self.external_ref.clone(), postings)
         };
-        to_foreign(ledger_with([foreign]));
-        to_foreign(ledger_with([]));
+        plain.with(&self.details, states, now)
     }
 
-    #[test]
-    fn a_total_that_would_overflow_is_refused() {
-        let half = crate::AMOUNT_MINOR_MAX;
-        let mut state = given(ledger_with([]));
-        for n in 0..1_024 {
-            state = state.and(posted(&format!("r{n}"), "cash", "sales", half));
+    /// The most it is to move, where it moves what is available.
+    pub(super) fn up_to_minor(&self) -> Option<i64> {
+        let first = self.postings.as_slice().first().filter(|_| self.up_to);
+        first.map(|posting| posting.amount.minor())
+    }
+
+    /// The postings that it moves once all of `before` has happened.
+    pub(super) fn moved(
+        &self,
+        states: &impl States,
+        before: Movements<'_>,
+    ) -> Result<Vec<Posting>, Rejection> {
+        if self.up_to { self.cut(states, before) } else { Ok(self.postings.as_slice().to_vec()) }
+    }
+
+    /// The postings cut to what both accounts have available. What neither lets through is left as it is,
+    /// for the rules to refuse.
+    fn cut(&self, states: &impl States, before: Movements<'_>) -> Result<Vec<Posting>, Rejection> {
+        let asked = self.postings.as_slice();
+        let mut minor = i64::MAX;
+        for posting in asked {
+            let account_id = posting.account_id;
+            let account = accounts::find(states, self.ledger, account_id)?;
+            let totals = before.applied_to(account_id, account.totals);
+            let totals = totals.ok_or(Rejection::TotalOverflow { account_id })?;
+            let available = available(&account.profile, totals, posting.direction);
+            minor = minor.min(posting.amount.minor()).min(available);
         }
-        state
-            .when(post("last", "cash", "sales", half))
-            .then_rejected(Rejection::TotalOverflow { account_id: account_id("cash") });
+        let cut = |posting: &Posting| {
+            let amount = Amount::from_minor(minor, posting.amount.currency());
+            Posting { amount: amount.unwrap_or(posting.amount), ..*posting }
+        };
+        Ok(asked.iter().map(cut).collect())
     }
-
-    /// One command that breaks every rule; as each is mended, the next one wins.
-    #[test]
-    fn when_several_rules_are_broken_the_first_of_the_list_wins() {
-        let euros = account_opened_in(LEDGER, "sales", "EUR");
-        let frozen = status_event("sales", AccountStatus::Frozen);
-        let command = || post("r1", "sales", "cash", 1);
-        let cash = account_id("cash");
-        let sales = account_id("sales");
-        given([frozen.clone()])
-            .when(command())
-            .then_rejected(Rejection::AccountNotFound { account_id: sales });
-        given([account_opened("cash", Some(0)), euros.clone(), frozen])
-            .when(command())
-            .then_rejected(Rejection::AccountStatus {
-                account_id: sales,
-                status: AccountStatus::Frozen,
-            });
-        given([account_opened("cash", Some(0)), euros]).when(command()).then_rejected(
-            Rejection::CurrencyMismatch { account_id: sales, currency: "EUR".parse().unwrap() },
-        );
-        given(ledger_with([]))
-            .when(command())
-            .then_rejected(Rejection::InsufficientFunds { account_id: cash });
-    }
-
-    use crate::ledger::Direction;
 }

@@ -11,11 +11,12 @@ use crate::money::{Amount, MoneyError};
 
 /// The fewest postings of an entry: money comes from somewhere and goes somewhere.
 pub const POSTINGS_MIN: usize = 2;
-/// The most postings of an entry; keeps an event well below its 256 KiB.
-pub const POSTINGS_MAX: usize = 100;
+/// The most postings of an entry. At some 120 bytes each, with metadata at its longest, an event stays below
+/// its 256 KiB.
+pub const POSTINGS_MAX: usize = 1_000;
 
 /// The side of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// The left side.
@@ -125,6 +126,9 @@ pub enum PostingsError {
     /// Fewer than [`POSTINGS_MIN`] or more than [`POSTINGS_MAX`].
     #[error("expected {POSTINGS_MIN} to {POSTINGS_MAX} postings")]
     Count,
+    /// Not one amount from one account to another, where only that can be cut to what is available.
+    #[error("expected one debit and one credit, of two accounts, beside `up_to`")]
+    NotOnePair,
     /// Debits and credits of a currency differ.
     #[error("debits and credits differ in {currency}")]
     Unbalanced {
@@ -133,7 +137,7 @@ pub enum PostingsError {
     },
 }
 
-/// The postings of an entry: 2 to 100 of them, balanced in every currency.
+/// The postings of an entry: 2 to 1,000 of them, balanced in every currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Postings(Vec<Posting>);
 
@@ -201,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_2_to_100_postings() {
+    fn an_entry_has_2_to_1000_postings() {
         use Direction::{Credit, Debit};
         let pairs = |n: usize| {
             (0..n)
@@ -210,8 +214,8 @@ mod tests {
         };
         assert_eq!(Postings::new(pairs(0)), Err(PostingsError::Count));
         assert_eq!(Postings::new(vec![posting(Debit, 1, "USD")]), Err(PostingsError::Count));
-        assert!(Postings::new(pairs(50)).is_ok());
-        assert_eq!(Postings::new(pairs(51)), Err(PostingsError::Count));
+        assert!(Postings::new(pairs(500)).is_ok());
+        assert_eq!(Postings::new(pairs(501)), Err(PostingsError::Count));
     }
 
     proptest! {

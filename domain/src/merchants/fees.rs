@@ -1,35 +1,11 @@
 //! Fee terms: a percentage and a fixed amount, with a named rounding rule.
 
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::currency::Currency;
 use crate::money::{Amount, MoneyError};
-
-/// How a fee that falls between two minor units is brought to one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rounding {
-    /// To the nearest; halves to the even one (banker's rounding, IEEE 754 roundTiesToEven).
-    HalfEven,
-    /// To the nearest; halves away from zero.
-    HalfUp,
-    /// Towards zero: in the merchant's favour.
-    Down,
-    /// Away from zero: in the platform's favour.
-    Up,
-}
-
-impl Rounding {
-    fn strategy(self) -> RoundingStrategy {
-        match self {
-            Self::HalfEven => RoundingStrategy::MidpointNearestEven,
-            Self::HalfUp => RoundingStrategy::MidpointAwayFromZero,
-            Self::Down => RoundingStrategy::ToZero,
-            Self::Up => RoundingStrategy::AwayFromZero,
-        }
-    }
-}
+use crate::rounding::Rounding;
 
 /// Why fee terms are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,8 +94,7 @@ impl FeeTerms {
             .find(|fee| fee.currency == sum.currency())
             .map_or(0, |fee| fee.amount_minor);
         let share = Decimal::from(sum.minor()) * self.percent / Decimal::ONE_HUNDRED;
-        let fee =
-            (share + Decimal::from(fixed)).round_dp_with_strategy(0, self.rounding.strategy());
+        let fee = self.rounding.whole(share + Decimal::from(fixed));
         i64::try_from(fee).unwrap_or(i64::MAX).min(sum.minor())
     }
 }

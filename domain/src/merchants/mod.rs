@@ -3,7 +3,8 @@
 mod fees;
 mod register;
 
-pub use fees::{FeeTerms, FeeTermsError, Rounding};
+pub use crate::rounding::{Rounding, UnknownRounding};
+pub use fees::{FeeTerms, FeeTermsError};
 pub use register::{MerchantRegistered, RegisterMerchant};
 
 use crate::ids::MerchantId;

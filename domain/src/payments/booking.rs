@@ -49,7 +49,7 @@ impl Accounts {
                 &merchant.to_string(),
                 currency,
             ),
-            fee_income: AccountCode::of_platform("fee_income", currency),
+            fee_income: AccountCode::of_currency("fee_income", currency),
             unexpected: AccountCode::of_system("unexpected_receipts", psp.as_str(), currency),
         }
     }
@@ -178,15 +178,11 @@ impl Transition<'_> {
         let postings = postings(&booking.sides, currency)
             .map_err(|_| Rejection::PaymentNotBookable { payment_id: self.payment().id })?;
         check_room(states, &postings)?;
-        let metadata = Metadata::of_payment(self.payment().id);
+        let payment = self.payment().id;
         let posted = EntryPosted {
-            entry_id,
-            ledger: LEDGER,
-            external_ref: booking.reference,
-            description: None,
-            metadata,
-            postings,
-            reverses: None,
+            metadata: Metadata::of_payment(payment),
+            payment_id: Some(payment),
+            ..EntryPosted::plain(LEDGER, booking.reference, postings)
         };
         Ok(self.with_first(StreamId::entry(entry_id), LEDGER, Event::EntryPosted(posted)))
     }
@@ -210,15 +206,7 @@ impl Transition<'_> {
             Some(_) => Ok(self),
             None if self.opens(account_id) => Ok(self),
             None => {
-                let opened = AccountOpened {
-                    account_id,
-                    ledger: LEDGER,
-                    code: code.clone(),
-                    name: None,
-                    kind,
-                    currency,
-                    min_balance_minor: None,
-                };
+                let opened = AccountOpened::plain(LEDGER, code.clone(), kind, currency);
                 let stream = StreamId::account(account_id);
                 Ok(self.with_first(stream, LEDGER, Event::AccountOpened(opened)))
             }

@@ -25,11 +25,8 @@ fn succeeded(minor: i64) -> PspOutcome {
     PspOutcome::Succeeded { psp_reference: "ch_1".to_owned(), amount_minor: minor }
 }
 
-fn events(decision: Decision) -> Vec<Event> {
-    match decision {
-        Decision::Append(events) => events.into_iter().map(|new| new.event).collect(),
-        Decision::Already(_) => Vec::new(),
-    }
+fn events(decision: &Decision) -> Vec<Event> {
+    decision.events().iter().map(|new| new.event.clone()).collect()
 }
 
 fn names(events: &[Event]) -> Vec<&'static str> {
@@ -90,7 +87,7 @@ fn a_sale_is_captured_and_booked_with_its_fee_in_one_append() {
         attempt_started(1, Operation::Sale, "100.00"),
     ];
     let given = given([Event::MerchantRegistered(merchant)]).and_all(history);
-    let decided = events(given.decide(&record(1, succeeded(10_000))).unwrap());
+    let decided = events(&given.decide(&record(1, succeeded(10_000))).unwrap());
     assert_eq!(
         names(&decided),
         [
@@ -132,7 +129,7 @@ fn sides(entry: &EntryPosted) -> Vec<(Direction, i64)> {
 #[test]
 fn accounts_are_opened_with_the_first_booking_only() {
     let first = events(
-        given_payment(vec![
+        &given_payment(vec![
             created("100.00"),
             authorization_requested(),
             attempt_started(1, Operation::Sale, "100.00"),
@@ -163,7 +160,7 @@ fn accounts_are_opened_with_the_first_booking_only() {
         ],
     ];
     let given = given([merchant_registered()]).and_all(refunding.concat());
-    let second = events(given.decide(&record(2, succeeded(2_500))).unwrap());
+    let second = events(&given.decide(&record(2, succeeded(2_500))).unwrap());
     assert_eq!(names(&second), ["payment.refund_succeeded", "ledger.entry_posted"]);
     let Some(Event::EntryPosted(entry)) = second.last() else { panic!("no entry") };
     assert_eq!(entry.external_ref.as_str(), format!("payment:{PAYMENT}:refund:{REFUND}:v1"));
@@ -342,9 +339,9 @@ fn what_failed_later_is_undone_once_with_the_fee() {
         attempt_started(1, Operation::Sale, "100.00"),
     ];
     let later = || record(1, PspOutcome::FailedLater { code: "failed_later".to_owned() });
-    let sold = events(given(history.clone()).decide(&record(1, succeeded(10_000))).unwrap());
+    let sold = events(&given(history.clone()).decide(&record(1, succeeded(10_000))).unwrap());
     let taken = [history.clone(), sold].concat();
-    let undone = events(given(taken.clone()).decide(&later()).unwrap());
+    let undone = events(&given(taken.clone()).decide(&later()).unwrap());
     assert_eq!(names(&undone), ["payment.capture_failed", "ledger.entry_posted"]);
     let Some(Event::EntryPosted(entry)) = undone.last() else { panic!("no entry") };
     assert_eq!(
@@ -356,7 +353,7 @@ fn what_failed_later_is_undone_once_with_the_fee() {
     assert_eq!(after.payment(PAYMENT).amounts().captured_minor, 0);
     after.when(later()).then_already();
     // Heard of both at once: both are booked.
-    let both = events(given(history).decide(&later()).unwrap());
+    let both = events(&given(history).decide(&later()).unwrap());
     let booked = both.iter().filter(|event| matches!(event, Event::EntryPosted(_))).count();
     assert_eq!(booked, 2);
 }
@@ -528,13 +525,13 @@ fn given_up(operation: Operation) -> Vec<Event> {
 #[test]
 fn a_charge_that_turns_up_after_it_was_given_up_goes_back_by_itself() {
     let history = [vec![merchant_registered()], given_up(Operation::Sale)].concat();
-    let told = events(given(history.clone()).decide(&notify(Claim::Succeeded)).unwrap());
+    let told = events(&given(history.clone()).decide(&notify(Claim::Succeeded)).unwrap());
     assert_eq!(names(&told), ["payment.psp_notified"]);
     let history = [history, told].concat();
     let asked = given(history.clone());
     assert_eq!(asked.payment(PAYMENT).steps(LATER), [Step::Ask { attempt: 1 }]);
     assert!(!asked.payment(PAYMENT).at_rest());
-    let late = events(asked.decide(&record(1, succeeded(10_000))).unwrap());
+    let late = events(&asked.decide(&record(1, succeeded(10_000))).unwrap());
     assert_eq!(
         names(&late),
         [
@@ -549,9 +546,9 @@ fn a_charge_that_turns_up_after_it_was_given_up_goes_back_by_itself() {
     let payment = given(history.clone()).payment(PAYMENT);
     assert_eq!(payment.state(), PaymentState::Failed, "the merchant was told, and that holds");
     assert_eq!(payment.steps(LATER), [Step::Attempt { operation }]);
-    let started = events(given(history.clone()).decide(&start(operation)).unwrap());
+    let started = events(&given(history.clone()).decide(&start(operation)).unwrap());
     let history = [history, started].concat();
-    let reversed = events(given(history.clone()).decide(&record(2, succeeded(10_000))).unwrap());
+    let reversed = events(&given(history.clone()).decide(&record(2, succeeded(10_000))).unwrap());
     assert_eq!(names(&reversed), ["payment.late_success_reversed", "ledger.entry_posted"]);
     let done = given([history, reversed].concat());
     assert!(done.payment(PAYMENT).at_rest());
@@ -561,20 +558,20 @@ fn a_charge_that_turns_up_after_it_was_given_up_goes_back_by_itself() {
 #[test]
 fn an_authorization_that_turns_up_late_is_released_and_nothing_is_booked() {
     let history = [vec![merchant_registered()], given_up(Operation::Authorize)].concat();
-    let late = events(given(history).decide(&record(1, succeeded(10_000))).unwrap());
+    let late = events(&given(history).decide(&record(1, succeeded(10_000))).unwrap());
     assert_eq!(names(&late), ["payment.late_success"]);
 }
 
 #[test]
 fn a_reversal_that_a_psp_refuses_is_attempted_again() {
     let history = [vec![merchant_registered()], given_up(Operation::Sale)].concat();
-    let late = events(given(history.clone()).decide(&record(1, succeeded(10_000))).unwrap());
+    let late = events(&given(history.clone()).decide(&record(1, succeeded(10_000))).unwrap());
     let history = [history, late].concat();
     let operation = Operation::Reverse { attempt: 1 };
-    let started = events(given(history.clone()).decide(&start(operation)).unwrap());
+    let started = events(&given(history.clone()).decide(&start(operation)).unwrap());
     let history = [history, started].concat();
     let refused = PspOutcome::Refused { code: "try_later".to_owned() };
-    let refused = events(given(history.clone()).decide(&record(2, refused)).unwrap());
+    let refused = events(&given(history.clone()).decide(&record(2, refused)).unwrap());
     let after = given([history, refused].concat()).payment(PAYMENT);
     assert_eq!(after.due_at(), Some(LATER.plus_millis(policy().ask_pause_max_ms)));
 }
@@ -587,10 +584,10 @@ fn what_is_said_to_have_failed_is_asked_for_and_confirmed_or_undone() {
         authorization_requested(),
         attempt_started(1, Operation::Sale, "100.00"),
     ];
-    let sold = events(given(history.clone()).decide(&record(1, succeeded(10_000))).unwrap());
+    let sold = events(&given(history.clone()).decide(&record(1, succeeded(10_000))).unwrap());
     let history = [history, sold, vec![notified(Claim::Failed)]].concat();
     let unknown = PspOutcome::Unknown { reason: UnknownReason::Timeout };
-    let asked = events(given(history.clone()).decide(&record(1, unknown)).unwrap());
+    let asked = events(&given(history.clone()).decide(&record(1, unknown)).unwrap());
     assert_eq!(names(&asked), ["payment.attempt_unknown"]);
     let payment = given([history.clone(), asked].concat()).payment(PAYMENT);
     assert_eq!(payment.state(), PaymentState::Captured, "until the PSP itself says otherwise");
@@ -600,7 +597,7 @@ fn what_is_said_to_have_failed_is_asked_for_and_confirmed_or_undone() {
         .when(record(1, succeeded(10_000)))
         .then([Event::Payment(PaymentEvent::AttemptConfirmed(confirmed))]);
     let later = PspOutcome::FailedLater { code: "failed_later".to_owned() };
-    let undone = events(given(history.clone()).decide(&record(1, later)).unwrap());
+    let undone = events(&given(history.clone()).decide(&record(1, later)).unwrap());
     assert_eq!(names(&undone), ["payment.capture_failed", "ledger.entry_posted"]);
     assert!(given([history, undone].concat()).payment(PAYMENT).at_rest());
 }

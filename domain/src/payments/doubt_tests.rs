@@ -53,8 +53,7 @@ impl Story {
     #[track_caller]
     fn decided(&self, command: &Command) -> Vec<Event> {
         match self.now().decide(command) {
-            Ok(Decision::Append(events)) => events.into_iter().map(|new| new.event).collect(),
-            Ok(Decision::Already(_)) => Vec::new(),
+            Ok(decision) => decision.events().iter().map(|new| new.event.clone()).collect(),
             Err(rejection) => panic!("rejected: {rejection}"),
         }
     }
@@ -310,12 +309,10 @@ proptest! {
         for (which, what) in heard {
             let due = story.payment().due_at().unwrap_or(LATER);
             let due = if due > LATER { due } else { LATER };
-            let decide = |command: &Command| match given(story.0.clone()).at(due).decide(command) {
-                Ok(Decision::Append(events)) => {
-                    Some(events.into_iter().map(|new| new.event).collect::<Vec<_>>())
-                }
-                Ok(Decision::Already(_)) => Some(Vec::new()),
-                Err(_) => None,
+            let decide = |command: &Command| {
+                let decided = given(story.0.clone()).at(due).decide(command).ok()?;
+                let events = decided.events().iter().map(|new| new.event.clone());
+                Some(events.collect::<Vec<_>>())
             };
             let events = match (what, which.checked_sub(1).and_then(|one| reversals.get_mut(one))) {
                 (0, _) => {

@@ -17,7 +17,7 @@ fn cell(given: &Given, command: &Command) -> String {
         Err(Rejection::PaymentStateForbids { .. }) => "409".to_owned(),
         Err(Rejection::AttemptNotFound { .. }) => "no attempt".to_owned(),
         Err(rejection) => format!("409 `{}`", rejection.code()),
-        Ok(Decision::Append(events)) => {
+        Ok(Decision::Append(events) | Decision::Several { events, .. }) => {
             let before = payment(given);
             let mut after = before.clone();
             let mut booked = 0;

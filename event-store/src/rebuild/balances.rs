@@ -1,6 +1,6 @@
-//! `account_balances`: every entry of the log, added up in a table beside it that then takes its place.
+//! `account_balances`: every entry and hold of the log, added up in a table beside it that then takes its place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use domain::accounts::Totals;
 use domain::{AccountId, Event};
@@ -42,7 +42,7 @@ const MOVE: &str = "
 /// What was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RebuiltBalances {
-    /// Accounts that have postings.
+    /// Accounts that were ever posted to or held on.
     pub accounts: i64,
     /// The last event that is in them: the head of the log.
     pub position: Position,
@@ -141,13 +141,11 @@ struct Balance {
 
 async fn add(db: &mut PgConnection, page: &[RecordedEvent]) -> Result<(), RebuildError> {
     let mut moved: HashMap<AccountId, Balance> = HashMap::new();
-    let mut entries = Vec::new();
+    let mut moving: Vec<(&RecordedEvent, Event)> = Vec::new();
     for recorded in page {
         let event = recorded.decode().map_err(|error| RebuildError::at(recorded, error))?;
-        if let Event::EntryPosted(posted) = event {
-            moved.extend(posted.postings.iter().map(|of| (of.account_id, Balance::default())));
-            entries.push((recorded, posted));
-        }
+        moved.extend(event.movements().accounts().map(|account| (account, Balance::default())));
+        moving.push((recorded, event));
     }
     let ids: Vec<Uuid> = moved.keys().map(|id| id.uuid()).collect();
     let known: Vec<(Uuid, i64, i64, i64, i64)> =
@@ -156,12 +154,14 @@ async fn add(db: &mut PgConnection, page: &[RecordedEvent]) -> Result<(), Rebuil
         let totals = Totals { debits_posted, credits_posted, debits_pending, credits_pending };
         moved.insert(AccountId::from_uuid(id), Balance { totals, position: Position::START });
     }
-    for (recorded, posted) in entries {
-        for posting in &posted.postings {
-            let balance = moved.entry(posting.account_id).or_default();
-            let after = balance.totals.with(posting.direction, posting.amount.minor());
-            balance.totals =
-                after.ok_or_else(|| RebuildError::at(recorded, "a total would overflow"))?;
+    for (recorded, event) in moving {
+        let accounts: HashSet<AccountId> = event.movements().accounts().collect();
+        for account in accounts {
+            let balance = moved.entry(account).or_default();
+            let after = event.movements().applied_to(account, balance.totals);
+            balance.totals = after.ok_or_else(|| {
+                RebuildError::at(recorded, "a total would overflow or be negative")
+            })?;
             balance.position = recorded.position;
         }
     }

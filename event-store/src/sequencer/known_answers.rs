@@ -11,8 +11,11 @@ use uuid::Uuid;
 use crate::log::{LOG_ID, Position};
 use crate::request::{Answer, SubmitError};
 
-/// The most answers in memory: at about 500 bytes each, 30 MB. Older ones are found by the index.
+/// The most answers in memory; older ones are found by the index.
 const KNOWN_ANSWERS_MAX: usize = 65_536;
+/// The most bytes of their bodies: twice what so many usual ones of 500 bytes take. That of a thousand entries
+/// has a hundred thousand.
+const KNOWN_ANSWERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A key and whose it is.
 pub(super) type KeyName = Arc<(MerchantId, String)>;
@@ -37,6 +40,10 @@ impl KnownAnswer {
             Err(SubmitError::KeyReused)
         }
     }
+
+    fn bytes(&self) -> usize {
+        self.answer.as_ref().map_or(0, |answer| answer.body.len())
+    }
 }
 
 /// The recent answers of this process, first in first out.
@@ -44,6 +51,7 @@ impl KnownAnswer {
 pub(super) struct KnownAnswers {
     by_key: HashMap<KeyName, KnownAnswer>,
     order: VecDeque<KeyName>,
+    bytes: usize,
 }
 
 impl KnownAnswers {
@@ -52,12 +60,15 @@ impl KnownAnswers {
     }
 
     pub(super) fn insert(&mut self, key: KeyName, known: KnownAnswer) {
-        if self.by_key.insert(Arc::clone(&key), known).is_none() {
-            self.order.push_back(key);
+        self.bytes += known.bytes();
+        match self.by_key.insert(Arc::clone(&key), known) {
+            Some(before) => self.bytes -= before.bytes(),
+            None => self.order.push_back(key),
         }
-        while self.order.len() > KNOWN_ANSWERS_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.by_key.remove(&oldest);
+        while self.order.len() > KNOWN_ANSWERS_MAX || self.bytes > KNOWN_ANSWERS_BYTES_MAX {
+            let Some(oldest) = self.order.pop_front() else { return };
+            if let Some(known) = self.by_key.remove(&oldest) {
+                self.bytes -= known.bytes();
             }
         }
     }
@@ -106,4 +117,32 @@ fn known_answer(row: &PgRow) -> Result<(MerchantId, String, KnownAnswer), sqlx::
     };
     let owner = MerchantId::from_uuid(row.try_get(0)?);
     Ok((owner, row.try_get(1)?, KnownAnswer::new(fingerprint, answer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_answers_take_the_place_of_many_small_ones() {
+        let mut known = KnownAnswers::default();
+        let name = |n: usize| KeyName::new((MerchantId::PLATFORM, n.to_string()));
+        let answer = |bytes: usize| {
+            let (status, resource_id) = (201, String::new());
+            let body = "x".repeat(bytes).into();
+            let position = Position::START;
+            let answer = Answer { status, resource_id, body, position, replayed: false };
+            KnownAnswer::new([0; 32], Some(answer))
+        };
+        for n in 0..10 {
+            known.insert(name(n), answer(KNOWN_ANSWERS_BYTES_MAX / 10));
+        }
+        assert!(known.get(&name(0)).is_some());
+        known.insert(name(9), answer(1));
+        known.insert(name(10), answer(KNOWN_ANSWERS_BYTES_MAX / 10));
+        assert!(known.get(&name(0)).is_some(), "one became smaller");
+        known.insert(name(11), answer(KNOWN_ANSWERS_BYTES_MAX / 2));
+        let kept: Vec<usize> = (0..12).filter(|n| known.get(&name(*n)).is_some()).collect();
+        assert_eq!(kept, [5, 6, 7, 8, 9, 10, 11]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{Event, State, StateKey, StreamId, StreamVersion, Timestamp};
+use domain::{Event, State, StateKey, StreamVersion, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row};
 use time::OffsetDateTime;
@@ -75,6 +75,9 @@ pub(crate) async fn load(
             StateKey::Merchant(_)
             | StateKey::ApiKey(_)
             | StateKey::Entry(_)
+            | StateKey::Hold(_)
+            | StateKey::Books(_)
+            | StateKey::Pair(_)
             | StateKey::Payment(_)
             | StateKey::Card(_)
             | StateKey::Psp(_) => None,
@@ -130,13 +133,11 @@ fn with_totals(state: State, row: &PgRow) -> Result<State, LoadError> {
         State::Merchant(_)
         | State::ApiKey(_)
         | State::Entry(_)
+        | State::Hold(_)
+        | State::Books(_)
+        | State::Pair(_)
         | State::Payment(_)
         | State::Card(_)
         | State::Psp(_) => Ok(state),
     }
-}
-
-/// The key of the entry that would be in `stream`.
-pub(super) fn entry_key(stream: &StreamId) -> StateKey {
-    StateKey::Entry(stream.clone())
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::{AccountId, NewEvent, State, StateKey, States, StreamId, Timestamp};
+use domain::{AccountId, NewEvent, State, StateKey, States, Timestamp};
 
 use super::cache::StateCache;
 use super::tail::Committed;
@@ -24,7 +24,7 @@ pub(super) struct Overlay<'a> {
     before: Option<&'a Changes>,
     slots: HashMap<StateKey, Slot>,
     events: Vec<Arc<Committed>>,
-    claims: HashMap<StreamId, usize>,
+    claims: HashMap<StateKey, usize>,
     touched: HashMap<AccountId, Position>,
 }
 
@@ -33,8 +33,8 @@ pub(super) struct Overlay<'a> {
 pub(super) struct Changes {
     pub(super) events: Vec<Arc<Committed>>,
     pub(super) states: HashMap<StateKey, Option<State>>,
-    /// Where in `events` a stream is claimed as new.
-    claims: HashMap<StreamId, usize>,
+    /// Where in `events` a state is claimed as new.
+    claims: HashMap<StateKey, usize>,
 }
 
 impl<'a> Overlay<'a> {
@@ -65,6 +65,11 @@ impl<'a> Overlay<'a> {
         true
     }
 
+    /// Whether it is known what is under `key`, or that nothing is.
+    pub(super) fn reached(&self, key: &StateKey) -> bool {
+        self.slots.contains_key(key)
+    }
+
     /// Makes room for a state that a command makes under an id drawn for it; taken for absent where
     /// nothing is known of it.
     pub(super) fn reach_new(&mut self, key: StateKey) {
@@ -73,18 +78,17 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// Brings within reach what is known of a stream that a command claims as new: an entry of this very
-    /// batch or of the one before it, or one that was looked up after the log refused the claim.
-    pub(super) fn reach_claim(&mut self, stream: &StreamId) {
-        let key = super::load::entry_key(stream);
+    /// Brings within reach what is known of a state that a command claims as new: one of this very batch or
+    /// of the one before it, or one that was looked up after the log refused the claim.
+    pub(super) fn reach_claim(&mut self, key: StateKey) {
         if self.reach(&key) {
             return;
         }
-        if let Some(index) = self.claims.get(stream) {
+        if let Some(index) = self.claims.get(&key) {
             let state = self.events[*index].apply(&key, None);
             self.slots.insert(key, Slot { state, changed: true });
         } else if let Some(before) = self.before
-            && let Some(index) = before.claims.get(stream)
+            && let Some(index) = before.claims.get(&key)
         {
             let state = before.events[*index].apply(&key, None);
             self.slots.insert(key, Slot { state, changed: false });
@@ -103,11 +107,11 @@ impl<'a> Overlay<'a> {
                 slot.changed = true;
             }
         }
-        if let domain::Event::EntryPosted(posted) = &committed.event {
-            self.claims.insert(committed.stream.clone(), self.events.len());
-            for posting in &posted.postings {
-                self.touched.insert(posting.account_id, position);
-            }
+        if let Some(key) = committed.event.claimed(&committed.stream) {
+            self.claims.insert(key, self.events.len());
+        }
+        for account in committed.event.movements().accounts() {
+            self.touched.insert(account, position);
         }
         self.events.push(Arc::new(committed));
     }

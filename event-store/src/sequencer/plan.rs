@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{Decision, MerchantId, NewEvent, StateKey, StreamId, Timestamp};
+use domain::{Decision, MerchantId, NewEvent, Rejection, StateKey, StepDone, StreamId, Timestamp};
 use uuid::Uuid;
 
 use super::cache::StateCache;
@@ -103,7 +103,9 @@ impl Plan {
 
     /// Whether a command of it claims a stream as new without having read it.
     pub(super) fn claims_streams(&self) -> bool {
-        self.events.streams.iter().any(|stream| stream.starts_with(StreamId::ENTRY_PREFIX))
+        let claimed = [StreamId::ENTRY_PREFIX, StreamId::HOLD_PREFIX];
+        let claims = |stream: &String| claimed.iter().any(|prefix| stream.starts_with(prefix));
+        self.events.streams.iter().any(claims)
     }
 
     /// The head once this is committed; it stays as it is where there are no events.
@@ -228,8 +230,8 @@ impl<'a> Planner<'a> {
         if !pending.reads.iter().all(|key| self.overlay.reach(key)) {
             return Outcome::Missing;
         }
-        if let Some(stream) = pending.request.command.claims() {
-            self.overlay.reach_claim(stream);
+        for key in pending.request.command.claims() {
+            self.overlay.reach_claim(key);
         }
         if let Some(key) = pending.request.command.creates() {
             self.overlay.reach_new(key);
@@ -253,9 +255,12 @@ impl<'a> Planner<'a> {
 
     fn decide(&mut self, pending: &Pending, key: Option<(&RequestKey, KeyName)>) -> Outcome {
         let decided = pending.request.command.decide(&self.overlay, &pending.context);
+        if refuses(&decided) && !self.knows_claims(pending) {
+            return Outcome::Missing;
+        }
         let answer = (pending.request.answer)(&decided, self.plan.recorded_at);
         let final_answer = decided.is_err();
-        if let Ok(Decision::Append(events)) = decided {
+        if let Ok(Decision::Append(events) | Decision::Several { events, .. }) = decided {
             let data: Vec<String> = events.iter().map(|new| new.event.to_json()).collect();
             if let Some(large) = data.iter().find(|data| data.len() > EVENT_DATA_BYTES_MAX) {
                 return Outcome::Failed(SubmitError::EventTooLarge { bytes: large.len() });
@@ -284,6 +289,12 @@ impl<'a> Planner<'a> {
             position,
             replayed: false,
         })
+    }
+
+    /// Whether what the command claims as new has been looked for. Where it is refused nothing of it reaches
+    /// the log's unique index, which else would say that it is there already.
+    fn knows_claims(&self, pending: &Pending) -> bool {
+        pending.request.command.claims().iter().all(|key| self.overlay.reached(key))
     }
 
     fn append(&mut self, pending: &Pending, new: NewEvent, data: String) {
@@ -362,6 +373,17 @@ impl<'a> Planner<'a> {
         }
         self.plan.changes = self.overlay.into_changes();
         self.plan
+    }
+}
+
+/// Whether a command, or one of several in one, is not carried out.
+fn refuses(decided: &Result<Decision, Rejection>) -> bool {
+    match decided {
+        Err(_) => true,
+        Ok(Decision::Several { steps, .. }) => {
+            steps.iter().any(|step| matches!(step, StepDone::Refused(_)))
+        }
+        Ok(Decision::Append(_) | Decision::Already(_)) => false,
     }
 }
 

@@ -9,7 +9,6 @@ use super::append::Failure;
 use super::cache::Versioned;
 use super::catch_up::CatchUpError;
 use super::known_answers::KeyName;
-use super::load::entry_key;
 use super::pending::{Pending, Reply};
 use super::plan::{Outcome, Plan};
 use super::write::{Attempt, Batch, attempt};
@@ -267,7 +266,7 @@ impl Sequencer {
         }
     }
 
-    /// Reads all keys and all claimed streams of the group: whichever was taken is known afterwards.
+    /// Reads all keys and all claimed states of the group: whichever was taken is known afterwards.
     async fn look_up_taken(&mut self, group: &[Pending]) {
         let keys: Vec<(MerchantId, String)> = group
             .iter()
@@ -275,8 +274,7 @@ impl Sequencer {
             .filter(|key| key.part != RequestPart::Last)
             .map(|key| (key.owner, key.key.clone()))
             .collect();
-        let streams = group.iter().filter_map(|pending| pending.request.command.claims());
-        let entries = streams.map(entry_key).collect();
+        let claimed = group.iter().flat_map(|pending| pending.request.command.claims()).collect();
         // The taker may be another process whose events were not seen yet.
         self.follow_moved_head().await;
         let mut pause = RECONNECT_FIRST;
@@ -285,16 +283,15 @@ impl Sequencer {
             if let Some(db) = self.connected().await {
                 let found = async {
                     let answers = super::look_up(&mut *db, &keys).await?;
-                    let entries = super::load(db, Vec::clone(&entries), generation).await?;
-                    Ok::<_, super::LoadError>((answers, entries))
+                    let states = super::load(db, Vec::clone(&claimed), generation).await?;
+                    Ok::<_, super::LoadError>((answers, states))
                 };
                 match found.await {
-                    Ok((answers, entries)) => {
+                    Ok((answers, states)) => {
                         for (owner, key, answer) in answers {
                             self.state.known.insert(KeyName::new((owner, key)), answer);
                         }
-                        for loaded in
-                            entries.into_iter().filter(|one| one.versioned.state.is_some())
+                        for loaded in states.into_iter().filter(|one| one.versioned.state.is_some())
                         {
                             self.keep(loaded);
                         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::accounts::{AccountType, OpenAccount};
-use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings};
-use domain::{AccountId, Amount, Command, Context, MerchantId, Metadata, StateKey};
+use domain::ledger::{Details, Direction, ExternalRef, PostEntry, Posting, Postings};
+use domain::{AccountId, Amount, Command, Context, MerchantId, StateKey};
 use migrations::Role;
 use testkit::TestDatabase;
 use tokio::sync::oneshot;
@@ -49,14 +49,8 @@ fn request(command: Command) -> Request {
 }
 
 fn open(code: &str) -> Command {
-    Command::OpenAccount(OpenAccount {
-        ledger: LEDGER,
-        code: code.parse().expect("a code"),
-        name: None,
-        kind: AccountType::Asset,
-        currency: "USD".parse().expect("a currency"),
-        min_balance_minor: None,
-    })
+    let (code, currency) = (code.parse().expect("a code"), "USD".parse().expect("a currency"));
+    Command::OpenAccount(OpenAccount::plain(LEDGER, code, AccountType::Asset, currency))
 }
 
 fn post(reference: &str, debit: &str, credit: &str) -> Command {
@@ -68,7 +62,7 @@ fn post(reference: &str, debit: &str, credit: &str) -> Command {
     let postings = vec![posting(debit, Direction::Debit), posting(credit, Direction::Credit)];
     let reference = ExternalRef::parse(reference).expect("a reference");
     let postings = Postings::new(postings).expect("balanced");
-    Command::PostEntry(PostEntry::new(LEDGER, reference, None, Metadata::default(), postings))
+    Command::PostEntry(PostEntry::new(LEDGER, reference, Details::default(), postings))
 }
 
 /// A command as it comes when its states could not be admitted again and again.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::accounts::{AccountType, OpenAccount};
-use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings};
-use domain::{AccountId, Amount, Command, Currency, Decision, MerchantId, Metadata};
+use domain::ledger::{Details, Direction, ExternalRef, PostEntry, Posting, Postings};
+use domain::{AccountId, Amount, Command, Currency, Decision, MerchantId};
 use event_store::{
     Answer, Clock, EventStore, NewAnswer, Origin, RandomIds, Request, RequestKey, RequestPart,
     StoreOptions, SubmitError, SystemClock,
@@ -103,7 +103,9 @@ pub(crate) fn request(command: Command, key: Option<RequestKey>) -> Request {
     let nonce = ANSWERS.fetch_add(1, Ordering::Relaxed);
     let answer = move |decided: &Result<Decision, domain::Rejection>, _| {
         let (status, text) = match decided {
-            Ok(Decision::Append(events)) => (201, events[0].event_id.to_string()),
+            Ok(Decision::Append(events) | Decision::Several { events, .. }) => {
+                (201, events[0].event_id.to_string())
+            }
             Ok(Decision::Already(_)) => (200, "already".to_owned()),
             Err(rejection) => (409, rejection.code().to_owned()),
         };
@@ -127,14 +129,9 @@ pub(crate) fn account(code: &str) -> AccountId {
 }
 
 pub(crate) fn open(code: &str, min_balance_minor: Option<i64>) -> Command {
-    Command::OpenAccount(OpenAccount {
-        ledger: LEDGER,
-        code: code.parse().expect("a code"),
-        name: None,
-        kind: AccountType::Asset,
-        currency: usd(),
-        min_balance_minor,
-    })
+    let (code, currency) = (code.parse().expect("a code"), usd());
+    let plain = OpenAccount::plain(LEDGER, code, AccountType::Asset, currency);
+    Command::OpenAccount(OpenAccount { min_balance_minor, ..plain })
 }
 
 pub(crate) fn post(reference: &str, debit: &str, credit: &str, minor: i64) -> Command {
@@ -147,8 +144,7 @@ pub(crate) fn post(reference: &str, debit: &str, credit: &str, minor: i64) -> Co
     Command::PostEntry(PostEntry::new(
         LEDGER,
         ExternalRef::parse(reference).expect("a reference"),
-        None,
-        Metadata::default(),
+        Details::default(),
         Postings::new(postings).expect("balanced"),
     ))
 }

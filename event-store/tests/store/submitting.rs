@@ -101,3 +101,24 @@ async fn fifty_at_once_with_one_key_or_one_reference_have_one_effect() {
     check_log(&database).await;
     process.stop().await;
 }
+
+/// What is refused never reaches the unique index that says that it is there already; so it is looked for.
+#[tokio::test]
+async fn what_is_there_already_is_answered_so_where_it_would_be_refused_now() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    process.submit(open("till", Some(0))).await.expect("opened");
+    process.submit(post("in", "till", "cash", 5)).await.expect("posted");
+    process.submit(post("out", "cash", "till", 5)).await.expect("posted");
+    let again = process.submit(post("out", "cash", "till", 5)).await.expect("answered");
+    assert_eq!(again.status, 200, "{}", again.body);
+    let other = Process::on(&database).await;
+    let again = other.submit(post("out", "cash", "till", 5)).await.expect("answered");
+    assert_eq!(again.status, 200, "{}", again.body);
+    let refused = other.submit(post("more", "cash", "till", 5)).await.expect("answered");
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.starts_with("insufficient-funds"), "{}", refused.body);
+    other.stop().await;
+    process.stop().await;
+    check_log(&database).await;
+}

@@ -62,11 +62,15 @@ pub(super) fn fold(events: &[AppliedEvent]) -> Batch<'_> {
             },
             // What accounts, entries and payments are is other projections'.
             Event::AccountOpened(_)
+            | Event::AccountAmended(_)
             | Event::AccountFrozen(_)
             | Event::AccountUnfrozen(_)
             | Event::AccountClosed(_)
             | Event::EntryPosted(_)
             | Event::EntryReversed(_)
+            | Event::Hold(_)
+            | Event::Books(_)
+            | Event::Fx(_)
             | Event::Payment(_)
             | Event::Card(_)
             | Event::Psp(_) => {}

@@ -42,11 +42,15 @@ impl Projection for Access {
         match event {
             Event::MerchantRegistered(_) | Event::ApiKeyIssued(_) | Event::ApiKeyRevoked(_) => true,
             Event::AccountOpened(_)
+            | Event::AccountAmended(_)
             | Event::AccountFrozen(_)
             | Event::AccountUnfrozen(_)
             | Event::AccountClosed(_)
             | Event::EntryPosted(_)
             | Event::EntryReversed(_)
+            | Event::Hold(_)
+            | Event::Books(_)
+            | Event::Fx(_)
             | Event::Payment(_)
             | Event::Card(_)
             | Event::Psp(_) => false,

@@ -1,15 +1,15 @@
-//! The tables `accounts` and `trial_balance`: read and written as sets.
+//! The table `accounts`: read and written as a set.
 
 use std::collections::{BTreeMap, HashMap};
 
-use domain::AccountId;
-use domain::accounts::Totals;
+use domain::accounts::{AccountAmended, AccountStatus, ClearingTerms, Totals};
+use domain::{AccountId, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::batch::{AccountState, Batch, TrialBalanceChange, TrialBalanceKey};
+use super::batch::{AccountState, Batch, metadata_json};
 use crate::projection::ApplyError;
 
 /// The accounts of those ids that there are.
@@ -18,7 +18,9 @@ pub(super) async fn read(
     ids: &[Uuid],
 ) -> Result<HashMap<AccountId, AccountState>, ApplyError> {
     let rows = sqlx::query(
-        "select account_id, ledger, type, currency, debits_posted, credits_posted \
+        "select account_id, ledger, type, currency, debits_posted, credits_posted, debits_pending, \
+             credits_pending, normal_side, clearing_threshold_minor, clearing_max_age_hours, \
+             uncleared_since \
          from accounts where account_id = any($1)",
     )
     .bind(ids)
@@ -32,6 +34,13 @@ fn from_row(row: &PgRow) -> Result<(AccountId, AccountState), ApplyError> {
     let garbled =
         |column: &str| ApplyError::contradiction(format!("account {id} has a garbled {column}"));
     let (kind, currency): (&str, &str) = (row.try_get(2)?, row.try_get(3)?);
+    let normal_side: &str = row.try_get(8)?;
+    let threshold: Option<i64> = row.try_get(9)?;
+    let hours: Option<i32> = row.try_get(10)?;
+    let clearing = threshold.zip(hours).map(|(threshold, hours)| {
+        let hours = u32::try_from(hours).unwrap_or_default();
+        ClearingTerms::new(threshold, hours).map_err(|_| garbled("clearing threshold"))
+    });
     let state = AccountState {
         ledger: domain::MerchantId::from_uuid(row.try_get(1)?),
         kind: kind.parse().map_err(|_| garbled("type"))?,
@@ -39,21 +48,42 @@ fn from_row(row: &PgRow) -> Result<(AccountId, AccountState), ApplyError> {
         totals: Totals {
             debits_posted: row.try_get(4)?,
             credits_posted: row.try_get(5)?,
-            ..Totals::default()
+            debits_pending: row.try_get(6)?,
+            credits_pending: row.try_get(7)?,
         },
+        normal_side: normal_side.parse().map_err(|_| garbled("normal side"))?,
+        clearing: clearing.transpose()?,
+        uncleared_since: row
+            .try_get::<Option<OffsetDateTime>, _>(11)?
+            .map(Timestamp::from_datetime),
         status: None,
+        version: None,
         updated: None,
     };
     Ok((id, state))
 }
 
 const INSERT_OPENED: &str = "
-    insert into accounts (account_id, ledger, code, name, type, currency, min_balance_minor, status,
-        version, opened_at, opened_position, updated_at, updated_position, debits_posted,
-        credits_posted, balance_minor)
-    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
-        $7::bigint[], $8::text[], $9::bigint[], $10::timestamptz[], $11::bigint[],
-        $12::timestamptz[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[])";
+    insert into accounts (account_id, ledger, code, name, type, normal_side, currency, parent, depth,
+        metadata, min_balance_minor, max_balance_minor, clearing_threshold_minor,
+        clearing_max_age_hours, status, version, opened_at, opened_position, updated_at,
+        updated_position, debits_posted, credits_posted, debits_pending, credits_pending,
+        balance_minor, uncleared_since)
+    select account_id, ledger, code, name, type, normal_side, currency, parent, depth,
+        metadata::json, min_balance_minor, max_balance_minor, clearing_threshold_minor,
+        clearing_max_age_hours, status, version, opened_at, opened_position, updated_at,
+        updated_position, debits_posted, credits_posted, debits_pending, credits_pending,
+        balance_minor, uncleared_since
+    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+        $8::uuid[], $9::smallint[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[],
+        $14::integer[], $15::text[], $16::bigint[], $17::timestamptz[], $18::bigint[],
+        $19::timestamptz[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[],
+        $24::bigint[], $25::bigint[], $26::timestamptz[])
+        as a (account_id, ledger, code, name, type, normal_side, currency, parent, depth, metadata,
+            min_balance_minor, max_balance_minor, clearing_threshold_minor, clearing_max_age_hours,
+            status, version, opened_at, opened_position, updated_at, updated_position,
+            debits_posted, credits_posted, debits_pending, credits_pending, balance_minor,
+            uncleared_since)";
 
 /// Inserts the accounts that the batch opens, as they stand at its end.
 pub(super) async fn insert_opened(
@@ -69,6 +99,8 @@ pub(super) async fn insert_opened(
         events().filter_map(|event| batch.accounts.get(&event.account_id)).collect();
     assert_eq!(states.len(), opened.len(), "an opened account has a state");
     let columns = ChangedColumns::of(states.iter().copied());
+    let metadata: Result<Vec<_>, _> =
+        events().map(|event| metadata_json(&event.metadata)).collect();
     sqlx::query(INSERT_OPENED)
         .bind(events().map(|event| event.account_id.uuid()).collect::<Vec<_>>())
         .bind(events().map(|event| event.ledger.uuid()).collect::<Vec<_>>())
@@ -77,8 +109,15 @@ pub(super) async fn insert_opened(
             events().map(|event| event.name.as_ref().map(domain::Name::as_str)).collect::<Vec<_>>(),
         )
         .bind(events().map(|event| event.kind.name()).collect::<Vec<_>>())
+        .bind(states.iter().map(|state| state.normal_side.name()).collect::<Vec<_>>())
         .bind(events().map(|event| event.currency.code()).collect::<Vec<_>>())
+        .bind(events().map(|event| event.parent.map(AccountId::uuid)).collect::<Vec<_>>())
+        .bind(events().map(|event| i16::from(event.depth)).collect::<Vec<_>>())
+        .bind(metadata?)
         .bind(events().map(|event| event.min_balance_minor).collect::<Vec<_>>())
+        .bind(events().map(|event| event.max_balance_minor).collect::<Vec<_>>())
+        .bind(events().map(|event| threshold(event.clearing)).collect::<Vec<_>>())
+        .bind(events().map(|event| hours(event.clearing)).collect::<Vec<_>>())
         .bind(columns.statuses)
         .bind(columns.versions)
         .bind(opened.iter().map(|opened| opened.at.datetime()).collect::<Vec<_>>())
@@ -87,7 +126,10 @@ pub(super) async fn insert_opened(
         .bind(columns.updated_positions)
         .bind(columns.debits)
         .bind(columns.credits)
+        .bind(columns.debits_pending)
+        .bind(columns.credits_pending)
         .bind(columns.balances)
+        .bind(columns.uncleared)
         .execute(db)
         .await?;
     Ok(())
@@ -101,11 +143,14 @@ const UPDATE_CHANGED: &str = "
         updated_position = changed.updated_position,
         debits_posted = changed.debits_posted,
         credits_posted = changed.credits_posted,
-        balance_minor = changed.balance_minor
+        debits_pending = changed.debits_pending,
+        credits_pending = changed.credits_pending,
+        balance_minor = changed.balance_minor,
+        uncleared_since = changed.uncleared_since
     from unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::bigint[], $6::bigint[],
-        $7::bigint[], $8::bigint[])
+        $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[])
         as changed (account_id, status, version, updated_at, updated_position, debits_posted,
-            credits_posted, balance_minor)
+            credits_posted, debits_pending, credits_pending, balance_minor, uncleared_since)
     where accounts.account_id = changed.account_id";
 
 /// Updates the accounts that were there before the batch and are changed by it.
@@ -134,7 +179,10 @@ pub(super) async fn update_changed(
         .bind(columns.updated_positions)
         .bind(columns.debits)
         .bind(columns.credits)
+        .bind(columns.debits_pending)
+        .bind(columns.credits_pending)
         .bind(columns.balances)
+        .bind(columns.uncleared)
         .execute(db)
         .await?
         .rows_affected();
@@ -154,53 +202,75 @@ struct ChangedColumns {
     updated_positions: Vec<Option<i64>>,
     debits: Vec<i64>,
     credits: Vec<i64>,
+    debits_pending: Vec<i64>,
+    credits_pending: Vec<i64>,
     balances: Vec<i64>,
+    uncleared: Vec<Option<OffsetDateTime>>,
 }
 
 impl ChangedColumns {
     fn of<'a>(states: impl Iterator<Item = &'a AccountState>) -> Self {
         let mut columns = Self::default();
         for state in states {
-            columns.statuses.push(state.status.map(|(status, _)| status.name()));
-            columns.versions.push(state.status.map(|(_, version)| version));
+            columns.statuses.push(state.status.map(AccountStatus::name));
+            columns.versions.push(state.version);
             columns.updated_at.push(state.updated.map(|(_, at)| at.datetime()));
             columns.updated_positions.push(state.updated.map(|(position, _)| position.number()));
             columns.debits.push(state.totals.debits_posted);
             columns.credits.push(state.totals.credits_posted);
-            columns.balances.push(state.totals.balance(state.kind.normal_side()));
+            columns.debits_pending.push(state.totals.debits_pending);
+            columns.credits_pending.push(state.totals.credits_pending);
+            columns.balances.push(state.balance());
+            columns.uncleared.push(state.uncleared_since.map(Timestamp::datetime));
         }
         columns
     }
 }
 
-/// Sends sums as texts: they may exceed 64 bits.
-const ADD_TO_TRIAL_BALANCE: &str = "
-    insert into trial_balance (ledger, currency, type, debits_posted, credits_posted, position)
-    select ledger, currency, type, debits::numeric, credits::numeric, position
-    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-        as change (ledger, currency, type, debits, credits, position)
-    on conflict (ledger, currency, type) do update set
-        debits_posted = trial_balance.debits_posted + excluded.debits_posted,
-        credits_posted = trial_balance.credits_posted + excluded.credits_posted,
-        position = excluded.position";
+fn threshold(terms: Option<ClearingTerms>) -> Option<i64> {
+    terms.map(ClearingTerms::threshold_minor)
+}
 
-/// Adds what the batch posted.
-pub(super) async fn add_to_trial_balance(
+fn hours(terms: Option<ClearingTerms>) -> Option<i32> {
+    // A year of hours at the most.
+    terms.map(|terms| i32::try_from(terms.max_age_hours()).unwrap_or(i32::MAX))
+}
+
+const AMEND: &str = "
+    update accounts set
+        name = amended.name,
+        metadata = amended.metadata::json,
+        min_balance_minor = amended.min_balance_minor,
+        max_balance_minor = amended.max_balance_minor,
+        clearing_threshold_minor = amended.threshold,
+        clearing_max_age_hours = amended.hours
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
+        $7::integer[])
+        as amended (account_id, name, metadata, min_balance_minor, max_balance_minor, threshold,
+            hours)
+    where accounts.account_id = amended.account_id";
+
+/// Writes what the last amendment of each account says.
+pub(super) async fn amend(
     db: &mut PgConnection,
-    changes: &BTreeMap<TrialBalanceKey, TrialBalanceChange>,
+    amended: &BTreeMap<AccountId, &AccountAmended>,
 ) -> Result<(), ApplyError> {
-    if changes.is_empty() {
+    if amended.is_empty() {
         return Ok(());
     }
-    let keys = || changes.keys();
-    let sums = || changes.values();
-    sqlx::query(ADD_TO_TRIAL_BALANCE)
-        .bind(keys().map(|key| key.ledger.uuid()).collect::<Vec<_>>())
-        .bind(keys().map(|key| key.currency.code()).collect::<Vec<_>>())
-        .bind(keys().map(|key| key.kind).collect::<Vec<_>>())
-        .bind(sums().map(|change| change.debits.to_string()).collect::<Vec<_>>())
-        .bind(sums().map(|change| change.credits.to_string()).collect::<Vec<_>>())
-        .bind(sums().map(|change| change.position.number()).collect::<Vec<_>>())
+    let events = || amended.values();
+    let metadata: Result<Vec<_>, _> =
+        events().map(|event| metadata_json(&event.metadata)).collect();
+    sqlx::query(AMEND)
+        .bind(amended.keys().map(|id| id.uuid()).collect::<Vec<_>>())
+        .bind(
+            events().map(|event| event.name.as_ref().map(domain::Name::as_str)).collect::<Vec<_>>(),
+        )
+        .bind(metadata?)
+        .bind(events().map(|event| event.min_balance_minor).collect::<Vec<_>>())
+        .bind(events().map(|event| event.max_balance_minor).collect::<Vec<_>>())
+        .bind(events().map(|event| threshold(event.clearing)).collect::<Vec<_>>())
+        .bind(events().map(|event| hours(event.clearing)).collect::<Vec<_>>())
         .execute(db)
         .await?;
     Ok(())

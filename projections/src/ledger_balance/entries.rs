@@ -1,13 +1,15 @@
-//! The tables `entries` and `postings`: new rows are inserted or copied in, reversals marked as a set.
+//! The tables `entries`, `entry_metadata` and `postings`: new rows are inserted or copied in.
 
 use std::borrow::Cow;
 
 use domain::ledger::{EntryPosted, EntryReversed, Posting};
-use domain::{EntryId, StreamVersion, Timestamp};
+use domain::{DisputeId, EntryId, HoldId, PaymentId, StreamVersion, Timestamp};
 use event_store::log::Position;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::array_text;
+use super::reversals::Reversals;
 use crate::copy::{CopyRows, Fields};
 use crate::projection::{AppliedEvent, ApplyError};
 
@@ -16,8 +18,7 @@ use crate::projection::{AppliedEvent, ApplyError};
 pub(super) struct EntryRow<'a> {
     event: &'a EntryPosted,
     metadata: Cow<'static, str>,
-    reversed_by: Option<EntryId>,
-    version: StreamVersion,
+    reversals: Reversals,
     recorded_at: Timestamp,
     position: Position,
 }
@@ -31,16 +32,23 @@ impl<'a> EntryRow<'a> {
         Self {
             event,
             metadata,
-            reversed_by: None,
-            version: applied.version,
+            reversals: Reversals { version: applied.version.number(), ..Reversals::default() },
             recorded_at: applied.recorded_at,
             position: applied.position,
         }
     }
 
-    pub(super) fn mark_reversed(&mut self, by: EntryId, version: StreamVersion) {
-        self.reversed_by = Some(by);
-        self.version = version;
+    pub(super) fn mark_reversed(
+        &mut self,
+        event: &EntryReversed,
+        version: StreamVersion,
+    ) -> Result<(), ApplyError> {
+        self.reversals.push(event, version)
+    }
+
+    /// What reversed it; nothing where nothing did, which takes less room.
+    fn reversals(&self) -> Option<&[Uuid]> {
+        Some(self.reversals.by.as_slice()).filter(|by| !by.is_empty())
     }
 
     fn posting_count(&self) -> Result<i16, ApplyError> {
@@ -63,18 +71,24 @@ impl<'a> EntryRow<'a> {
 const COPY_ROWS_MIN: usize = 1_000;
 
 const INSERT_ENTRIES: &str = "insert into entries (entry_id, ledger, external_ref, description, metadata, \
-    reverses, reversed_by, posting_count, account_ids, version, recorded_at, position) \
-    select entry_id, ledger, external_ref, description, metadata::json, reverses, reversed_by, \
-        posting_count, account_ids::uuid[], version, recorded_at, position \
-    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::uuid[], \
-        $8::smallint[], $9::text[], $10::bigint[], $11::timestamptz[], $12::bigint[]) \
-        as e (entry_id, ledger, external_ref, description, metadata, reverses, reversed_by, \
-            posting_count, account_ids, version, recorded_at, position)";
+    effective_at, late_for, payment_id, dispute_id, up_to_minor, reverses, replaces, hold_id, \
+    reversals, reversed_by, posting_count, account_ids, version, recorded_at, position) \
+    select entry_id, ledger, external_ref, description, metadata::json, effective_at, late_for, \
+        payment_id, dispute_id, up_to_minor, reverses, replaces, hold_id, reversals::uuid[], \
+        reversed_by, posting_count, account_ids::uuid[], version, recorded_at, position \
+    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], \
+        $7::timestamptz[], $8::uuid[], $9::uuid[], $10::bigint[], $11::uuid[], $12::uuid[], \
+        $13::uuid[], $14::text[], $15::uuid[], $16::smallint[], $17::text[], $18::bigint[], \
+        $19::timestamptz[], $20::bigint[]) \
+        as e (entry_id, ledger, external_ref, description, metadata, effective_at, late_for, \
+            payment_id, dispute_id, up_to_minor, reverses, replaces, hold_id, reversals, \
+            reversed_by, posting_count, account_ids, version, recorded_at, position)";
 
 const COPY_ENTRIES: &str = "copy entries (entry_id, ledger, external_ref, description, metadata, \
-    reverses, reversed_by, posting_count, account_ids, version, recorded_at, position) \
+    effective_at, late_for, payment_id, dispute_id, up_to_minor, reverses, replaces, hold_id, \
+    reversals, reversed_by, posting_count, account_ids, version, recorded_at, position) \
     from stdin (format binary)";
-const ENTRY_COLUMNS: i16 = 12;
+const ENTRY_COLUMNS: i16 = 20;
 
 /// Inserts the entries that the batch posts.
 pub(super) async fn insert_entries(
@@ -82,10 +96,39 @@ pub(super) async fn insert_entries(
     entries: &[EntryRow<'_>],
 ) -> Result<(), ApplyError> {
     match entries.len() {
-        0 => Ok(()),
-        1..COPY_ROWS_MIN => insert_few_entries(db, entries).await,
-        _ => copy_entries(db, entries).await,
+        0 => return Ok(()),
+        1..COPY_ROWS_MIN => insert_few_entries(&mut *db, entries).await?,
+        _ => copy_entries(&mut *db, entries).await?,
     }
+    insert_metadata(db, entries).await
+}
+
+const INSERT_METADATA: &str = "insert into entry_metadata (ledger, key, value, position, entry_id) \
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::uuid[])";
+
+async fn insert_metadata(
+    db: &mut PgConnection,
+    entries: &[EntryRow<'_>],
+) -> Result<(), ApplyError> {
+    let pairs = || {
+        let of = |entry: &'_ EntryRow<'_>| entry.event.metadata.entries().len();
+        entries
+            .iter()
+            .filter(move |entry| of(entry) > 0)
+            .flat_map(|entry| entry.event.metadata.entries().iter().map(move |pair| (entry, pair)))
+    };
+    if pairs().next().is_none() {
+        return Ok(());
+    }
+    sqlx::query(INSERT_METADATA)
+        .bind(pairs().map(|(entry, _)| entry.event.ledger.uuid()).collect::<Vec<_>>())
+        .bind(pairs().map(|(_, (key, _))| key.as_str()).collect::<Vec<_>>())
+        .bind(pairs().map(|(_, (_, value))| value.as_str()).collect::<Vec<_>>())
+        .bind(pairs().map(|(entry, _)| entry.position.number()).collect::<Vec<_>>())
+        .bind(pairs().map(|(entry, _)| entry.event.entry_id.uuid()).collect::<Vec<_>>())
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 async fn insert_few_entries(
@@ -102,22 +145,24 @@ async fn insert_few_entries(
         .bind(column(entries, |entry| entry.event.external_ref.as_str()))
         .bind(column(entries, |entry| entry.event.description.as_ref().map(domain::Name::as_str)))
         .bind(column(entries, |entry| entry.metadata.as_ref()))
+        .bind(column(entries, |entry| entry.event.effective_at.map(Timestamp::datetime)))
+        .bind(column(entries, |entry| entry.event.late_for.map(Timestamp::datetime)))
+        .bind(column(entries, |entry| entry.event.payment_id.map(PaymentId::uuid)))
+        .bind(column(entries, |entry| entry.event.dispute_id.map(DisputeId::uuid)))
+        .bind(column(entries, |entry| entry.event.up_to_minor))
         .bind(column(entries, |entry| entry.event.reverses.map(EntryId::uuid)))
-        .bind(column(entries, |entry| entry.reversed_by.map(EntryId::uuid)))
+        .bind(column(entries, |entry| entry.event.replaces.map(EntryId::uuid)))
+        .bind(column(entries, |entry| entry.event.hold_id.map(HoldId::uuid)))
+        .bind(column(entries, |entry| entry.reversals().map(array_text)))
+        .bind(column(entries, |entry| entry.reversals.last))
         .bind(counts?)
         .bind(column(entries, |entry| array_text(&entry.account_ids())))
-        .bind(column(entries, |entry| entry.version.number()))
+        .bind(column(entries, |entry| entry.reversals.version))
         .bind(column(entries, |entry| entry.recorded_at.datetime()))
         .bind(column(entries, |entry| entry.position.number()))
         .execute(db)
         .await?;
     Ok(())
-}
-
-/// An array as the text that Postgres reads as one: `unnest` would flatten an array of arrays.
-fn array_text(ids: &[Uuid]) -> String {
-    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-    format!("{{{}}}", ids.join(","))
 }
 
 async fn copy_entries(db: &mut PgConnection, entries: &[EntryRow<'_>]) -> Result<(), ApplyError> {
@@ -133,11 +178,19 @@ async fn copy_entries(db: &mut PgConnection, entries: &[EntryRow<'_>]) -> Result
             .text(event.external_ref.as_str())
             .optional(description, Fields::text)
             .text(&entry.metadata)
+            .optional(event.effective_at, Fields::timestamptz)
+            .optional(event.late_for, Fields::timestamptz)
+            .optional(event.payment_id.map(PaymentId::uuid), Fields::uuid)
+            .optional(event.dispute_id.map(DisputeId::uuid), Fields::uuid)
+            .optional(event.up_to_minor, Fields::bigint)
             .optional(event.reverses.map(EntryId::uuid), Fields::uuid)
-            .optional(entry.reversed_by.map(EntryId::uuid), Fields::uuid)
+            .optional(event.replaces.map(EntryId::uuid), Fields::uuid)
+            .optional(event.hold_id.map(HoldId::uuid), Fields::uuid)
+            .optional(entry.reversals(), Fields::uuid_array)
+            .optional(entry.reversals.last, Fields::uuid)
             .smallint(posting_count)
             .uuid_array(&entry.account_ids())
-            .bigint(entry.version.number())
+            .bigint(entry.reversals.version)
             .timestamptz(entry.recorded_at)
             .bigint(entry.position.number());
     }
@@ -245,47 +298,4 @@ async fn copy_postings(db: &mut PgConnection, rows: &PostingRows) -> Result<(), 
             .timestamptz(row.recorded_at);
     }
     Ok(copy.finish().await?)
-}
-
-/// Reversals of entries that earlier batches wrote, as columns.
-#[derive(Debug, Default)]
-pub(super) struct ReversalRows {
-    entry_ids: Vec<Uuid>,
-    reversed_by: Vec<Uuid>,
-    versions: Vec<i64>,
-}
-
-impl ReversalRows {
-    pub(super) fn push(&mut self, event: &EntryReversed, version: StreamVersion) {
-        self.entry_ids.push(event.entry_id.uuid());
-        self.reversed_by.push(event.reversed_by.uuid());
-        self.versions.push(version.number());
-    }
-}
-
-/// Marks entries of earlier batches as reversed.
-pub(super) async fn mark_reversed(
-    db: &mut PgConnection,
-    rows: &ReversalRows,
-) -> Result<(), ApplyError> {
-    if rows.entry_ids.is_empty() {
-        return Ok(());
-    }
-    let marked = sqlx::query(
-        "update entries set reversed_by = reversal.reversed_by, version = reversal.version \
-         from unnest($1::uuid[], $2::uuid[], $3::bigint[]) \
-             as reversal (entry_id, reversed_by, version) \
-         where entries.entry_id = reversal.entry_id and entries.reversed_by is null",
-    )
-    .bind(&rows.entry_ids)
-    .bind(&rows.reversed_by)
-    .bind(&rows.versions)
-    .execute(db)
-    .await?
-    .rows_affected();
-    if marked != rows.entry_ids.len() as u64 {
-        let reason = "an entry that was never posted, or was reversed before, is reversed";
-        return Err(ApplyError::contradiction(reason));
-    }
-    Ok(())
 }

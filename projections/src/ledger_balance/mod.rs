@@ -1,13 +1,18 @@
-//! `ledger_balance`: accounts with their balances, entries, statements and the trial balance.
+//! `ledger_balance`: accounts with their balances, entries, holds, statements, closes and the trial balance.
 //!
-//! Tables: `accounts`, `entries`, `postings` (each with the account's balance after it) and
-//! `trial_balance` (one row for each ledger, currency and account type).
+//! Tables: `accounts`, `entries`, `entry_metadata`, `postings` (each with the account's balance after it),
+//! `dated_postings` and `dated_sums` (what takes effect at a time of its own), `holds`, `holdings` (what was
+//! held on an account, by position), `trial_balance` (one row for each ledger, currency and account type),
+//! `trial_balance_marks` (the same as it was), `day_closes` and `month_closes`.
 
 mod accounts;
 mod batch;
+mod closes;
+mod dated;
 mod entries;
-
-use std::collections::HashMap;
+mod holds;
+mod reversals;
+mod trial_balance;
 
 use domain::Event;
 use futures::FutureExt;
@@ -15,7 +20,8 @@ use futures::future::BoxFuture;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use self::batch::Batch;
+use self::batch::{Batch, Before};
+pub use self::trial_balance::TRIAL_BALANCE_SEGMENT;
 use crate::projection::{AppliedEvent, ApplyError, Projection, Table};
 
 /// The projection of that name.
@@ -28,7 +34,7 @@ impl Projection for LedgerBalance {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn tables_sql(&self) -> &'static str {
@@ -39,12 +45,25 @@ impl Projection for LedgerBalance {
         include_str!("indexes.sql")
     }
 
+    /// Workers look for holds that ended, for days to be closed and their balances, and for what has not cleared.
+    fn grants_sql(&self) -> &'static str {
+        "grant select on accounts, postings, dated_postings, dated_sums, holds, day_closes to runut_app"
+    }
+
     fn tables(&self) -> &'static [Table] {
         &[
             Table { name: "accounts", key: &["account_id"] },
             Table { name: "entries", key: &["entry_id"] },
+            Table { name: "entry_metadata", key: &["entry_id", "key"] },
             Table { name: "postings", key: &["account_id", "position", "posting_index"] },
+            Table { name: "dated_postings", key: &["account_id", "position", "posting_index"] },
+            Table { name: "dated_sums", key: &["account_id", "width_seconds", "starts_at"] },
+            Table { name: "holds", key: &["hold_id"] },
+            Table { name: "holdings", key: &["account_id", "position"] },
             Table { name: "trial_balance", key: &["ledger", "currency", "type"] },
+            Table { name: "trial_balance_marks", key: &["ledger", "currency", "type", "segment"] },
+            Table { name: "day_closes", key: &["ledger", "day"] },
+            Table { name: "month_closes", key: &["ledger", "month"] },
         ]
     }
 
@@ -54,14 +73,17 @@ impl Projection for LedgerBalance {
             Event::MerchantRegistered(_) | Event::ApiKeyIssued(_) | Event::ApiKeyRevoked(_) => {
                 false
             }
-            // What a payment moves is in the entries that come with it.
-            Event::Payment(_) | Event::Card(_) | Event::Psp(_) => false,
+            // What a payment or a conversion moves is in the entries that come with it.
+            Event::Fx(_) | Event::Payment(_) | Event::Card(_) | Event::Psp(_) => false,
             Event::AccountOpened(_)
+            | Event::AccountAmended(_)
             | Event::AccountFrozen(_)
             | Event::AccountUnfrozen(_)
             | Event::AccountClosed(_)
             | Event::EntryPosted(_)
-            | Event::EntryReversed(_) => true,
+            | Event::EntryReversed(_)
+            | Event::Hold(_)
+            | Event::Books(_) => true,
         }
     }
 
@@ -105,23 +127,39 @@ async fn fold<'e>(
     db: &mut PgConnection,
     events: &'e [AppliedEvent],
 ) -> Result<Batch<'e>, ApplyError> {
+    let mut before = Before::default();
     let named = named_accounts(events);
-    let known = if named.is_empty() { HashMap::new() } else { accounts::read(db, &named).await? };
-    batch::fold(known, events)
+    if !named.is_empty() {
+        before.accounts = accounts::read(&mut *db, &named).await?;
+    }
+    before.holds = holds::read(&mut *db, events).await?;
+    before.dated = dated::read(db, events).await?;
+    batch::fold(before, events)
 }
 
-/// `accounts`, `postings` and `trial_balance`.
+/// `accounts`, `postings` and the trial balance.
 async fn write_balances(db: &mut PgConnection, batch: &Batch<'_>) -> Result<(), ApplyError> {
     accounts::insert_opened(&mut *db, batch).await?;
     accounts::update_changed(&mut *db, batch).await?;
+    accounts::amend(&mut *db, &batch.amended).await?;
     entries::insert_postings(&mut *db, &batch.postings).await?;
-    accounts::add_to_trial_balance(db, &batch.trial_balance).await
+    trial_balance::add(db, &batch.trial_balance).await
 }
 
-/// `entries`.
+/// All others.
 async fn write_entries(db: &mut PgConnection, batch: &Batch<'_>) -> Result<(), ApplyError> {
     entries::insert_entries(&mut *db, &batch.entries).await?;
-    entries::mark_reversed(db, &batch.reversals).await
+    reversals::mark(&mut *db, &batch.reversals).await?;
+    dated::write(&mut *db, &batch.dated).await?;
+    holds::write(&mut *db, &batch.holds).await?;
+    holds::insert_holdings(&mut *db, &batch.holdings).await?;
+    closes::write(db, &batch.closes).await
+}
+
+/// An array as the text that Postgres reads as one: `unnest` would flatten an array of arrays.
+fn array_text(ids: &[Uuid]) -> String {
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    format!("{{{}}}", ids.join(","))
 }
 
 /// The accounts that the batch names without opening them, each once.
@@ -132,6 +170,10 @@ fn named_accounts(events: &[AppliedEvent]) -> Vec<Uuid> {
             Event::EntryPosted(event) => {
                 named.extend(event.postings.iter().map(|posting| posting.account_id.uuid()));
             }
+            Event::Hold(event) => {
+                named.extend(event.movements().accounts().map(domain::AccountId::uuid));
+            }
+            Event::AccountAmended(event) => named.push(event.account_id.uuid()),
             Event::AccountFrozen(event) => named.push(event.account_id.uuid()),
             Event::AccountUnfrozen(event) => named.push(event.account_id.uuid()),
             Event::AccountClosed(event) => named.push(event.account_id.uuid()),
@@ -140,6 +182,8 @@ fn named_accounts(events: &[AppliedEvent]) -> Vec<Uuid> {
             | Event::ApiKeyRevoked(_)
             | Event::AccountOpened(_)
             | Event::EntryReversed(_)
+            | Event::Books(_)
+            | Event::Fx(_)
             | Event::Payment(_)
             | Event::Card(_)
             | Event::Psp(_) => {}

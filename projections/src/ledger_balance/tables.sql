@@ -6,8 +6,19 @@ create table accounts (
     code text collate "C" not null,
     name text,
     type text collate "C" not null,
+    -- The side that makes the balance grow: the type's, but for contra accounts.
+    normal_side text collate "C" not null,
     currency text collate "C" not null,
+    -- The account above it in the chart of accounts, and how many there are above it in all.
+    parent uuid,
+    depth smallint not null,
+    -- An object of texts under texts, in key order; {} where there are none.
+    metadata json not null,
     min_balance_minor bigint,
+    max_balance_minor bigint,
+    -- A balance further from zero than this for longer than so many hours is a reason for an alert.
+    clearing_threshold_minor bigint,
+    clearing_max_age_hours integer,
     status text collate "C" not null,
     -- Of the account's own stream: what an ETag shows. Postings do not change it.
     version bigint not null,
@@ -18,8 +29,12 @@ create table accounts (
     updated_position bigint not null,
     debits_posted bigint not null,
     credits_posted bigint not null,
-    -- Positive on the normal side of the account's type.
+    debits_pending bigint not null,
+    credits_pending bigint not null,
+    -- Positive on the normal side.
     balance_minor bigint not null,
+    -- Since when the balance is further from zero than the threshold; null while it is not.
+    uncleared_since timestamptz,
     constraint accounts_pkey primary key (account_id)
 ) with (fillfactor = 50);
 -- Half of each page is left free, so that a balance's update stays on its page and touches no index.
@@ -31,17 +46,38 @@ create table entries (
     description text,
     -- An object of texts under texts, in key order; {} where there are none.
     metadata json not null,
+    -- When it takes effect, where that is not when it was recorded; and what it was meant for, where the
+    -- books of that day were closed.
+    effective_at timestamptz,
+    late_for timestamptz,
+    payment_id uuid,
+    dispute_id uuid,
+    -- The most it was to move, where it moved what was available.
+    up_to_minor bigint,
     reverses uuid,
+    replaces uuid,
+    hold_id uuid,
+    -- The entries that reversed parts of it, and the one that reversed the last of it.
+    reversals uuid[],
     reversed_by uuid,
     posting_count smallint not null,
     -- Each account it posts to, once: with the position they find its postings.
     account_ids uuid[] not null,
-    -- Of the entry's stream: 1, and 2 once reversed.
+    -- Of the entry's stream: 1, and one more with each reversal.
     version bigint not null,
     recorded_at timestamptz not null,
     position bigint not null,
     -- The id is derived from ledger and reference, so this finds an entry by its reference too.
     constraint entries_pkey primary key (entry_id)
+);
+
+-- The metadata of entries, to find them by.
+create table entry_metadata (
+    ledger uuid not null,
+    key text collate "C" not null,
+    value text collate "C" not null,
+    position bigint not null,
+    entry_id uuid not null
 );
 
 create table postings (
@@ -58,6 +94,64 @@ create table postings (
     recorded_at timestamptz not null
 );
 
+-- The postings of entries that take effect at a time of their own; all others do when they are recorded.
+create table dated_postings (
+    account_id uuid not null,
+    position bigint not null,
+    posting_index smallint not null,
+    effective_at timestamptz not null,
+    direction text collate "C" not null,
+    amount_minor bigint not null,
+    -- The sums of all rows of the account up to this one, by position.
+    debits_after_minor bigint not null,
+    credits_after_minor bigint not null,
+    constraint dated_postings_pkey primary key (account_id, position, posting_index)
+);
+
+-- The same added up by days, hours, minutes, seconds and instants (width 0) of their effective time, so that a
+-- sum up to any time is one of few rows.
+create table dated_sums (
+    account_id uuid not null,
+    width_seconds integer not null,
+    starts_at timestamptz not null,
+    debits_minor bigint not null,
+    credits_minor bigint not null,
+    constraint dated_sums_pkey primary key (account_id, width_seconds, starts_at)
+) with (fillfactor = 50);
+
+create table holds (
+    hold_id uuid not null,
+    ledger uuid not null,
+    external_ref text collate "C" not null,
+    description text,
+    metadata json not null,
+    payment_id uuid,
+    dispute_id uuid,
+    -- What it held at first and what it holds now, as postings are stored in events.
+    postings json not null,
+    outstanding json not null,
+    account_ids uuid[] not null,
+    -- The entries that posted it.
+    entries uuid[] not null,
+    status text collate "C" not null,
+    expires_at timestamptz,
+    version bigint not null,
+    recorded_at timestamptz not null,
+    position bigint not null,
+    updated_at timestamptz not null,
+    updated_position bigint not null,
+    constraint holds_pkey primary key (hold_id)
+);
+
+-- What was held on an account after each event that changed it.
+create table holdings (
+    account_id uuid not null,
+    position bigint not null,
+    debits_pending bigint not null,
+    credits_pending bigint not null,
+    constraint holdings_pkey primary key (account_id, position)
+);
+
 -- Sums of many accounts may exceed a bigint, hence numeric.
 create table trial_balance (
     ledger uuid not null,
@@ -69,3 +163,40 @@ create table trial_balance (
     position bigint not null,
     constraint trial_balance_pkey primary key (ledger, currency, type)
 ) with (fillfactor = 50);
+
+-- The rows of the trial balance as they stood at the end of each segment of the log, of 1,024 positions, that
+-- changed them.
+create table trial_balance_marks (
+    ledger uuid not null,
+    currency text collate "C" not null,
+    type text collate "C" not null,
+    segment bigint not null,
+    debits_posted numeric not null,
+    credits_posted numeric not null,
+    constraint trial_balance_marks_pkey primary key (ledger, currency, type, segment)
+);
+
+-- The days of the books that were cut off, and closed.
+create table day_closes (
+    ledger uuid not null,
+    day date not null,
+    cut_off_at timestamptz not null,
+    cut_off_position bigint not null,
+    closed_at timestamptz,
+    closed_position bigint,
+    accounts bigint,
+    -- As in the event.
+    totals json,
+    previous text,
+    digest text,
+    constraint day_closes_pkey primary key (ledger, day)
+);
+
+create table month_closes (
+    ledger uuid not null,
+    month text collate "C" not null,
+    digest text not null,
+    closed_at timestamptz not null,
+    closed_position bigint not null,
+    constraint month_closes_pkey primary key (ledger, month)
+);

@@ -78,11 +78,15 @@ fn payment_event(applied: &AppliedEvent) -> Option<&PaymentEvent> {
         | Event::ApiKeyIssued(_)
         | Event::ApiKeyRevoked(_)
         | Event::AccountOpened(_)
+        | Event::AccountAmended(_)
         | Event::AccountFrozen(_)
         | Event::AccountUnfrozen(_)
         | Event::AccountClosed(_)
         | Event::EntryPosted(_)
         | Event::EntryReversed(_)
+        | Event::Hold(_)
+        | Event::Books(_)
+        | Event::Fx(_)
         | Event::Card(_)
         | Event::Psp(_) => None,
     }

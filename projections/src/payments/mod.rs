@@ -54,11 +54,15 @@ impl Projection for Payments {
             | Event::ApiKeyIssued(_)
             | Event::ApiKeyRevoked(_)
             | Event::AccountOpened(_)
+            | Event::AccountAmended(_)
             | Event::AccountFrozen(_)
             | Event::AccountUnfrozen(_)
             | Event::AccountClosed(_)
             | Event::EntryPosted(_)
             | Event::EntryReversed(_)
+            | Event::Hold(_)
+            | Event::Books(_)
+            | Event::Fx(_)
             | Event::Card(_) => false,
         }
     }

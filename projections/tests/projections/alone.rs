@@ -13,6 +13,7 @@ use super::events::{
     SHOP, closed, frozen, issued, merchant, opened, posted, posted_in, registered, reversed,
     revoked, unfrozen,
 };
+use super::ledger_events::{End, amended, closed_day, dated, partly_reversed, way_of_a_hold};
 use super::scenario::{Running, Scenario};
 use super::tables::dump;
 
@@ -57,6 +58,30 @@ async fn a_history_is_folded_into_accounts_entries_statements_and_a_trial_balanc
     let mut db = scenario.database.owner().await;
     insta::assert_snapshot!("ledger_balance", dump(&mut db, &LedgerBalance, "read").await);
     insta::assert_snapshot!("access", dump(&mut db, &Access, "read").await);
+}
+
+#[tokio::test]
+async fn holds_dates_parts_and_closes_are_folded() {
+    let mut scenario = Scenario::with_accounts().await;
+    let log = &mut scenario.log;
+    let sale = log.append([amended("cash", 50), posted("r1", "cash", "sales", 1_000)]).await;
+    let entry = log.entry(sale[1].position);
+    log.append(partly_reversed(&entry, 1, 300)).await;
+    log.append(partly_reversed(&entry, 2, 200)).await;
+    for (number, end) in [(1, End::Posted), (2, End::Voided), (3, End::Expired)] {
+        let way = way_of_a_hold(number, ("sales", "cash"), end);
+        log.append(way.into_iter().flatten()).await;
+    }
+    let at = "2025-06-14T23:59:59.5Z".parse().expect("a time");
+    log.append([dated("r2", ("cash", "sales"), 210, at)]).await;
+    let day = "2025-05-31".parse().expect("a day");
+    log.append(closed_day(day).into_iter().flatten()).await;
+    let running = Running::start(scenario.options_without_nats());
+    running.reaches(scenario.log.position()).await;
+    running.stop().await;
+    scenario.assert_exactly_once().await;
+    let mut db = scenario.database.owner().await;
+    insta::assert_snapshot!("ledger_life", dump(&mut db, &LedgerBalance, "read").await);
 }
 
 #[tokio::test]

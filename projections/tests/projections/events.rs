@@ -71,14 +71,11 @@ pub(crate) fn revoked(number: u128, merchant: MerchantId) -> Happened {
 }
 
 pub(crate) fn opened(code: &str, kind: AccountType, currency: &str) -> Happened {
+    let (text, currency) = (code.parse().expect("a code"), currency.parse().expect("a currency"));
     let event = AccountOpened {
-        account_id: account(code),
-        ledger: SHOP,
-        code: code.parse().expect("a code"),
         name: (code.len() > 4).then(|| Name::parse(code).expect("a name")),
-        kind,
-        currency: currency.parse().expect("a currency"),
         min_balance_minor: (kind == AccountType::Liability).then_some(0),
+        ..AccountOpened::plain(SHOP, text, kind, currency)
     };
     of_account(code, Event::AccountOpened(event))
 }
@@ -127,7 +124,11 @@ pub(crate) fn reversed(original: &EntryPosted) -> [Happened; 2] {
     let mark = Happened {
         stream: StreamId::entry(original.entry_id),
         merchant: SHOP,
-        event: Event::EntryReversed(EntryReversed { entry_id: original.entry_id, reversed_by: by }),
+        event: Event::EntryReversed(EntryReversed {
+            entry_id: original.entry_id,
+            reversed_by: by,
+            reversed: None,
+        }),
     };
     [posting, mark]
 }
@@ -138,17 +139,14 @@ fn entry(reference: &str, postings: Vec<Posting>, reverses: Option<EntryId>) -> 
     let note = [("till".to_owned(), reference.to_owned())];
     let noted = reference.ends_with('1');
     let event = EntryPosted {
-        entry_id: EntryId::of(SHOP, &external_ref),
-        ledger: SHOP,
-        external_ref: external_ref.clone(),
         description: noted.then(|| Name::parse("a sale").expect("a name")),
         metadata: if noted {
             Metadata::parse(note.into_iter().collect()).expect("metadata")
         } else {
             Metadata::default()
         },
-        postings,
         reverses,
+        ..EntryPosted::plain(SHOP, external_ref.clone(), postings)
     };
     Happened {
         stream: StreamId::entry(EntryId::of(SHOP, &external_ref)),

@@ -5,6 +5,7 @@ mod diverged;
 mod events;
 mod faults;
 mod killed;
+mod ledger_events;
 mod log;
 mod messages;
 mod rebuilds;

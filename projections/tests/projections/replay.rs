@@ -1,8 +1,10 @@
 //! Scratch copies for auditors, and that the same events always yield the same rows.
 
-use domain::MerchantId;
+use std::collections::HashMap;
+
 use domain::accounts::AccountType;
 use domain::api_keys::Role as KeyRole;
+use domain::{Day, MerchantId, Timestamp};
 use event_store::log::Position;
 use migrations::Role;
 use projections::{LedgerBalance, Options};
@@ -12,6 +14,7 @@ use super::events::{
     Happened, SHOP, frozen, issued, merchant, opened, posted, registered, reversed, revoked,
     unfrozen, way_of_a_payment,
 };
+use super::ledger_events::{End, amended, closed_day, dated, partly_reversed, way_of_a_hold};
 use super::scenario::{Running, Scenario};
 use super::tables::{dump, expected, same};
 
@@ -74,6 +77,9 @@ async fn rows_are_the_same_whether_few_are_inserted_or_many_copied_in() {
     same(&dump(&mut db, &LedgerBalance, "read").await, &inserted);
 }
 
+/// When the first event of a log is recorded, about.
+const BEGAN: Timestamp = Timestamp::from_micros(1_750_000_000_000_000);
+
 /// What a random history is made of; what makes no sense at its turn is left out.
 #[derive(Debug, Clone)]
 enum Wish {
@@ -85,9 +91,18 @@ enum Wish {
     Register(u8),
     Issue(u8, u8),
     Revoke(u8),
-    /// The runner is at the head before the history goes on: where a batch is cut.
     /// The next of what happens to a payment.
     Pay(u8),
+    Amend(u8, i64),
+    /// An entry that takes effect so many minutes before or after the log began.
+    Date(u8, u8, i64, i64),
+    /// A hundredth of an entry.
+    ReversePart(u8),
+    /// The next of what happens to a hold.
+    Hold(u8),
+    /// The next of what happens to the books.
+    Close,
+    /// The runner is at the head before the history goes on: where a batch is cut.
     Pause,
 }
 
@@ -102,6 +117,12 @@ fn wish() -> impl Strategy<Value = Wish> {
         1 => (0_u8..4, 0_u8..8).prop_map(|(m, k)| Wish::Issue(m, k)),
         1 => (0_u8..8).prop_map(Wish::Revoke),
         4 => (0_u8..4).prop_map(Wish::Pay),
+        1 => (0_u8..6, 1_i64..1_000).prop_map(|(a, n)| Wish::Amend(a, n)),
+        4 => (0_u8..6, 0_u8..6, 1_i64..1_000_000, -3_000_i64..3_000)
+            .prop_map(|(a, b, n, at)| Wish::Date(a, b, n, at)),
+        2 => any::<u8>().prop_map(Wish::ReversePart),
+        6 => (0_u8..6).prop_map(Wish::Hold),
+        1 => Just(Wish::Close),
         2 => Just(Wish::Pause),
     ]
 }
@@ -116,8 +137,12 @@ struct Made {
     issued: [bool; 8],
     /// Positions of entries that can still be reversed.
     reversible: Vec<Position>,
+    /// Parts of entries that were reversed, a hundredth each.
+    parts: HashMap<Position, usize>,
     /// How far each payment is on its way.
     paid: [usize; 4],
+    held: [usize; 6],
+    closed: usize,
 }
 
 fn code(number: u8) -> String {
@@ -137,6 +162,38 @@ impl Made {
         next.into_iter().collect()
     }
 
+    /// A hundredth of an entry of which a whole reversal still finds something left.
+    fn reverse_part(&mut self, position: Position, scenario: &Scenario) -> Vec<Happened> {
+        let entry = scenario.log.entry(position);
+        let hundredth = entry.postings[0].amount.minor() / 100;
+        let parts = self.parts.entry(position).or_default();
+        if hundredth == 0 || *parts > 50 {
+            return Vec::new();
+        }
+        *parts += 1;
+        partly_reversed(&entry, *parts, hundredth).to_vec()
+    }
+
+    fn hold(&mut self, number: u8) -> Vec<Happened> {
+        let end = [End::Posted, End::Voided, End::Expired][usize::from(number) % 3];
+        let at = &mut self.held[usize::from(number)];
+        let code = code(number);
+        let next = way_of_a_hold(number, (&code, &code), end).into_iter().nth(*at);
+        *at += 1;
+        next.unwrap_or_default()
+    }
+
+    /// Days from the last but one of a month on.
+    fn close(&mut self) -> Vec<Happened> {
+        let mut day: Day = "2025-05-30".parse().expect("a day");
+        for _ in 0..self.closed / 2 {
+            day = day.next();
+        }
+        let next = closed_day(day).into_iter().nth(self.closed % 2);
+        self.closed += 1;
+        next.unwrap_or_default()
+    }
+
     /// The events of a wish that makes sense now.
     fn grant(&mut self, wish: &Wish, scenario: &Scenario) -> Vec<Happened> {
         let open = |number: u8| self.accounts[usize::from(number)];
@@ -150,6 +207,21 @@ impl Made {
                 self.reversible.push(at);
                 vec![posted(&format!("ref {at}"), &code(debit), &code(credit), minor)]
             }
+            Wish::Amend(number, threshold) if open(number) => {
+                vec![amended(&code(number), threshold)]
+            }
+            Wish::Date(debit, credit, minor, minutes) if open(debit) && open(credit) => {
+                let at = scenario.log.position().next();
+                let time = BEGAN.plus_millis(minutes * 60_000);
+                self.reversible.push(at);
+                vec![dated(&format!("ref {at}"), (&code(debit), &code(credit)), minor, time)]
+            }
+            Wish::ReversePart(index) if !self.reversible.is_empty() => {
+                let position = self.reversible[usize::from(index) % self.reversible.len()];
+                self.reverse_part(position, scenario)
+            }
+            Wish::Hold(number) if open(number) => self.hold(number),
+            Wish::Close => self.close(),
             Wish::Reverse(index) if !self.reversible.is_empty() => {
                 let index = usize::from(index) % self.reversible.len();
                 let position = self.reversible.swap_remove(index);
@@ -178,6 +250,10 @@ impl Made {
             | Wish::Register(_)
             | Wish::Issue(..)
             | Wish::Revoke(_)
+            | Wish::Amend(..)
+            | Wish::Date(..)
+            | Wish::ReversePart(_)
+            | Wish::Hold(_)
             | Wish::Pause => Vec::new(),
             Wish::Pay(number) => self.pay(number),
         }

@@ -38,11 +38,18 @@ pub(crate) struct AccountFilters {
     /// The accounts of this merchant, or of the `platform` itself.
     #[param(value_type = Option<String>, example = "mer_01h455vb4pex5vsknk084sn02q")]
     ledger: Option<OwnerFilter>,
+    /// The accounts right below this one.
+    #[param(value_type = Option<String>)]
+    parent: Option<AccountId>,
+    /// Those that should clear and have not, if true.
+    uncleared: Option<bool>,
 }
 
 const LIST: &str = "
-    select account_id, ledger, code, name, type, currency, status, min_balance_minor, balance_minor,
-        debits_posted, credits_posted, version, opened_at, opened_position, updated_at,
+    select account_id, ledger, code, name, type, normal_side, currency, parent, metadata,
+        status, min_balance_minor, max_balance_minor, clearing_threshold_minor,
+        clearing_max_age_hours, uncleared_since, balance_minor, debits_posted, credits_posted,
+        debits_pending, credits_pending, version, opened_at, opened_position, updated_at,
         updated_position
     from read.accounts
     where ($1::uuid is null or ledger = $1)
@@ -51,9 +58,11 @@ const LIST: &str = "
         and ($4::text is null or type = $4)
         and ($5::text is null or currency = $5)
         and ($6::text is null or status = $6)
-        and ($7::bigint is null or opened_position < $7)
+        and ($7::uuid is null or parent = $7)
+        and ($8::boolean is null or (uncleared_since is not null) = $8)
+        and ($9::bigint is null or opened_position < $9)
     order by opened_position desc
-    limit $8";
+    limit $10";
 
 /// List accounts
 ///
@@ -68,7 +77,8 @@ pub(crate) async fn list_accounts(
     query: ListQuery<AccountFilters, i64>,
     min: MinPosition,
 ) -> Result<Response, Problem> {
-    let AccountFilters { code, r#type, currency, status, ledger } = &query.filters;
+    let AccountFilters { code, r#type, currency, status, ledger, parent, uncleared } =
+        &query.filters;
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
     let visible = visible_to(&caller);
     let ledger = ledger.map(OwnerFilter::uuid);
@@ -81,6 +91,8 @@ pub(crate) async fn list_accounts(
         .bind(r#type.map(AccountType::name))
         .bind(currency.map(Currency::code))
         .bind(status.map(AccountStatus::name))
+        .bind(parent.map(AccountId::uuid))
+        .bind(uncleared)
         .bind(query.after)
         .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX))
         .fetch_all(snapshot.db())

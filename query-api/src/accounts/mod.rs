@@ -1,13 +1,19 @@
 //! Accounts: where money is, and how it got there.
 
+pub(crate) mod balance;
+pub(crate) mod clearing_alerts;
 pub(crate) mod list;
+pub(crate) mod rollup;
 pub(crate) mod show;
 pub(crate) mod statement;
+
+use std::collections::BTreeMap;
 
 use api_conventions::{DecimalText, Problem};
 use domain::{AccountId, MerchantId, Timestamp};
 use serde::Serialize;
 use sqlx::FromRow;
+use sqlx::types::Json as JsonColumn;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -34,18 +40,45 @@ pub(crate) struct Account {
     /// credits.
     #[schema(example = "asset")]
     r#type: String,
+    /// The side that makes its balance grow: `debit` or `credit`.
+    #[schema(example = "debit")]
+    normal_side: String,
     /// The one currency it holds.
     #[schema(example = "USD")]
     currency: String,
+    /// The account above it in the chart of accounts.
+    #[schema(value_type = Option<String>, required)]
+    parent: Option<AccountId>,
+    /// What to find it by.
+    #[schema(example = json!({"branch": "7"}))]
+    metadata: BTreeMap<String, String>,
     /// Whether it takes postings: `open`, `frozen` or `closed`.
     #[schema(example = "open")]
     status: String,
-    /// The least that its balance may be; null where there is no limit.
+    /// The least that its balance may be, with all that is held against it; null where there is no limit.
     #[schema(value_type = Option<String>, required, example = "0.00")]
     min_balance: Option<DecimalText>,
+    /// The most that its balance may be, with all that is held for it; null where there is no limit.
+    #[schema(value_type = Option<String>, required)]
+    max_balance: Option<DecimalText>,
+    /// When a balance in it is a reason for an alert; null for accounts that need not clear.
+    #[schema(required)]
+    clearing: Option<Clearing>,
+    /// Since when its balance is further from zero than the threshold; null while it is not.
+    #[schema(value_type = Option<String>, required, format = DateTime)]
+    uncleared_since: Option<Timestamp>,
     /// What is in it, positive on the side by which it grows.
     #[schema(value_type = String, example = "75.00")]
     balance: DecimalText,
+    /// What may leave it: the balance less what is held against it and less the least that it may be.
+    #[schema(value_type = String, example = "70.00")]
+    available: DecimalText,
+    /// What is held on the debit side.
+    #[schema(value_type = String, example = "0.00")]
+    held_debits: DecimalText,
+    /// What is held on the credit side.
+    #[schema(value_type = String, example = "5.00")]
+    held_credits: DecimalText,
     /// The sum of all debits.
     #[schema(value_type = String, example = "100.00")]
     debits: DecimalText,
@@ -63,6 +96,17 @@ pub(crate) struct Account {
     updated_at: Timestamp,
 }
 
+/// When the balance of an account that should clear is a reason for an alert.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Clearing {
+    /// How far from zero the balance may stay.
+    #[schema(value_type = String, example = "10.00")]
+    threshold: DecimalText,
+    /// For how many hours it may be further.
+    #[schema(example = 48)]
+    max_age_hours: i32,
+}
+
 #[derive(FromRow)]
 struct AccountRow {
     account_id: Uuid,
@@ -70,9 +114,18 @@ struct AccountRow {
     code: String,
     name: Option<String>,
     r#type: String,
+    normal_side: String,
     currency: String,
+    parent: Option<Uuid>,
+    metadata: JsonColumn<BTreeMap<String, String>>,
     status: String,
     min_balance_minor: Option<i64>,
+    max_balance_minor: Option<i64>,
+    clearing_threshold_minor: Option<i64>,
+    clearing_max_age_hours: Option<i32>,
+    uncleared_since: Option<OffsetDateTime>,
+    debits_pending: i64,
+    credits_pending: i64,
     balance_minor: i64,
     debits_posted: i64,
     credits_posted: i64,
@@ -88,15 +141,32 @@ impl TryFrom<AccountRow> for Account {
 
     fn try_from(row: AccountRow) -> Result<Self, Problem> {
         let currency = currency(&row.currency)?;
+        let held_against =
+            if row.normal_side == "debit" { row.credits_pending } else { row.debits_pending };
+        let floor = row.min_balance_minor.unwrap_or_default();
+        let available = row.balance_minor.saturating_sub(held_against).saturating_sub(floor);
+        let clearing = row.clearing_threshold_minor.zip(row.clearing_max_age_hours);
         Ok(Self {
             id: AccountId::from_uuid(row.account_id),
             ledger: owner(row.ledger),
             code: row.code,
             name: row.name,
             r#type: row.r#type,
+            normal_side: row.normal_side,
             currency: row.currency,
+            parent: row.parent.map(AccountId::from_uuid),
+            metadata: row.metadata.0,
             status: row.status,
             min_balance: row.min_balance_minor.map(|minor| decimal(minor, currency)),
+            max_balance: row.max_balance_minor.map(|minor| decimal(minor, currency)),
+            clearing: clearing.map(|(threshold, max_age_hours)| Clearing {
+                threshold: decimal(threshold, currency),
+                max_age_hours,
+            }),
+            uncleared_since: row.uncleared_since.map(timestamp),
+            available: decimal(available, currency),
+            held_debits: decimal(row.debits_pending, currency),
+            held_credits: decimal(row.credits_pending, currency),
             balance: decimal(row.balance_minor, currency),
             debits: decimal(row.debits_posted, currency),
             credits: decimal(row.credits_posted, currency),

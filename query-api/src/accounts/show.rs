@@ -13,8 +13,10 @@ use crate::state::{ApiState, NoParameters};
 
 const SHOW: &str = "
     select model.position as model_position, model.state as model_state,
-        model.version as model_version, account_id is not null as found, account_id, ledger, code, name, type, currency,
-        status, min_balance_minor, balance_minor, debits_posted, credits_posted, account.version,
+        model.version as model_version, account_id is not null as found, account_id, ledger, code, name, type, normal_side, currency, parent, metadata,
+        status, min_balance_minor, max_balance_minor, clearing_threshold_minor,
+        clearing_max_age_hours, uncleared_since, balance_minor, debits_posted, credits_posted,
+        debits_pending, credits_pending, account.version,
         opened_at, opened_position, account.updated_at, updated_position
     from read.checkpoint as model
     left join read.accounts as account on account_id = $2 and ($3::uuid is null or ledger = $3)

@@ -1,12 +1,14 @@
 //! The ledger: its entries, and whether it balances.
 
+pub(crate) mod closes;
+pub(crate) mod holds;
 pub(crate) mod list_entries;
 pub(crate) mod show_entry;
 pub(crate) mod trial_balance;
 
 use std::collections::BTreeMap;
 
-use domain::{EntryId, MerchantId, Timestamp};
+use domain::{DisputeId, EntryId, HoldId, MerchantId, PaymentId, Timestamp};
 use serde::Serialize;
 use sqlx::FromRow;
 use sqlx::types::Json as JsonColumn;
@@ -35,16 +37,37 @@ pub(crate) struct EntrySummary {
     /// What to find it by.
     #[schema(example = json!({"order": "1042"}))]
     metadata: BTreeMap<String, String>,
-    /// The entry that it reverses.
+    /// When it takes effect: when it was posted, unless its poster said otherwise.
+    #[schema(value_type = String, format = DateTime)]
+    effective_at: Timestamp,
+    /// When it was meant to take effect, where the books of that day were closed already.
+    #[schema(value_type = Option<String>, required, format = DateTime)]
+    late_for: Option<Timestamp>,
+    /// The payment it belongs to.
+    #[schema(value_type = Option<String>, required)]
+    payment: Option<PaymentId>,
+    /// The dispute it belongs to.
+    #[schema(value_type = Option<String>, required)]
+    dispute: Option<DisputeId>,
+    /// The hold that it posted, or a part of it.
+    #[schema(value_type = Option<String>, required)]
+    hold: Option<HoldId>,
+    /// The entry that it is in the place of.
+    #[schema(value_type = Option<String>, required)]
+    replaces: Option<EntryId>,
+    /// The entry that it reverses, or a part of it.
     #[schema(value_type = Option<String>, required)]
     reverses: Option<EntryId>,
-    /// The entry that reversed it.
+    /// The entries that reversed parts of it, or all of it.
+    #[schema(value_type = Vec<String>)]
+    reversals: Vec<EntryId>,
+    /// The entry that reversed the last of it; null while something of it is left.
     #[schema(value_type = Option<String>, required)]
     reversed_by: Option<EntryId>,
     /// How many postings it has.
     #[schema(example = 2)]
     posting_count: i16,
-    /// 1, and 2 once it is reversed; its `ETag`.
+    /// 1, and one more with each reversal; its `ETag`.
     #[schema(example = 1)]
     version: i64,
     /// Its position in the log.
@@ -62,7 +85,14 @@ struct EntryRow {
     external_ref: String,
     description: Option<String>,
     metadata: JsonColumn<BTreeMap<String, String>>,
+    effective_at: Option<OffsetDateTime>,
+    late_for: Option<OffsetDateTime>,
+    payment_id: Option<Uuid>,
+    dispute_id: Option<Uuid>,
+    hold_id: Option<Uuid>,
+    replaces: Option<Uuid>,
     reverses: Option<Uuid>,
+    reversals: Option<Vec<Uuid>>,
     reversed_by: Option<Uuid>,
     posting_count: i16,
     version: i64,
@@ -78,7 +108,14 @@ impl From<EntryRow> for EntrySummary {
             external_ref: row.external_ref,
             description: row.description,
             metadata: row.metadata.0,
+            effective_at: timestamp(row.effective_at.unwrap_or(row.recorded_at)),
+            late_for: row.late_for.map(timestamp),
+            payment: row.payment_id.map(PaymentId::from_uuid),
+            dispute: row.dispute_id.map(DisputeId::from_uuid),
+            hold: row.hold_id.map(HoldId::from_uuid),
+            replaces: row.replaces.map(EntryId::from_uuid),
             reverses: row.reverses.map(EntryId::from_uuid),
+            reversals: row.reversals.into_iter().flatten().map(EntryId::from_uuid).collect(),
             reversed_by: row.reversed_by.map(EntryId::from_uuid),
             posting_count: row.posting_count,
             version: row.version,

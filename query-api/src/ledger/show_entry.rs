@@ -74,7 +74,8 @@ impl TryFrom<PostingRow> for EntryPosting {
 const SHOW: &str = "
     select model.position as model_position, model.state as model_state,
         model.version as model_version, entry_id is not null as found, entry_id, ledger,
-        external_ref, description, metadata, reverses, reversed_by, posting_count, entry.version,
+        external_ref, description, metadata, effective_at, late_for, payment_id, dispute_id,
+        hold_id, replaces, reverses, reversals, reversed_by, posting_count, entry.version,
         entry.position, entry.recorded_at,
         (select json_agg(json_build_object('account_id', account_id, 'direction', direction,
                 'amount_minor', amount_minor, 'currency', currency) order by posting_index)

@@ -4,6 +4,7 @@ pub(crate) mod events;
 mod follow;
 pub(crate) mod head;
 mod page;
+pub(crate) mod point_in_time;
 mod recorded;
 pub(crate) mod stream;
 mod time_range;

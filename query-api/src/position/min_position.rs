@@ -11,6 +11,13 @@ use super::MIN_POSITION_HEADER;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MinPosition(pub(crate) Position);
 
+impl MinPosition {
+    /// The same, and a position that the query itself asks for.
+    pub(crate) fn at_least(self, position: Option<Position>) -> Self {
+        Self(position.map_or(self.0, |position| position.max(self.0)))
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for MinPosition {
     type Rejection = Problem;
 

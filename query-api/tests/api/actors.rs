@@ -78,8 +78,32 @@ impl Actor {
         Followed { body: response.into_body(), text: String::new() }
     }
 
+    /// Begins to read something that is sent while it is made.
+    pub(crate) async fn download(&self, path: &str) -> axum::response::Response {
+        self.send(path, &[]).await
+    }
+
+    /// A query with a body.
+    pub(crate) async fn ask(&self, path: &str, question: &str) -> Answer {
+        let request = Request::post(path).header("content-type", "application/json");
+        let response = self.send_as(request, &[], Body::from(question.to_owned())).await;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        let body = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
     async fn send(&self, path: &str, headers: &[(&str, &str)]) -> axum::response::Response {
-        let mut request = Request::get(path).header("x-correlation-id", CORRELATION_ID);
+        self.send_as(Request::get(path), headers, Body::empty()).await
+    }
+
+    async fn send_as(
+        &self,
+        request: axum::http::request::Builder,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> axum::response::Response {
+        let mut request = request.header("x-correlation-id", CORRELATION_ID);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
@@ -89,7 +113,7 @@ impl Actor {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::empty()).expect("a request");
+        let request = request.body(body).expect("a request");
         self.router.clone().oneshot(request).await.expect("routers do not fail")
     }
 }

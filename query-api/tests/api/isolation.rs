@@ -2,20 +2,32 @@
 
 use domain::accounts::AccountType;
 use domain::api_keys::Role;
-use domain::{EntryId, MerchantId, PaymentId};
+use domain::{EntryId, HoldId, MerchantId, PaymentId};
 use uuid::Uuid;
 
 use crate::platform::{Platform, TOKO, WARUNG, account};
 
-/// Every route that needs a key, with ids of the merchant Toko.
+/// The one query with a body.
+const CONSISTENCY_REPORT: &str = "/v1/ledger/consistency-report";
+
+/// Every other route that needs a key, with ids of the merchant Toko.
 fn routes(entry: EntryId, payment: PaymentId) -> Vec<String> {
     let cash = account(TOKO, "cash");
     vec![
         "/v1/accounts".to_owned(),
         format!("/v1/accounts/{cash}"),
         format!("/v1/accounts/{cash}/statement"),
+        format!("/v1/accounts/{cash}/balance"),
+        format!("/v1/accounts/{cash}/rollup"),
+        format!("/v1/accounts/{cash}/statement.csv"),
+        "/v1/ledger/journal".to_owned(),
         "/v1/ledger/entries".to_owned(),
         format!("/v1/ledger/entries/{entry}"),
+        "/v1/ledger/holds".to_owned(),
+        format!("/v1/ledger/holds/{}", HoldId::from_uuid(Uuid::from_u128(1))),
+        "/v1/ledger/clearing-alerts".to_owned(),
+        "/v1/ledger/closes".to_owned(),
+        "/v1/ledger/closes/months".to_owned(),
         "/v1/ledger/trial-balance".to_owned(),
         "/v1/payments".to_owned(),
         format!("/v1/payments/{payment}"),
@@ -39,9 +51,13 @@ async fn no_route_answers_without_a_valid_key() {
     let entry = platform.sell(TOKO, "order-1", 100).await;
     let routes = routes(entry, platform.pay(TOKO, "lost_card").await);
     let documented = query_api::openapi().paths.paths.len();
-    assert_eq!(routes.len(), documented, "every documented route is tried");
+    assert_eq!(routes.len() + 1, documented, "every documented route is tried");
     let (key_id, revoked) = platform.issue(TOKO, Role::Merchant).await;
     platform.revoke(key_id).await;
+    for actor in [&platform.anonymous, &revoked] {
+        let refused = actor.ask(CONSISTENCY_REPORT, "{").await;
+        assert_eq!(refused.problem(), (401, "unauthorized".to_owned()));
+    }
     for path in routes {
         let anonymous = platform.anonymous.get(&path).await;
         assert_eq!(anonymous.problem(), (401, "unauthorized".to_owned()), "{path}");
@@ -69,6 +85,12 @@ async fn anothers_and_the_platforms_are_not_there_exactly_like_what_is_unknown()
     for (unknown, hidden) in [
         (format!("/v1/accounts/{unknown}"), vec![theirs.to_string(), system.to_string()]),
         (format!("/v1/accounts/{unknown}/statement"), vec![theirs.to_string(), system.to_string()]),
+        (format!("/v1/accounts/{unknown}/balance"), vec![theirs.to_string(), system.to_string()]),
+        (format!("/v1/accounts/{unknown}/rollup"), vec![theirs.to_string(), system.to_string()]),
+        (
+            format!("/v1/accounts/{unknown}/statement.csv"),
+            vec![theirs.to_string(), system.to_string()],
+        ),
         (format!("/v1/ledger/entries/{unknown_entry}"), vec![entry.to_string()]),
         (format!("/v1/payments/{unknown_payment}"), vec![payment.to_string()]),
         (format!("/v1/payments/{unknown_payment}/refunds"), vec![payment.to_string()]),

@@ -10,7 +10,9 @@ use api_conventions::{ApiKeyToken, RateLimitPolicy};
 use axum::Router;
 use domain::accounts::{AccountType, CloseAccount, FreezeAccount, OpenAccount};
 use domain::api_keys::{IssueApiKey, RevokeApiKey, Role};
-use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings, ReverseEntry};
+use domain::ledger::{
+    Details, Direction, ExternalRef, Part, PostEntry, Posting, Postings, ReverseEntry,
+};
 use domain::merchants::{FeeTerms, RegisterMerchant, Rounding};
 use domain::payments::*;
 use domain::{
@@ -67,7 +69,7 @@ pub(crate) struct Platform {
     pub(crate) database: TestDatabase,
     pub(crate) router: Router,
     pub(crate) shutdown: CancellationToken,
-    store: EventStore,
+    pub(crate) store: EventStore,
     clock: Arc<HandClock>,
     running: Option<Running>,
     secrets: AtomicU64,
@@ -202,10 +204,8 @@ impl Platform {
         let seen = Arc::clone(&decided);
         let answer = move |outcome: &Result<Decision, domain::Rejection>, _| {
             let decision = outcome.as_ref().expect("the command is carried out");
-            if let Decision::Append(events) = decision {
-                *seen.lock().expect("no panic") =
-                    events.iter().map(|event| event.event.clone()).collect();
-            }
+            let events = decision.events().iter().map(|event| event.event.clone()).collect();
+            *seen.lock().expect("no panic") = events;
             NewAnswer {
                 status: 200,
                 resource_id: String::new(),
@@ -244,13 +244,12 @@ impl Platform {
         kind: AccountType,
         currency: &str,
     ) -> AccountId {
+        let (text, currency) =
+            (code.parse().expect("a code"), currency.parse().expect("a currency"));
         let command = OpenAccount {
-            ledger,
-            code: code.parse().expect("a code"),
             name: Name::parse(&format!("The {code}")).ok(),
-            kind,
-            currency: currency.parse().expect("a currency"),
             min_balance_minor: (code == "cash").then_some(-50_000),
+            ..OpenAccount::plain(ledger, text, kind, currency)
         };
         let account_id = command.account_id();
         self.submit(Command::OpenAccount(command)).await;
@@ -287,11 +286,15 @@ impl Platform {
         };
         let postings = vec![posting(debit, Direction::Debit), posting(credit, Direction::Credit)];
         let metadata = [("order".to_owned(), reference.to_owned())].into();
+        let details = Details {
+            description: Name::parse(&format!("Order {reference}")).ok(),
+            metadata: Metadata::parse(metadata).expect("metadata"),
+            ..Details::default()
+        };
         let command = PostEntry::new(
             ledger,
             ExternalRef::parse(reference).expect("a reference"),
-            Name::parse(&format!("Order {reference}")).ok(),
-            Metadata::parse(metadata).expect("metadata"),
+            details,
             Postings::new(postings).expect("balanced"),
         );
         entry_id(&self.submit(Command::PostEntry(command)).await)
@@ -304,8 +307,8 @@ impl Platform {
 
     pub(crate) async fn reverse(&self, ledger: MerchantId, entry: EntryId) -> EntryId {
         let original = self.store.entry_posted(entry).await.expect("the log is there");
-        let command =
-            ReverseEntry::new(ledger, entry, None, None, Metadata::default(), original.as_ref());
+        let (details, part) = (Details::default(), Part::Rest);
+        let command = ReverseEntry::new(ledger, entry, None, details, part, original.as_ref());
         entry_id(&self.submit(Command::ReverseEntry(command)).await)
     }
 

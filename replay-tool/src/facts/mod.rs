@@ -2,11 +2,13 @@
 
 mod entry;
 mod ids;
+mod left;
 mod metadata;
 
 use domain::{DecodeError, Event};
 pub(crate) use entry::{EntryFacts, PostingFacts};
 pub(crate) use ids::typed_id;
+pub(crate) use left::Left;
 pub(crate) use metadata::{MetadataFacts, RequestFacts};
 
 /// The type of the events that make up nearly all of a ledger's log.

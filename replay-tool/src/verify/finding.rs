@@ -34,13 +34,19 @@ pub enum Check {
     Entries,
     /// Postings go to open accounts of their ledger and currency; account events are in an order that can be.
     Accounts,
-    /// No entry takes an account below its minimum.
+    /// No request takes an account below its minimum, with all that is held against it.
     MinimumBalance,
-    /// A reversal and what it reverses are opposite, marked and unique.
+    /// No request takes an account above its maximum, with all that is held for it.
+    MaximumBalance,
+    /// A reversal and what it reverses, or the part of it, are opposite and marked; a replaced entry is reversed.
     Reversals,
+    /// No more is posted or released of a hold than is held, and each posting of it comes with its entry.
+    Holds,
+    /// Days are cut off and closed in order, with the balances that the log adds up to, and stay closed.
+    Closes,
     /// Each event that moved a payment's money is followed by its entry, and no payment's entry is without one.
     PaymentEntries,
-    /// The rows of `account_balances` are the sums of the postings.
+    /// The rows of `account_balances` are the sums of what was posted and held.
     Balances,
     /// The rows of `idempotency_keys` agree with the events.
     IdempotencyKeys,
@@ -84,7 +90,10 @@ impl Check {
             Self::Entries => "entries",
             Self::Accounts => "accounts",
             Self::MinimumBalance => "minimum-balance",
+            Self::MaximumBalance => "maximum-balance",
             Self::Reversals => "reversals",
+            Self::Holds => "holds",
+            Self::Closes => "closes",
             Self::PaymentEntries => "payment-entries",
             Self::Balances => "balances",
             Self::IdempotencyKeys => "idempotency-keys",
@@ -115,7 +124,10 @@ impl Check {
             | Self::Entries
             | Self::Accounts
             | Self::MinimumBalance
+            | Self::MaximumBalance
             | Self::Reversals
+            | Self::Holds
+            | Self::Closes
             | Self::PaymentEntries
             | Self::Balances
             | Self::IdempotencyKeys
@@ -190,6 +202,11 @@ impl IntoIterator for Findings {
 /// An account, as findings name it.
 pub(crate) fn account(id: Uuid) -> String {
     format!("account {}", domain::AccountId::from_uuid(id))
+}
+
+/// A hold, as findings name it.
+pub(crate) fn hold(id: Uuid) -> String {
+    format!("hold {}", domain::HoldId::from_uuid(id))
 }
 
 /// An entry, as findings name it.

@@ -8,9 +8,10 @@ use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
 use super::checks::accounts::{self, Partition};
+use super::checks::closes::Closes;
 use super::checks::requests::Requests;
 use super::checks::rows::{Checked, RowChecks};
-use super::checks::{requests, reversals, stream_order};
+use super::checks::{holds, requests, reversals, stream_order};
 use super::error::{VerifyError, reading};
 use super::report::{Part, Report, number};
 use super::{Parts, Scope};
@@ -37,18 +38,24 @@ impl LogPass {
         parts: &mut Parts,
     ) -> Result<Self, VerifyError> {
         let mut lookups = auditor.connect(Purpose::Read).await?;
-        let partitions = if scope.from_start {
-            accounts::partitions(&mut lookups, scope, courtesy).await?
+        let (mut of, mut closes) = (0, None);
+        if scope.from_start {
+            of = accounts::partitions(&mut lookups, scope, courtesy).await?;
+            closes = Closes::read(&mut lookups, scope, of, courtesy).await?;
+            if closes.is_none() {
+                report.not_checked("closes of books: there are more than fit into memory");
+            }
         } else {
-            report.not_checked("states of accounts: they need the log from its beginning");
-            0
-        };
+            report
+                .not_checked("states of accounts and books: they need the log from its beginning");
+        }
         let mut pass = Pass { auditor, lookups, scope, courtesy, report, parts };
-        let partition = |index| (partitions > 0).then_some(Partition { index, of: partitions });
-        let first = pass.over(RowChecks::first(scope, partition(0)), Part::Events).await?;
-        for index in 1..partitions {
-            let further = RowChecks::further(scope, partition(index));
-            pass.over(further, Part::MoreAccounts).await?;
+        let first = (of > 0).then_some(Partition { index: 0, of });
+        let checks = RowChecks::first(scope, first, closes);
+        let (first, mut closes) = pass.over(checks, Part::Events).await?;
+        for index in 1..of {
+            let further = RowChecks::further(scope, Partition { index, of }, closes);
+            (_, closes) = pass.over(further, Part::MoreAccounts).await?;
         }
         Ok(first)
     }
@@ -64,7 +71,12 @@ struct Pass<'p, 'o> {
 }
 
 impl Pass<'_, '_> {
-    async fn over(&mut self, mut checks: RowChecks, part: Part) -> Result<LogPass, VerifyError> {
+    /// What the pass went over, and the closes for the next one.
+    async fn over(
+        &mut self,
+        mut checks: RowChecks,
+        part: Part,
+    ) -> Result<(LogPass, Option<Closes>), VerifyError> {
         let (started, scope) = (Instant::now(), self.scope);
         let ledger_only = part == Part::MoreAccounts;
         let wanted = Wanted { after: scope.from - 1, to: scope.to, ledger_only };
@@ -93,7 +105,8 @@ impl Pass<'_, '_> {
         }
         self.report.findings(checks.end(scope));
         self.parts.add(part, events, started.elapsed());
-        Ok(LogPass { events, bytes, requests: checks.into_requests() })
+        let (requests, closes) = checks.into_rest();
+        Ok((LogPass { events, bytes, requests }, closes))
     }
 }
 
@@ -126,8 +139,8 @@ async fn look_up(
     let started = Instant::now();
     let findings = vec![
         stream_order::look_up(&mut *db, &checked.open.predecessors, scope).await?,
-        reversals::look_up_reversing(&mut *db, &checked.open.reversing).await?,
-        reversals::look_up_reversed(&mut *db, &checked.open.reversed).await?,
+        reversals::look_up(&mut *db, &checked.open.reversals).await?,
+        holds::look_up(&mut *db, &checked.open.holds).await?,
         requests::look_up(db, &checked.open.keys).await?,
     ];
     courtesy.worked(started.elapsed());

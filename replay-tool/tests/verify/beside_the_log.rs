@@ -3,6 +3,7 @@
 use replay_tool::verify::{Check, Severity, VerifyOptions};
 
 use crate::given::{World, account, post, verified};
+use crate::ledger::with_everything;
 
 #[tokio::test]
 async fn a_balance_that_is_off_by_one_is_found() {
@@ -175,4 +176,25 @@ async fn accounts_are_compared_in_as_many_parts_as_memory_takes() {
     verified(&options)
         .await
         .assert_finds([(Check::Balances, Some(11)), (Check::Balances, Some(14))]);
+}
+
+#[tokio::test]
+async fn what_is_held_is_a_part_of_a_balance() {
+    let (world, _) = with_everything().await;
+    let (cash, bank) = (account("cash").uuid(), account("bank").uuid());
+    let held = "update account_balances set debits_pending = debits_pending - 3";
+    world.tamper(&format!("{held} where account_id = '{cash}'")).await;
+    let held = "update account_balances set credits_pending = credits_pending + 1";
+    world.tamper(&format!("{held} where account_id = '{bank}'")).await;
+    let last = i64::try_from(world.events().await.len()).ok();
+    let verified = world.verified().await;
+    verified.assert_finds([(Check::Balances, last), (Check::Balances, last)]);
+    let found: Vec<&str> = verified
+        .findings
+        .iter()
+        .filter_map(|finding| Some(finding.found.split_once(", pending ")?.1))
+        .collect();
+    let last = world.events().await.len();
+    assert!(found.contains(&format!("0 and 0, last moved at {last}").as_str()), "{found:?}");
+    assert!(found.contains(&format!("0 and 4, last moved at {last}").as_str()), "{found:?}");
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use replay_tool::verify::VerifyOptions;
 
 use crate::given::{World, open, post, verified};
+use crate::ledger::with_everything;
 
 #[tokio::test]
 async fn an_empty_log_is_in_order() {
@@ -31,6 +32,29 @@ async fn a_log_with_something_of_everything_is_in_order() {
     assert_eq!(summary.not_checked, Vec::<String>::new());
     let counts: Vec<u64> = summary.parts.iter().map(|part| part.count).collect();
     assert_eq!(counts, [15, 15, 15, 5], "{:?}", summary.parts);
+}
+
+#[tokio::test]
+async fn all_that_a_ledger_does_is_in_order_in_one_pass_and_in_several() {
+    let (world, _) = with_everything().await;
+    world.verified().await.assert_clean();
+    for accounts_per_pass in [1, 2] {
+        let options = VerifyOptions { accounts_per_pass, ..world.options() };
+        let verified = verified(&options).await;
+        verified.assert_clean();
+        assert!(verified.summary.parts.len() > 4, "{:?}", verified.summary.parts);
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_ledger_does_a_range_may_begin_and_end_in_it() {
+    let (world, _) = with_everything().await;
+    for at in 1..=i64::try_from(world.events().await.len()).expect("a position") {
+        let after = VerifyOptions { from: Some(at), ..world.options() };
+        verified(&after).await.assert_clean();
+        let before = VerifyOptions { to: Some(at), ..world.options() };
+        verified(&before).await.assert_clean();
+    }
 }
 
 #[tokio::test]

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use domain::accounts::{AccountType, CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount};
-use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings, ReverseEntry};
+use domain::ledger::{
+    Details, Direction, ExternalRef, Part, PostEntry, Posting, Postings, ReverseEntry,
+};
 use domain::merchants::{FeeTerms, RegisterMerchant};
-use domain::{AccountId, Amount, Command, Decision, EntryId, Event, MerchantId, Metadata, Name};
+use domain::{AccountId, Amount, Command, Decision, EntryId, Event, MerchantId, Name};
 use event_store::log::{Position, RecordedEvent, events_after};
 use event_store::{
-    EventStore, IdSource, NewAnswer, Origin, RandomIds, Request, RequestKey, RequestPart,
+    Clock, EventStore, IdSource, NewAnswer, Origin, RandomIds, Request, RequestKey, RequestPart,
     StoreOptions, SystemClock,
 };
 use migrations::Role;
-use replay_tool::verify::{Check, Finding, Observer, Part, Summary, VerifyOptions, verify};
+use replay_tool::verify::{Check, Finding, Observer, Summary, VerifyOptions, verify};
 use sqlx::{AssertSqlSafe, PgConnection};
 use testkit::TestDatabase;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -28,18 +30,23 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A log with two accounts and nothing else.
-    pub(crate) async fn new() -> Self {
+    /// A log of nothing whose times are the clock's.
+    pub(crate) async fn empty(clock: Arc<dyn Clock>) -> Self {
         let database = TestDatabase::create().await;
         let options = StoreOptions {
             database_url: database.url(Role::Application),
-            clock: Arc::new(SystemClock),
+            clock,
             ids: Arc::new(RandomIds),
         };
         let (store, sequencer) = EventStore::open(options).await.expect("the log opens");
         let stop = CancellationToken::new();
         tokio::spawn(sequencer.run(stop.clone()));
-        let world = Self { database, store, _stops: stop.drop_guard() };
+        Self { database, store, _stops: stop.drop_guard() }
+    }
+
+    /// A log with two accounts and nothing else.
+    pub(crate) async fn new() -> Self {
+        let world = Self::empty(Arc::new(SystemClock)).await;
         world.submit(open("cash", None)).await;
         world.submit(open("sales", None)).await;
         world
@@ -103,7 +110,8 @@ impl World {
         let event = self.events().await.swap_remove(position - 1);
         let Ok(Event::EntryPosted(posted)) = event.decode() else { panic!("an entry") };
         let id: EntryId = posted.entry_id;
-        let command = ReverseEntry::new(LEDGER, id, None, None, Metadata::default(), Some(&posted));
+        let command =
+            ReverseEntry::new(LEDGER, id, None, Details::default(), Part::Rest, Some(&posted));
         assert_eq!(self.submit_with_key(Command::ReverseEntry(command), "k1").await, 201);
     }
 
@@ -165,7 +173,7 @@ pub(crate) struct Verified {
 struct Listener(Vec<Finding>);
 
 impl Observer for Listener {
-    fn progress(&mut self, _: Part, _: u64, _: u64) {}
+    fn progress(&mut self, _: replay_tool::verify::Part, _: u64, _: u64) {}
 
     fn finding(&mut self, finding: &Finding) {
         self.0.push(finding.clone());
@@ -207,7 +215,7 @@ impl Verified {
 pub(crate) fn request(command: Command, key: Option<RequestKey>) -> Request {
     let answer = |decided: &Result<Decision, domain::Rejection>, _| {
         let status = match decided {
-            Ok(Decision::Append(_)) => 201,
+            Ok(Decision::Append(_) | Decision::Several { .. }) => 201,
             Ok(Decision::Already(_)) => 200,
             Err(_) => 409,
         };
@@ -223,30 +231,36 @@ pub(crate) fn account(code: &str) -> AccountId {
 }
 
 pub(crate) fn open(code: &str, min_balance_minor: Option<i64>) -> Command {
-    Command::OpenAccount(OpenAccount {
-        ledger: LEDGER,
-        code: code.parse().expect("a code"),
-        name: None,
-        kind: AccountType::Asset,
-        currency: "USD".parse().expect("a currency"),
-        min_balance_minor,
-    })
+    let (code, currency) = (code.parse().expect("a code"), "USD".parse().expect("a currency"));
+    let plain = OpenAccount::plain(LEDGER, code, AccountType::Asset, currency);
+    Command::OpenAccount(OpenAccount { min_balance_minor, ..plain })
+}
+
+pub(crate) fn posting(code: &str, direction: Direction, minor: i64) -> Posting {
+    let amount = Amount::from_minor(minor, "USD".parse().expect("a currency"));
+    Posting { account_id: account(code), direction, amount: amount.expect("an amount") }
+}
+
+/// One amount from one account to another.
+pub(crate) fn pair(debit: &str, credit: &str, minor: i64) -> Vec<Posting> {
+    vec![posting(debit, Direction::Debit, minor), posting(credit, Direction::Credit, minor)]
+}
+
+pub(crate) fn reference(text: &str) -> ExternalRef {
+    ExternalRef::parse(text).expect("a reference")
+}
+
+pub(crate) fn entry(reference_text: &str, debit: &str, credit: &str, minor: i64) -> PostEntry {
+    PostEntry::new(
+        LEDGER,
+        reference(reference_text),
+        Details::default(),
+        Postings::new(pair(debit, credit, minor)).expect("balanced"),
+    )
 }
 
 pub(crate) fn post(reference: &str, debit: &str, credit: &str, minor: i64) -> Command {
-    let posting = |code: &str, direction| Posting {
-        account_id: account(code),
-        direction,
-        amount: Amount::from_minor(minor, "USD".parse().expect("a currency")).expect("an amount"),
-    };
-    let postings = vec![posting(debit, Direction::Debit), posting(credit, Direction::Credit)];
-    Command::PostEntry(PostEntry::new(
-        LEDGER,
-        ExternalRef::parse(reference).expect("a reference"),
-        None,
-        Metadata::default(),
-        Postings::new(postings).expect("balanced"),
-    ))
+    Command::PostEntry(entry(reference, debit, credit, minor))
 }
 
 pub(crate) fn merchant() -> Command {

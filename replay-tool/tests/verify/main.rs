@@ -2,9 +2,15 @@
 
 mod beside_the_log;
 mod clean;
+mod closes;
 mod events;
+mod forged;
 mod given;
+mod holds;
+mod ledger;
+mod limits;
 mod mirror;
 mod output;
 mod payments;
 mod read_models;
+mod reversals;

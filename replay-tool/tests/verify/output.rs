@@ -6,6 +6,7 @@ use migrations::Role;
 use serde_json::Value;
 
 use crate::given::{World, account};
+use crate::ledger::{hold_id, with_everything};
 
 fn run(world: &World, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_replay-tool"))
@@ -102,6 +103,25 @@ async fn a_stream_is_shown() {
         .collect();
     insta::assert_snapshot!(types.join("\n"));
     assert_eq!(run(&world, &["stream", "account-nobody"]).status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_holds_and_books_are_shown() {
+    let (world, _) = with_everything().await;
+    let card = domain::StreamId::hold(hold_id("card")).to_string();
+    let books = domain::StreamId::books(crate::given::LEDGER).to_string();
+    let mut shown = String::new();
+    for stream in [card, books] {
+        let text = stdout(&run(&world, &["stream", &stream]));
+        for line in text.lines().filter(|line| line.contains(" v1")) {
+            shown = shown + line + "\n";
+        }
+    }
+    insta::assert_snapshot!(shown);
+    let stats = stdout(&run(&world, &["stats"]));
+    for name in ["ledger.hold_expired", "ledger.month_closed", "ledger.account_amended"] {
+        assert!(stats.contains(name), "{stats}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

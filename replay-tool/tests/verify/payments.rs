@@ -142,3 +142,17 @@ async fn a_log_that_ends_between_a_capture_and_its_entry_is_found() {
     };
     assert!(verified.findings.iter().any(found), "{:#?}", verified.findings);
 }
+
+/// An operator may limit the accounts that payments are booked in; what the PSPs did is booked all the same.
+#[tokio::test]
+async fn what_a_payment_came_to_is_booked_whatever_the_limits_are() {
+    let world = captured().await;
+    let change = "update events set data = replace(data::text, '\"currency\":\"USD\"', \
+                  '\"currency\":\"USD\",\"max_balance_minor\":1')::json";
+    world
+        .tamper_and_rehash(&format!(
+            "{change} where event_type = 'ledger.account_opened' and data::text like '%payable%'"
+        ))
+        .await;
+    world.verified().await.assert_clean();
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use event_store::{EventStore, SystemClock};
 use gateways::{Gateways, PspsConfig};
-use workers::{Options, PaymentWorkerOptions, PrunerOptions, Workers};
+use workers::{LedgerWorkerOptions, Options, PaymentWorkerOptions, PrunerOptions, Workers};
 
 use crate::tasks::{Stage, Tasks};
 
@@ -24,12 +24,13 @@ pub(crate) struct PaymentWork<'a> {
 pub(crate) fn start(
     tasks: &mut Tasks,
     pruner_url: &str,
+    ledger: Option<LedgerWorkerOptions>,
     payments: Option<PaymentWork<'_>>,
 ) -> anyhow::Result<()> {
     let pruner =
         PrunerOptions { database_url: pruner_url.to_owned(), clock: Arc::new(SystemClock) };
     let payments = payments.map(PaymentWork::options).transpose()?;
-    let workers = Workers::new(Options { payments, pruner })?;
+    let workers = Workers::new(Options { payments, ledger, pruner })?;
     tasks.spawn(Stage::Work, "the workers", |stop| workers.run(stop));
     Ok(())
 }

@@ -16,6 +16,7 @@ use clap::{Args, ValueEnum};
 use migrations::Role;
 use supervisor::{DirLock, NatsOptions, PostgresOptions, SUPERUSER};
 use tokio::net::TcpListener;
+use workers::LedgerWorkerOptions;
 
 use self::deployment::Deployment;
 use self::psps::Psps;
@@ -185,7 +186,11 @@ impl Up {
         if !self.leave.contains(&Left::Workers) {
             let payments =
                 PaymentWork { database_url: app_url, store: store.clone(), psps: &psps.config };
-            roles::workers::start(tasks, &url_of(Role::Pruner), Some(payments))?;
+            let ledger = LedgerWorkerOptions {
+                database_url: payments.database_url.clone(),
+                store: store.clone(),
+            };
+            roles::workers::start(tasks, &url_of(Role::Pruner), Some(ledger), Some(payments))?;
         }
         let query_url = url_of(Role::Query);
         let progress = Some(projections);

@@ -140,7 +140,8 @@ impl Carrier {
         let given = self.give(payment.id, Command::StartAttempt(start)).await?;
         let events = match given.decision {
             Ok(Decision::Append(events)) => events,
-            Ok(Decision::Already(_)) | Err(Rejection::AttemptNotDue { .. }) => {
+            Ok(Decision::Already(_) | Decision::Several { .. })
+            | Err(Rejection::AttemptNotDue { .. }) => {
                 return Ok(Started::Elsewhere);
             }
             Err(Rejection::PspIsDisabled { .. }) => return Ok(Started::SwitchedOff),

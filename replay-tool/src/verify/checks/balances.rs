@@ -1,5 +1,5 @@
-//! The rows of `account_balances` are the sums of the postings: added up in SQL, by key ranges of the log,
-//! independently of every fold in Rust.
+//! The rows of `account_balances` are the sums of what was posted, and of what was held and not released
+//! since: added up in SQL, by key ranges of the log, independently of every fold in Rust.
 //!
 //! Rows move while the log grows. So a page of rows is read together with the last position of the log, in
 //! one snapshot; then the postings are added up to exactly that position, and compared. The next page is
@@ -7,6 +7,7 @@
 //! that fit into memory, and needs no table of its own: this works on a standby too.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Instant;
 
 use futures::future::try_join;
@@ -30,16 +31,30 @@ const PAGE_ROWS_MAX: i64 = 20_000;
 /// The most accounts that are asked for at once.
 const ASKED_ROWS_MAX: usize = 5_000;
 
+/// The types are told apart before a posting is looked into: the first test costs next to nothing.
 const SUM: &str = "
     select posting ->> 'account_id',
            coalesce(sum((posting ->> 'amount_minor')::bigint)
-               filter (where posting ->> 'direction' = 'debit'), 0)::text,
+               filter (where event_type = 'ledger.entry_posted'
+                   and posting ->> 'direction' = 'debit'), 0)::text,
            coalesce(sum((posting ->> 'amount_minor')::bigint)
-               filter (where posting ->> 'direction' = 'credit'), 0)::text,
-           max(events.position)
-    from events, json_array_elements(events.data -> 'postings') as posting
-    where events.log_id = $1 and events.position > $2 and events.position <= $3
-        and events.event_type = 'ledger.entry_posted'
+               filter (where event_type = 'ledger.entry_posted'
+                   and posting ->> 'direction' = 'credit'), 0)::text,
+           coalesce(sum((posting ->> 'amount_minor')::bigint * held)
+               filter (where held <> 0 and posting ->> 'direction' = 'debit'), 0)::text,
+           coalesce(sum((posting ->> 'amount_minor')::bigint * held)
+               filter (where held <> 0 and posting ->> 'direction' = 'credit'), 0)::text,
+           max(position)
+    from (
+        select position, event_type, data,
+               case event_type when 'ledger.entry_posted' then 0
+                   when 'ledger.hold_created' then 1 else -1 end as held
+        from events
+        where log_id = $1 and position > $2 and position <= $3
+            and event_type in ('ledger.entry_posted', 'ledger.hold_created', 'ledger.hold_posted',
+                'ledger.hold_voided', 'ledger.hold_expired')
+    ) as moving,
+    json_array_elements(data -> case held when -1 then 'released' else 'postings' end) as posting
     group by 1";
 
 /// One snapshot: where the log ends, and the rows as they are there.
@@ -53,13 +68,20 @@ const PAGE: &str = "
         order by account_id limit $3) as b on true
     order by b.account_id";
 
-/// What the postings of an account add up to.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sums {
+/// What the events add up to that post to an account, or hold or release something of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Totals {
     debits: i64,
     credits: i64,
-    /// The last position that posted to it.
+    debits_pending: i64,
+    credits_pending: i64,
+    /// The last position that moved one of them.
     position: i64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    totals: Totals,
     /// A row was compared with it.
     compared: bool,
 }
@@ -114,7 +136,7 @@ struct Comparison<'c> {
     pace: Pace,
     partition: Partition,
     sums: ByAccount<Sums>,
-    /// How far the postings are added up.
+    /// How far the events are added up.
     at: i64,
     total: u64,
     done: u64,
@@ -161,9 +183,10 @@ impl Comparison<'_> {
             let (first, second) =
                 try_join(sums(&mut self.db, self.at, middle), sums(&mut self.other, middle, end))
                     .await?;
-            for sum in first.into_iter().chain(second) {
-                if self.partition.holds(sum.0) {
-                    add(self.sums.entry(sum.0).or_default(), &sum);
+            for (account, moved) in first.into_iter().chain(second) {
+                if self.partition.holds(account) {
+                    let sums = self.sums.entry(account).or_default();
+                    sums.totals = sums.totals.plus(&moved);
                 }
             }
             self.done += number(end - self.at);
@@ -176,7 +199,7 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Accounts with postings that no row was compared with, unless the row was written since.
+    /// Accounts that something moved and that no row was compared with, unless the row was written since.
     async fn without_row(&mut self, report: &Report<'_>) -> Result<(), sqlx::Error> {
         let lonely: Vec<Uuid> =
             self.sums.iter().filter(|(_, sums)| !sums.compared).map(|(id, _)| *id).collect();
@@ -194,7 +217,7 @@ impl Comparison<'_> {
             let mut findings = Findings::default();
             for id in missing {
                 let sums = self.sums.get(&id).copied().unwrap_or_default();
-                let expected = totals(sums.debits, sums.credits, 0, 0, sums.position);
+                let expected = sums.totals.to_string();
                 findings.add(Check::Balances, None, named(id), expected, "no row");
             }
             report.findings(findings);
@@ -204,14 +227,32 @@ impl Comparison<'_> {
     }
 }
 
-type Sum = (Uuid, i64, i64, i64);
-/// Account, debits and credits as SQL has them, and the last position.
-type SumRow = (Option<String>, String, String, i64);
+type Sum = (Uuid, Totals);
+/// Account, debits and credits, posted and held, as SQL has them, and the last position.
+type SumRow = (Option<String>, String, String, String, String, i64);
 
-fn add(sums: &mut Sums, (_, debits, credits, position): &Sum) {
-    sums.debits = sums.debits.saturating_add(*debits);
-    sums.credits = sums.credits.saturating_add(*credits);
-    sums.position = sums.position.max(*position);
+impl Totals {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            debits: self.debits.saturating_add(other.debits),
+            credits: self.credits.saturating_add(other.credits),
+            debits_pending: self.debits_pending.saturating_add(other.debits_pending),
+            credits_pending: self.credits_pending.saturating_add(other.credits_pending),
+            position: self.position.max(other.position),
+        }
+    }
+}
+
+/// The columns of a row, as findings show them.
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { debits, credits, debits_pending, credits_pending, position } = self;
+        write!(
+            f,
+            "debits {debits}, credits {credits}, pending {debits_pending} and {credits_pending}, \
+             last moved at {position}"
+        )
+    }
 }
 
 /// The postings of a range, added up for each account. A range that takes too long, or holds something
@@ -240,44 +281,35 @@ async fn sums(db: &mut PgConnection, after: i64, to: i64) -> Result<Vec<Sum>, sq
 
 /// Accounts that have no id were found by the pass over the events; a sum that does not fit into a row
 /// cannot equal one.
-fn sum((account, debits, credits, position): SumRow) -> Option<Sum> {
+fn sum(
+    (account, debits, credits, debits_pending, credits_pending, position): SumRow,
+) -> Option<Sum> {
     let number = |text: String| text.parse().unwrap_or(i64::MAX);
     let account = typed_id("acc_", &account?)?;
-    Some((account, number(debits), number(credits), position))
+    let (debits, credits) = (number(debits), number(credits));
+    let (debits_pending, credits_pending) = (number(debits_pending), number(credits_pending));
+    Some((account, Totals { debits, credits, debits_pending, credits_pending, position }))
 }
 
 fn compare(sums: &mut ByAccount<Sums>, row: &BalanceRow, findings: &mut Findings) {
     let Some(id) = row.account_id else { return };
+    let column = |value: Option<i64>| value.unwrap_or_default();
+    let found = Totals {
+        debits: column(row.debits_posted),
+        credits: column(row.credits_posted),
+        debits_pending: column(row.debits_pending),
+        credits_pending: column(row.credits_pending),
+        position: column(row.position),
+    };
     let wanted = match sums.get_mut(&id) {
         Some(sums) => {
             sums.compared = true;
-            totals(sums.debits, sums.credits, 0, 0, sums.position)
+            if sums.totals == found {
+                return;
+            }
+            sums.totals.to_string()
         }
-        None => "no row: nothing was posted to it".to_owned(),
+        None => "no row: nothing was posted to it or held".to_owned(),
     };
-    let column = |value: Option<i64>| value.unwrap_or_default();
-    let found = totals(
-        column(row.debits_posted),
-        column(row.credits_posted),
-        column(row.debits_pending),
-        column(row.credits_pending),
-        column(row.position),
-    );
-    if wanted != found {
-        findings.add(Check::Balances, row.position, named(id), wanted, found);
-    }
-}
-
-/// The columns of a row, as findings show them.
-fn totals(
-    debits: i64,
-    credits: i64,
-    debits_pending: i64,
-    credits_pending: i64,
-    position: i64,
-) -> String {
-    format!(
-        "debits {debits}, credits {credits}, pending {debits_pending} and {credits_pending}, \
-         last posted at {position}"
-    )
+    findings.add(Check::Balances, row.position, named(id), wanted, found.to_string());
 }

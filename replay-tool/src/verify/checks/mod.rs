@@ -2,9 +2,11 @@
 
 pub(super) mod accounts;
 pub(super) mod balances;
+pub(super) mod closes;
 mod entries;
 pub(super) mod guards;
 pub(super) mod head;
+pub(super) mod holds;
 pub(super) mod idempotency;
 pub(super) mod mirror;
 pub(super) mod payment_entries;
@@ -17,3 +19,4 @@ pub(super) mod rows;
 mod stream_name;
 pub(super) mod stream_order;
 pub(super) mod stream_versions;
+mod streams;

@@ -9,7 +9,7 @@ use crate::log_rows::Row;
 use crate::verify::finding::{Check, Findings, entry as named};
 
 /// What the references of payments' entries start with; no client may give such a one.
-const PAYMENT_REFERENCE: &str = "payment:";
+pub(super) const PAYMENT_REFERENCE: &str = "payment:";
 
 /// What is remembered from row to row.
 #[derive(Debug, Default)]
@@ -49,10 +49,8 @@ impl PaymentEntries {
     }
 
     /// What is still expected when the log ends.
-    pub(crate) fn end(&mut self) -> Findings {
-        let mut findings = Findings::default();
-        self.missing(&mut findings);
-        findings
+    pub(crate) fn end(&mut self, findings: &mut Findings) {
+        self.missing(findings);
     }
 
     fn entry(&mut self, row: &Row<'_>, entry: &EntryFacts<'_>, findings: &mut Findings) {

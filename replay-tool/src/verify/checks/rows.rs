@@ -1,11 +1,13 @@
 //! All that is checked of each row as it goes by, in the order of the log.
 
 use super::accounts::{AccountStates, Partition};
+use super::closes::Closes;
+use super::holds::{Holds, OpenHolds};
 use super::payment_entries::PaymentEntries;
 use super::positions::Positions;
 use super::recorded_at::RecordedAt;
 use super::requests::{Keys, Requests};
-use super::reversals::{Reversed, Reversing};
+use super::reversals::{Replacements, Reversals};
 use super::stream_order::{Predecessors, StreamOrder};
 use super::{entries, stream_name};
 use crate::facts::{Fact, MetadataFacts};
@@ -18,8 +20,8 @@ use crate::verify::report::number_of_bytes;
 #[derive(Debug, Default)]
 pub(crate) struct Open {
     pub(crate) predecessors: Predecessors,
-    pub(crate) reversing: Vec<Reversing>,
-    pub(crate) reversed: Vec<Reversed>,
+    pub(crate) reversals: Reversals,
+    pub(crate) holds: OpenHolds,
     pub(crate) keys: Keys,
 }
 
@@ -42,42 +44,74 @@ pub(crate) struct RowChecks {
     order: StreamOrder,
     requests: Requests,
     payment_entries: PaymentEntries,
+    replacements: Replacements,
+    holds: Holds,
     accounts: Option<AccountStates>,
+    closes: Option<Closes>,
     hashed: Vec<u8>,
 }
 
 impl RowChecks {
-    /// Checks everything, and the states of the accounts of a partition.
-    pub(crate) fn first(scope: Scope, partition: Option<Partition>) -> Self {
-        Self::new(scope, partition, Requests::of(scope), true)
+    /// Checks everything, and the accounts of a partition.
+    pub(crate) fn first(
+        scope: Scope,
+        partition: Option<Partition>,
+        closes: Option<Closes>,
+    ) -> Self {
+        Self::new(scope, partition, closes, Requests::of(scope))
     }
 
-    /// Only the states of the accounts of another partition.
-    pub(crate) fn further(scope: Scope, partition: Option<Partition>) -> Self {
-        Self::new(scope, partition, Requests::none(scope), false)
+    /// Only the accounts of another partition.
+    pub(crate) fn further(scope: Scope, partition: Partition, closes: Option<Closes>) -> Self {
+        let closes = closes.map(|closes| closes.again(partition));
+        let checks = Self::new(scope, Some(partition), closes, Requests::none(scope));
+        Self { all: false, ..checks }
     }
 
-    fn new(scope: Scope, partition: Option<Partition>, requests: Requests, all: bool) -> Self {
+    fn new(
+        scope: Scope,
+        partition: Option<Partition>,
+        closes: Option<Closes>,
+        requests: Requests,
+    ) -> Self {
         Self {
-            all,
+            all: true,
             positions: Positions::from(scope.from),
             recorded_at: RecordedAt::default(),
             order: StreamOrder::default(),
             requests,
             payment_entries: PaymentEntries::default(),
+            replacements: Replacements::default(),
+            holds: Holds::default(),
             accounts: partition.map(AccountStates::of),
+            closes,
             hashed: Vec::new(),
         }
     }
 
     /// What is still open when the log ends; nothing where only a part of it was read.
     pub(crate) fn end(&mut self, scope: Scope) -> Findings {
-        if self.all && scope.whole { self.payment_entries.end() } else { Findings::default() }
+        let mut findings = Findings::default();
+        if !scope.whole {
+            return findings;
+        }
+        if self.all {
+            self.payment_entries.end(&mut findings);
+            self.replacements.end(&mut findings);
+            self.holds.end(&mut findings);
+        }
+        if let Some(accounts) = &mut self.accounts {
+            accounts.end(&mut findings);
+        }
+        if let Some(closes) = &mut self.closes {
+            closes.end(&mut findings);
+        }
+        findings
     }
 
-    /// The requests that the events came from, after the last chunk.
-    pub(crate) fn into_requests(self) -> Requests {
-        self.requests
+    /// After the last chunk: the requests that the events came from, and the closes, for the next pass.
+    pub(crate) fn into_rest(self) -> (Requests, Option<Closes>) {
+        (self.requests, self.closes)
     }
 
     /// Checks a chunk.
@@ -119,9 +153,9 @@ impl RowChecks {
                 stream_name::check(row, &fact, findings);
                 entries::check(row, &fact, findings);
                 self.payment_entries.check(row, &fact, findings);
-                if let Some(accounts) = &mut self.accounts {
-                    accounts.apply(row, &fact, findings);
-                }
+                self.replacements.check(row, &fact, findings);
+                self.holds.check(row, &fact, &mut open.holds, findings);
+                self.fold(row, &fact, findings);
                 open.collect(row, fact, findings);
             }
             Err(error) => {
@@ -133,10 +167,17 @@ impl RowChecks {
 
     /// A row of a further pass: everything else about it was said in the first one.
     fn accounts_only(&mut self, row: &Row<'_>, checked: &mut Checked) {
-        if let (Some(accounts), Ok(fact)) =
-            (&mut self.accounts, Fact::read(row.event_type, row.schema_version, row.data))
-        {
-            accounts.apply(row, &fact, &mut checked.findings);
+        if let Ok(fact) = Fact::read(row.event_type, row.schema_version, row.data) {
+            self.fold(row, &fact, &mut checked.findings);
+        }
+    }
+
+    fn fold(&mut self, row: &Row<'_>, fact: &Fact<'_>, findings: &mut Findings) {
+        if let Some(accounts) = &mut self.accounts {
+            accounts.apply(row, fact, findings);
+        }
+        if let Some(closes) = &mut self.closes {
+            closes.apply(row, fact, findings);
         }
     }
 
@@ -152,8 +193,8 @@ impl RowChecks {
 impl Open {
     fn collect(&mut self, row: &Row<'_>, fact: Fact<'_>, findings: &mut Findings) {
         match fact {
-            Fact::Entry(entry) => self.reversing.extend(Reversing::of(row, entry)),
-            Fact::Other(event) => self.reversed.extend(Reversed::of(row, &event, findings)),
+            Fact::Entry(entry) => self.reversals.entry(row, entry),
+            Fact::Other(event) => self.reversals.mark(row, &event, findings),
         }
     }
 }

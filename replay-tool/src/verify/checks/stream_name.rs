@@ -3,6 +3,7 @@
 //! reference would be in one stream, and only one of them can be its first event.
 
 use domain::cards::CardEvent;
+use domain::holds::HoldEvent;
 use domain::payments::PaymentEvent;
 use domain::{EntryId, Event, MerchantId, StreamId};
 
@@ -43,11 +44,18 @@ fn check_other(row: &Row<'_>, event: &Event, findings: &mut Findings) {
             }
             (StreamId::account(event.account_id), Some(event.ledger))
         }
+        Event::AccountAmended(event) => (StreamId::account(event.account_id), None),
         Event::AccountFrozen(event) => (StreamId::account(event.account_id), None),
         Event::AccountUnfrozen(event) => (StreamId::account(event.account_id), None),
         Event::AccountClosed(event) => (StreamId::account(event.account_id), None),
         // The first is not made by `Fact::read`; the second is looked up by the check of reversals.
         Event::EntryPosted(_) | Event::EntryReversed(_) => return,
+        Event::Hold(HoldEvent::Created(event)) => {
+            (StreamId::hold(event.hold_id), Some(event.ledger))
+        }
+        Event::Hold(event) => (StreamId::hold(event.hold_id()), None),
+        Event::Books(event) => (StreamId::books(event.ledger()), Some(event.ledger())),
+        Event::Fx(event) => (StreamId::pair(event.pair()), Some(event.pair().ledger())),
         Event::Payment(PaymentEvent::Created(event)) => {
             (StreamId::payment(event.payment_id), Some(event.merchant_id))
         }

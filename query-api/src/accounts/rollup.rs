@@ -1,0 +1,111 @@
+//! `GET /v1/accounts/{id}/rollup`
+
+use api_conventions::{Caller, PathId, Problem, StrictQuery};
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use domain::AccountId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::caller_scope::visible_to;
+use crate::database::refused;
+use crate::position::MinPosition;
+use crate::read_model::ReadModel;
+use crate::row_values::{currency, wide_decimal};
+use crate::snapshot::Snapshot;
+use crate::state::{ApiState, NoParameters};
+
+/// An account together with all accounts below it in the chart of accounts.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Rollup {
+    /// The account at the top.
+    #[schema(value_type = String, example = "acc_7h455vb4pex5vsknk084sn02q0")]
+    account: AccountId,
+    /// One for each currency that any of the accounts holds, in the order of the codes.
+    currencies: Vec<CurrencyRollup>,
+}
+
+/// The accounts of one currency, added up.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CurrencyRollup {
+    /// The upper-case ISO 4217 code.
+    #[schema(example = "USD")]
+    currency: String,
+    /// How many accounts.
+    #[schema(example = 3)]
+    accounts: i64,
+    /// Their balances, on the side by which the account at the top grows; contra accounts count against it.
+    #[schema(example = "75.00")]
+    balance: String,
+    /// All debits.
+    #[schema(example = "100.00")]
+    debits: String,
+    /// All credits.
+    #[schema(example = "25.00")]
+    credits: String,
+}
+
+/// A chart has few levels, each found by the index over parents.
+const ROLLUP: &str = "
+    with recursive below as (
+        select account_id, currency, debits_posted, credits_posted, normal_side as top_side
+        from read.accounts where account_id = $1 and ($2::uuid is null or ledger = $2)
+        union all
+        select a.account_id, a.currency, a.debits_posted, a.credits_posted, below.top_side
+        from below join read.accounts as a on a.parent = below.account_id
+    )
+    select currency, count(*), top_side, sum(debits_posted)::text, sum(credits_posted)::text
+    from below group by currency, top_side order by currency";
+
+/// Add up an account and those below it
+///
+/// The balances of an account and of all accounts below it in the chart of accounts, by currency.
+#[utoipa::path(
+    get, path = "/v1/accounts/{id}/rollup", tag = "accounts",
+    params(
+        ("id" = String, Path, description = "The account at the top",
+         example = "acc_7h455vb4pex5vsknk084sn02q0"),
+    ),
+    responses(
+        (status = 200, description = "The sums", body = Rollup),
+        (status = 404, description = "`not-found`: unknown, or another merchant's"),
+    )
+)]
+pub(crate) async fn show_rollup(
+    State(api): State<ApiState>,
+    caller: Caller,
+    PathId(id): PathId<AccountId>,
+    StrictQuery(NoParameters {}): StrictQuery<NoParameters>,
+    min: MinPosition,
+) -> Result<Response, Problem> {
+    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
+    let rows: Vec<(String, i64, String, String, String)> = sqlx::query_as(ROLLUP)
+        .bind(id.uuid())
+        .bind(visible_to(&caller))
+        .fetch_all(snapshot.db())
+        .await
+        .map_err(refused)?;
+    if rows.is_empty() {
+        return Ok(snapshot.answer(Problem::not_found()));
+    }
+    let currencies = rows.into_iter().map(added_up).collect::<Result<_, _>>()?;
+    Ok(snapshot.answer(Json(Rollup { account: id, currencies })))
+}
+
+fn added_up(
+    (code, accounts, top_side, debits, credits): (String, i64, String, String, String),
+) -> Result<CurrencyRollup, Problem> {
+    let minor = |text: String| -> Result<i128, Problem> {
+        text.parse().map_err(|error| Problem::internal(format_args!("sum `{text}`: {error}")))
+    };
+    let (currency, debits, credits) = (currency(&code)?, minor(debits)?, minor(credits)?);
+    let balance = if top_side == "debit" { debits - credits } else { credits - debits };
+    Ok(CurrencyRollup {
+        currency: code,
+        accounts,
+        balance: wide_decimal(balance, currency),
+        debits: wide_decimal(debits, currency),
+        credits: wide_decimal(credits, currency),
+    })
+}

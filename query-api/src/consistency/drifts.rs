@@ -1,0 +1,261 @@
+//! Drifts, and the entries behind them.
+
+use api_conventions::{DecimalText, Problem};
+use domain::{AccountId, EntryId, Money, Timestamp};
+use event_store::log::Position;
+use serde::Serialize;
+use sqlx::{FromRow, PgConnection};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::asked::Expected;
+use crate::database::refused;
+use crate::row_values::{decimal, timestamp, wide_decimal};
+
+/// The most drifts whose entries are looked for, in the order in which they were sent: more than a person looks
+/// into before asking again.
+const DRIFTS_EXPLAINED_MAX: usize = 50;
+/// The most entries of a drift: where two books parted is rarely further back.
+const ENTRIES_MAX: i64 = 20;
+/// The most postings of an account in which a time is looked for when both books agreed: some milliseconds each.
+const POSTINGS_SEARCHED_MAX: i64 = 10_000;
+
+/// A balance that is not the same here.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Drift {
+    /// The account; null if it is unknown and was named by a code.
+    #[schema(value_type = Option<String>, required, example = "acc_7h455vb4pex5vsknk084sn02q0")]
+    account: Option<AccountId>,
+    /// What the ledger calls it; null if it is unknown and was named by its id.
+    #[schema(required, example = "cash")]
+    code: Option<String>,
+    /// `balance`: another one; `currency`: the account holds another; `unknown-account`: there is none in the ledger.
+    #[schema(value_type = String, example = "balance")]
+    reason: Reason,
+    /// What the consumer has.
+    #[schema(value_type = String, example = "75.00")]
+    expected: DecimalText,
+    /// The currency of that.
+    #[schema(example = "USD")]
+    currency: String,
+    /// What is here; null if the account is unknown.
+    #[schema(value_type = Option<String>, required, example = "85.00")]
+    actual: Option<DecimalText>,
+    /// The currency of that, which is the account's.
+    #[schema(required, example = "USD")]
+    actual_currency: Option<String>,
+    /// What is here less what the consumer has; null unless both are of one currency.
+    #[schema(required, example = "10.00")]
+    difference: Option<String>,
+    /// The last position after which the balance here was what the consumer has, among the account's last 10,000
+    /// postings: the entries after it are the difference, if the consumer's books just stopped. Null where there is
+    /// none, and for an effective time.
+    #[schema(required, example = 41)]
+    agreed_at: Option<i64>,
+    /// The last 20 postings to the account that count, newest first. Of the first 50 drifts only.
+    entries: Vec<DriftEntry>,
+    #[serde(skip)]
+    searched: Option<(AccountId, Money)>,
+}
+
+/// Why two balances are not the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reason {
+    Balance,
+    Currency,
+    UnknownAccount,
+}
+
+/// A posting to an account that drifted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DriftEntry {
+    /// The entry that has the posting.
+    #[schema(value_type = String, example = "ent_01h455vb4pex5vsknk084sn02q")]
+    entry: EntryId,
+    /// What the ledger calls the entry.
+    #[schema(example = "order-1042")]
+    external_ref: String,
+    /// What it says of itself.
+    #[schema(required, example = "Order 1042")]
+    description: Option<String>,
+    /// The side: `debit` or `credit`.
+    #[schema(example = "debit")]
+    direction: String,
+    /// The amount, above zero.
+    #[schema(value_type = String, example = "10.00")]
+    amount: DecimalText,
+    /// The account's balance right after the posting, in the order in which they were recorded.
+    #[schema(value_type = String, example = "85.00")]
+    balance: DecimalText,
+    /// The entry's position in the log.
+    #[schema(example = 42)]
+    position: i64,
+    /// Whether this is where the balance here was what the consumer has: `agreed_at`.
+    #[schema(example = false)]
+    agreed: bool,
+    /// When it takes effect.
+    #[schema(value_type = String, format = DateTime)]
+    effective_at: Timestamp,
+    /// When it was posted.
+    #[schema(value_type = String, format = DateTime)]
+    recorded_at: Timestamp,
+}
+
+impl Drift {
+    pub(super) fn of_unknown(expected: &Expected) -> Self {
+        Self {
+            account: expected.code.is_none().then_some(expected.account),
+            code: expected.code.clone(),
+            reason: Reason::UnknownAccount,
+            expected: expected.balance.into(),
+            currency: expected.balance.currency.code().to_owned(),
+            actual: None,
+            actual_currency: None,
+            difference: None,
+            agreed_at: None,
+            entries: Vec::new(),
+            searched: None,
+        }
+    }
+
+    pub(super) fn of(expected: &Expected, code: String, actual: Money, reason: Reason) -> Self {
+        let theirs = expected.balance;
+        let difference = i128::from(actual.minor) - i128::from(theirs.minor);
+        let difference = wide_decimal(difference, actual.currency);
+        Self {
+            account: Some(expected.account),
+            code: Some(code),
+            reason,
+            actual: Some(actual.into()),
+            actual_currency: Some(actual.currency.code().to_owned()),
+            difference: (actual.currency == theirs.currency).then_some(difference),
+            searched: Some((expected.account, Money { currency: actual.currency, ..theirs })),
+            ..Self::of_unknown(expected)
+        }
+    }
+}
+
+const ENTRIES: &str = "
+    select drift.nth, p.entry_id, p.direction, p.amount_minor, p.balance_after_minor, p.position,
+        p.recorded_at, p.external_ref, p.description, p.effective_at
+    from unnest($1::uuid[]) with ordinality as drift (account_id, nth)
+    cross join lateral (
+        select last.*, e.external_ref, e.description, e.effective_at
+        from (
+            select * from read.postings
+            where account_id = drift.account_id and position <= $2
+            order by position desc, posting_index desc limit $4
+        ) as last
+        join read.entries as e using (entry_id)
+        where $3::timestamptz is null or coalesce(e.effective_at, e.recorded_at) <= $3
+        order by last.position desc, last.posting_index desc limit $5
+    ) as p
+    order by drift.nth, p.position desc, p.posting_index desc";
+
+/// An entry may have several postings of one account, between which there was no balance to agree on: the last of
+/// them counts, before which, read backwards, there is none of its position.
+const AGREED: &str = "
+    select drift.nth, max(last.position)
+    from unnest($1::uuid[], $2::bigint[]) with ordinality as drift (account_id, expected, nth)
+    cross join lateral (
+        select position, balance_after_minor,
+            lag(position) over (order by position desc, posting_index desc) as later
+        from (
+            select position, posting_index, balance_after_minor from read.postings
+            where account_id = drift.account_id and position <= $3
+            order by position desc, posting_index desc limit $4
+        ) as searched
+    ) as last
+    where last.balance_after_minor = drift.expected and last.later is distinct from last.position
+    group by drift.nth";
+
+#[derive(FromRow)]
+struct EntryRow {
+    nth: i64,
+    entry_id: Uuid,
+    external_ref: String,
+    description: Option<String>,
+    direction: String,
+    amount_minor: i64,
+    balance_after_minor: i64,
+    position: i64,
+    effective_at: Option<OffsetDateTime>,
+    recorded_at: OffsetDateTime,
+}
+
+/// Adds to drifts the entries behind them, and since when there is one.
+pub(super) async fn explain(
+    drifts: &mut [Drift],
+    position: Position,
+    effective_at: Option<Timestamp>,
+    db: &mut PgConnection,
+) -> Result<(), Problem> {
+    let explained = drifts.iter_mut().filter_map(|drift| {
+        let (account, theirs) = drift.searched?;
+        Some((account.uuid(), theirs, drift))
+    });
+    let mut explained: Vec<_> = explained.take(DRIFTS_EXPLAINED_MAX).collect();
+    let ids: Vec<Uuid> = explained.iter().map(|(id, ..)| *id).collect();
+    // Of balances in two currencies none is the other, and what is dated has no balance at a position.
+    if effective_at.is_none() {
+        let expected: Vec<Option<i64>> = explained
+            .iter()
+            .map(|(_, theirs, drift)| (drift.reason == Reason::Balance).then_some(theirs.minor))
+            .collect();
+        let agreed: Vec<(i64, i64)> = sqlx::query_as(AGREED)
+            .bind(&ids)
+            .bind(&expected)
+            .bind(position.number())
+            .bind(POSTINGS_SEARCHED_MAX)
+            .fetch_all(&mut *db)
+            .await
+            .map_err(refused)?;
+        for (nth, position) in agreed {
+            if let Some((.., drift)) = explained.get_mut(place(nth)?) {
+                drift.agreed_at = Some(position);
+            }
+        }
+    }
+    let rows: Vec<EntryRow> = sqlx::query_as(ENTRIES)
+        .bind(&ids)
+        .bind(position.number())
+        .bind(effective_at.map(Timestamp::datetime))
+        .bind(POSTINGS_SEARCHED_MAX)
+        .bind(ENTRIES_MAX)
+        .fetch_all(db)
+        .await
+        .map_err(refused)?;
+    for row in rows {
+        if let Some((_, theirs, drift)) = explained.get_mut(place(row.nth)?) {
+            let entry = row.shown(*theirs, drift.agreed_at);
+            drift.entries.push(entry);
+        }
+    }
+    Ok(())
+}
+
+/// Postgres counts from one.
+fn place(nth: i64) -> Result<usize, Problem> {
+    usize::try_from(nth - 1).map_err(Problem::internal)
+}
+
+impl EntryRow {
+    fn shown(self, theirs: Money, agreed_at: Option<i64>) -> DriftEntry {
+        let recorded_at = timestamp(self.recorded_at);
+        let agreed = agreed_at == Some(self.position) && self.balance_after_minor == theirs.minor;
+        DriftEntry {
+            entry: EntryId::from_uuid(self.entry_id),
+            external_ref: self.external_ref,
+            description: self.description,
+            direction: self.direction,
+            amount: decimal(self.amount_minor, theirs.currency),
+            balance: decimal(self.balance_after_minor, theirs.currency),
+            position: self.position,
+            agreed,
+            effective_at: self.effective_at.map_or(recorded_at, timestamp),
+            recorded_at,
+        }
+    }
+}
