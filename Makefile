@@ -13,7 +13,7 @@ unexport DATABASE_URL NATS_URL
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-services: ## PostgreSQL and NATS into .services/ (pinned, hash-checked; quick if there)
+services: ## PostgreSQL, NATS and Beancount into .services/ (pinned, hash-checked; quick if there)
 	@services/install.sh
 
 build: ## Both programs: runut and replay-tool
@@ -32,11 +32,14 @@ up: services build ## A deployment in the foreground; its URLs and keys are in $
 chaos: services build ## The chaos gate with PAYMENTS payments (500): PSPs that fail, processes that are killed
 	$(TARGET)/debug/runut chaos --payments $(PAYMENTS)
 
-bench: services ## What the README's tables say: append, replay, lag and payments, in release mode
+bench: services ## Every measurement, in release mode; what the README's tables say among them
 	cargo build --locked --release --bins
 	$(TARGET)/release/runut bench append
 	$(TARGET)/release/runut bench replay
 	$(TARGET)/release/runut bench lag
+	$(TARGET)/release/runut bench http --rates 3000
+	$(TARGET)/release/runut bench batch
+	$(TARGET)/release/runut bench history
 	$(TARGET)/release/runut bench payments --rates 300,1000,1200,1400
 	$(TARGET)/release/runut bench payments --rates 300 --faults-percent 2
 

@@ -170,7 +170,7 @@ impl Subject {
     ) -> anyhow::Result<Tally> {
         let duration = Duration::from_secs(options.seconds);
         match self {
-            Self::Limit => limit::measure(database, accounts, LIMIT_BATCH, LIMIT_BATCHES).await,
+            Self::Limit => bare_statement(database, accounts).await,
             Self::OneRow => limit::measure(database, accounts, 1, SINGLE_STATEMENTS).await,
             Self::Callers(callers) => {
                 sequencer::measure(database, accounts, callers, LEAD, duration).await
@@ -212,6 +212,14 @@ fn print(rounds: &[Round], output: &mut Output) -> anyhow::Result<()> {
         output.figure(&figure)?;
     }
     Ok(())
+}
+
+/// One turn of the limit: the sequencer's statement alone, with batches as a busy sequencer has them.
+pub(crate) async fn bare_statement(
+    database: &LogDatabase,
+    accounts: &Accounts,
+) -> anyhow::Result<Tally> {
+    limit::measure(database, accounts, LIMIT_BATCH, LIMIT_BATCHES).await
 }
 
 pub(crate) async fn open_accounts(

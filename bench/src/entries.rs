@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use domain::accounts::{AccountCode, AccountType, OpenAccount};
-use domain::ledger::{Direction, ExternalRef, PostEntry, Posting, Postings};
-use domain::{AccountId, Amount, Command, Currency, Decision, MerchantId, Metadata};
+use domain::ledger::{Details, Direction, ExternalRef, PostEntry, Posting, Postings};
+use domain::{AccountId, Amount, Command, Currency, Decision, MerchantId};
 use event_store::{NewAnswer, Origin, Request, RequestKey, RequestPart};
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
@@ -30,14 +30,8 @@ impl Accounts {
     pub(crate) fn open(&self) -> anyhow::Result<Vec<Command>> {
         (0..self.ids.len())
             .map(|n| {
-                Ok(Command::OpenAccount(OpenAccount {
-                    ledger: LEDGER,
-                    code: code(n)?,
-                    name: None,
-                    kind: AccountType::Asset,
-                    currency: self.currency,
-                    min_balance_minor: None,
-                }))
+                let plain = OpenAccount::plain(LEDGER, code(n)?, AccountType::Asset, self.currency);
+                Ok(Command::OpenAccount(plain))
             })
             .collect()
     }
@@ -59,8 +53,7 @@ impl Accounts {
         let command = Command::PostEntry(PostEntry::new(
             LEDGER,
             ExternalRef::parse(&reference)?,
-            None,
-            Metadata::default(),
+            Details::default(),
             Postings::new(self.postings(n)?)?,
         ));
         let key = RequestKey {
@@ -100,7 +93,9 @@ pub(crate) fn request(command: Command, key: Option<RequestKey>) -> Request {
     };
     let answer = |decided: &Result<Decision, domain::Rejection>, at: domain::Timestamp| {
         let (status, id) = match decided {
-            Ok(Decision::Append(events)) => (201, events[0].event_id.to_string()),
+            Ok(Decision::Append(events) | Decision::Several { events, .. }) => {
+                (201, events[0].event_id.to_string())
+            }
             Ok(Decision::Already(_)) => (200, String::new()),
             Err(rejection) => (409, rejection.code().to_owned()),
         };

@@ -31,6 +31,11 @@ impl Latencies {
     fn millis(&self, quantile: f64) -> f64 {
         self.0.value_at_quantile(quantile) as f64 / 1_000.0
     }
+
+    /// The longest; zero where nothing was timed.
+    pub(crate) fn max_ms(&self) -> f64 {
+        self.millis(1.0)
+    }
 }
 
 /// What was counted and timed, in one turn or in several.
@@ -132,28 +137,37 @@ fn round(figure: f64) -> f64 {
 pub(crate) struct Output {
     json: bool,
     table: Table,
+    notes: Vec<String>,
 }
+
+/// The columns of a [`Figure`].
+const COLUMNS: [&str; 13] = [
+    "bench",
+    "log events",
+    "callers",
+    "accounts",
+    "per s",
+    "limit",
+    "ratio",
+    "p50 ms",
+    "p95",
+    "p99",
+    "p99.9",
+    "errors",
+    "MiB",
+];
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
+        Self::with_columns(json, &COLUMNS)
+    }
+
+    /// For figures that say more than a [`Figure`]; each is given to [`Self::row`].
+    pub(crate) fn with_columns(json: bool, columns: &[&str]) -> Self {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
-        table.set_header([
-            "bench",
-            "log events",
-            "callers",
-            "accounts",
-            "per s",
-            "limit",
-            "ratio",
-            "p50 ms",
-            "p95",
-            "p99",
-            "p99.9",
-            "errors",
-            "MiB",
-        ]);
-        Self { json, table }
+        table.set_header(columns);
+        Self { json, table, notes: Vec::new() }
     }
 
     /// A line about the run, not a figure.
@@ -162,17 +176,40 @@ impl Output {
         eprintln!("{text}");
     }
 
-    #[expect(clippy::print_stdout, reason = "figures are what this program is for")]
-    pub(crate) fn figure(&mut self, figure: &Figure) -> anyhow::Result<()> {
+    /// One object for programs, or one row of the table.
+    pub(crate) fn row(
+        &mut self,
+        object: &impl Serialize,
+        cells: Vec<String>,
+    ) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string(figure)?);
-            return Ok(());
+            return Self::object(object);
         }
+        self.table.add_row(cells);
+        Ok(())
+    }
+
+    /// One object for programs, or a line below the table.
+    pub(crate) fn note(&mut self, object: &impl Serialize, line: String) -> anyhow::Result<()> {
+        if self.json {
+            return Self::object(object);
+        }
+        self.notes.push(line);
+        Ok(())
+    }
+
+    #[expect(clippy::print_stdout, reason = "figures are what this program is for")]
+    fn object(object: &impl Serialize) -> anyhow::Result<()> {
+        println!("{}", serde_json::to_string(object)?);
+        Ok(())
+    }
+
+    pub(crate) fn figure(&mut self, figure: &Figure) -> anyhow::Result<()> {
         let number = |value: Option<usize>| value.map_or(String::new(), |value| value.to_string());
         let decimal = |value: Option<f64>, places: usize| {
             value.map_or(String::new(), |value| format!("{value:.places$}"))
         };
-        self.table.add_row([
+        let cells = vec![
             figure.bench.to_owned(),
             figure.log_events.to_string(),
             number(figure.callers),
@@ -186,14 +223,17 @@ impl Output {
             format!("{:.2}", figure.p999_ms),
             figure.errors.to_string(),
             figure.peak_mib.map_or(String::new(), |peak| peak.to_string()),
-        ]);
-        Ok(())
+        ];
+        self.row(figure, cells)
     }
 
     #[expect(clippy::print_stdout, reason = "figures are what this program is for")]
     pub(crate) fn finish(self) {
         if !self.json {
             println!("{}", self.table);
+            for note in self.notes {
+                println!("{note}");
+            }
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A database for one measurement, on a server of the benchmark's own or a given one.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use demo::stack::Stack;
 use event_store::log::Durability;
 use event_store::{EventStore, RandomIds, StoreOptions, SystemClock};
 use migrations::Role;
@@ -29,20 +31,34 @@ const SETTINGS: &str = "select string_agg(name || '=' || current_setting(name), 
 pub(crate) struct Server {
     own: Option<(Postgres, PathBuf)>,
     superuser: PgConnectOptions,
+    /// How the roles of a deployment log in; empty where they are the benchmark's alone.
+    deployed: HashMap<Role, PgConnectOptions>,
 }
 
 impl Server {
     /// The one at `url` (a superuser's), or one started for this run.
     pub(crate) async fn start(url: Option<&str>) -> anyhow::Result<Self> {
         if let Some(url) = url {
-            return Ok(Self { own: None, superuser: PgConnectOptions::from_str(url)? });
+            let superuser = PgConnectOptions::from_str(url)?;
+            return Ok(Self { own: None, superuser, deployed: HashMap::new() });
         }
         let dir = std::env::temp_dir().join(unique("runut-bench"));
         std::fs::create_dir(&dir).context("a folder for the server")?;
         let binaries = Binaries::locate(None)?;
         let postgres = Postgres::start(PostgresOptions::new(&dir, binaries, PASSWORD)).await?;
         let superuser = PgConnectOptions::from_str(&postgres.url())?;
-        Ok(Self { own: Some((postgres, dir)), superuser })
+        Ok(Self { own: Some((postgres, dir)), superuser, deployed: HashMap::new() })
+    }
+
+    /// The one that a deployment runs on. Roles are of the whole server, so theirs keep their passwords.
+    pub(crate) fn of(stack: &Stack) -> anyhow::Result<Self> {
+        let options = |variable| anyhow::Ok(stack.endpoint(variable)?.parse::<PgConnectOptions>()?);
+        let superuser = options("DATABASE_ADMIN_URL")?;
+        let mut deployed = HashMap::new();
+        for role in Role::ALL {
+            deployed.insert(role, options(url_variable(role))?);
+        }
+        Ok(Self { own: None, superuser, deployed })
     }
 
     /// Prints what the figures rest on.
@@ -68,10 +84,13 @@ impl Server {
         sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&mut admin).await?;
         let mut owner = self.connect(&name).await?;
         migrations::apply(&mut owner).await?;
-        for role in Role::ALL {
-            migrations::set_password(&mut owner, role, PASSWORD).await?;
+        if self.deployed.is_empty() {
+            for role in Role::ALL {
+                migrations::set_password(&mut owner, role, PASSWORD).await?;
+            }
         }
-        Ok(LogDatabase { server: self.superuser.clone(), name })
+        let (server, deployed) = (self.superuser.clone(), self.deployed.clone());
+        Ok(LogDatabase { server, deployed, name })
     }
 
     /// Removes a database that is not needed any more.
@@ -96,10 +115,22 @@ fn unique(kind: &str) -> String {
     format!("{kind}_{}", Uuid::now_v7().simple())
 }
 
+/// The variable of `endpoints.env` that has a role's URL.
+const fn url_variable(role: Role) -> &'static str {
+    match role {
+        Role::Application => "DATABASE_URL",
+        Role::Projector => "DATABASE_PROJECTOR_URL",
+        Role::Query => "DATABASE_QUERY_URL",
+        Role::Auditor => "DATABASE_AUDITOR_URL",
+        Role::Pruner => "DATABASE_PRUNER_URL",
+    }
+}
+
 /// A log.
 #[derive(Debug)]
 pub(crate) struct LogDatabase {
     server: PgConnectOptions,
+    deployed: HashMap<Role, PgConnectOptions>,
     name: String,
 }
 
@@ -110,7 +141,11 @@ impl LogDatabase {
     }
 
     pub(crate) fn url(&self, role: Role) -> String {
-        let login = self.server.clone().username(role.login()).password(PASSWORD);
+        let login = self
+            .deployed
+            .get(&role)
+            .cloned()
+            .unwrap_or_else(|| self.server.clone().username(role.login()).password(PASSWORD));
         login.database(&self.name).to_url_lossy().to_string()
     }
 

@@ -13,17 +13,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::figures::{Figure, Latencies, Output, Tally};
+use crate::read_models::{LagWatch, ReadModels};
+use crate::sustained::Demand;
 
 /// Payments before the measurement, so that caches are warm and connections open as in a deployment that runs.
 const WARM_UP: usize = 400;
-/// How far behind the read models may be for a rate to be sustained.
-const LAG_MAX_S: f64 = 1.0;
-/// How long what is behind may take to be caught up with after the last payment.
-const CATCH_UP_MAX: Duration = Duration::from_secs(120);
-/// How often the lag is looked at.
-const LAG_INTERVAL: Duration = Duration::from_millis(250);
-/// The share of the rate that has to be answered in time for it to be sustained.
-const SUSTAINED_SHARE: f64 = 0.99;
+/// How often a payment is asked for of which it is not yet known what came of it.
+const ASK_INTERVAL: Duration = Duration::from_millis(250);
 /// Calls to a PSP without anything around them, for comparison.
 const BARE_CALLS: usize = 1_000;
 /// How long what a PSP left open may take to be known after the last payment.
@@ -105,8 +101,8 @@ async fn at_rate(
     rate: u32,
     options: &Options,
 ) -> anyhow::Result<Vec<Figure>> {
-    let log_events = till.head().await?;
-    let watch = tokio::spawn(watch_lag(Arc::clone(till)));
+    let log_events = till.reads.head().await?;
+    let watch = LagWatch::start(till.reads.clone());
     let count = rate * options.seconds;
     let started = Instant::now();
     let mut payments = JoinSet::new();
@@ -145,14 +141,12 @@ async fn at_rate(
     }
     faultless.took = started.elapsed();
     faulty.took = faultless.took;
-    watch.abort();
-    let lag = till.lag_max().await;
-    let caught_up = Instant::now();
-    till.await_caught_up().await?;
-    let caught_up = caught_up.elapsed();
+    let lag = watch.end().await?;
+    let caught_up = till.reads.await_caught_up().await?;
     let errors = faultless.errors + faulty.errors;
-    let sustained =
-        errors == 0 && f64::from(in_time) >= f64::from(count) * SUSTAINED_SHARE && lag <= LAG_MAX_S;
+    let demand =
+        Demand { asked: u64::from(count), in_time: u64::from(in_time), errors, lag_s: lag };
+    let sustained = demand.sustained();
     Output::remark(&format!(
         "{rate}/s: {in_time} of {count} answered in time, {errors} errors, read models at most {lag:.2} s \
          behind, caught up {:.1} s after the last answer: {}",
@@ -190,13 +184,6 @@ fn token_of(n: u32, percent: u32) -> &'static str {
     }
 }
 
-async fn watch_lag(till: Arc<Till>) {
-    loop {
-        till.note_lag().await;
-        tokio::time::sleep(LAG_INTERVAL).await;
-    }
-}
-
 /// What came of a request.
 struct Paid {
     /// The payment's id, if more is to come of it.
@@ -206,26 +193,22 @@ struct Paid {
 /// Where customers pay.
 struct Till {
     http: reqwest::Client,
+    reads: ReadModels,
     commands: String,
-    queries: String,
     psp: String,
     merchant_key: String,
-    auditor_key: String,
     psp_key: String,
-    lag_max: tokio::sync::Mutex<f64>,
 }
 
 impl Till {
     fn open(stack: &Stack) -> anyhow::Result<Self> {
         Ok(Self {
             http: reqwest::Client::builder().no_proxy().tcp_nodelay(true).build()?,
+            reads: ReadModels::of(stack)?,
             commands: stack.endpoint("COMMAND_URL")?,
-            queries: stack.endpoint("QUERY_URL")?,
             psp: stack.endpoint("PSP_ALPHA_URL")?,
             merchant_key: stack.endpoint("MERCHANT_KEY")?,
-            auditor_key: stack.endpoint("AUDITOR_KEY")?,
             psp_key: stack.endpoint("PSP_API_SECRET")?,
-            lag_max: tokio::sync::Mutex::new(0.0),
         })
     }
 
@@ -284,64 +267,16 @@ impl Till {
         let began = Instant::now();
         for id in payments {
             loop {
-                let payment =
-                    self.get_as(&self.merchant_key, &format!("/v1/payments/{id}")).await?;
+                let path = format!("/v1/payments/{id}");
+                let payment = self.reads.get_as(&self.merchant_key, &path).await?;
                 let operation = &payment["operation"];
                 if operation.is_null() || operation["state"] == "due" {
                     break;
                 }
                 ensure!(began.elapsed() < RESOLVED_MAX, "it stays unknown: {payment}");
-                tokio::time::sleep(LAG_INTERVAL).await;
+                tokio::time::sleep(ASK_INTERVAL).await;
             }
         }
         Ok(began.elapsed())
-    }
-
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.get_as(&self.auditor_key, path).await
-    }
-
-    async fn get_as(&self, key: &str, path: &str) -> anyhow::Result<Value> {
-        let request = self.http.get(format!("{}{path}", self.queries));
-        let response = request.bearer_auth(key).send().await?;
-        let status = response.status();
-        let text = response.text().await?;
-        ensure!(status.is_success(), "{path}: {status} {text}");
-        Ok(serde_json::from_str(&text)?)
-    }
-
-    async fn head(&self) -> anyhow::Result<i64> {
-        let head = self.get("/v1/log/head").await?;
-        head["position"].as_i64().context("a position")
-    }
-
-    /// The read models' lags: in seconds, and in events.
-    async fn lag(&self) -> anyhow::Result<(f64, i64)> {
-        let projections = self.get("/v1/projections").await?;
-        let rows = projections["data"].as_array().context("projections")?;
-        let seconds = rows.iter().filter_map(|row| row["lag_seconds"].as_f64());
-        let events = rows.iter().filter_map(|row| row["lag_events"].as_i64());
-        Ok((seconds.fold(0.0, f64::max), events.max().unwrap_or(0)))
-    }
-
-    async fn note_lag(&self) {
-        // A query that is not answered says nothing good of the lag.
-        let seconds = self.lag().await.map_or(f64::INFINITY, |(seconds, _)| seconds);
-        let mut max = self.lag_max.lock().await;
-        *max = max.max(seconds);
-    }
-
-    /// The largest lag since this was asked last.
-    async fn lag_max(&self) -> f64 {
-        std::mem::take(&mut *self.lag_max.lock().await)
-    }
-
-    async fn await_caught_up(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + CATCH_UP_MAX;
-        while self.lag().await?.1 > 0 {
-            ensure!(Instant::now() < deadline, "the read models do not catch up");
-            tokio::time::sleep(LAG_INTERVAL / 10).await;
-        }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use domain::accounts::Totals;
 use domain::ledger::{EntryPosted, ExternalRef};
-use domain::{AccountId, EntryId, Event, Metadata, StreamId, StreamVersion, Timestamp};
+use domain::{AccountId, EntryId, Event, StreamId, StreamVersion, Timestamp};
 use event_store::log::{EventMetadata, LOG_ID, LeafHash, Position, RecordedEvent, head};
 use event_store::{Clock, IdSource, RandomIds, SystemClock};
 use sqlx::postgres::PgConnection;
@@ -96,15 +96,7 @@ fn entry(
         *sum = sum.with(posting.direction, posting.amount.minor()).unwrap_or(*sum);
         *last = position;
     }
-    let event = Event::EntryPosted(EntryPosted {
-        entry_id,
-        ledger: LEDGER,
-        external_ref: external_ref.clone(),
-        description: None,
-        metadata: Metadata::default(),
-        postings,
-        reverses: None,
-    });
+    let event = Event::EntryPosted(EntryPosted::plain(LEDGER, external_ref.clone(), postings));
     let metadata = EventMetadata {
         actor: "key_01jd0000000000000000000000".to_owned(),
         correlation_id: "01jd0000000000000000000000".to_owned(),

@@ -13,7 +13,7 @@ use crate::entries::{Accounts, LEDGER};
 use crate::figures::{Latencies, Tally};
 use crate::log_database::LogDatabase;
 use domain::ledger::{EntryPosted, ExternalRef, Posting};
-use domain::{EntryId, Event, Metadata, StreamId};
+use domain::{EntryId, Event, StreamId};
 use event_store::{IdSource, RandomIds};
 
 /// `callers` connections, each posting one entry a transaction, for `duration`.
@@ -66,15 +66,7 @@ async fn post(
     let event_id = RandomIds.next();
     let entry_id = EntryId::of(LEDGER, &external_ref);
     let stream = StreamId::entry(entry_id);
-    let entry = Event::EntryPosted(EntryPosted {
-        entry_id,
-        ledger: LEDGER,
-        external_ref,
-        description: None,
-        metadata: Metadata::default(),
-        postings: postings.clone(),
-        reverses: None,
-    });
+    let entry = Event::EntryPosted(EntryPosted::plain(LEDGER, external_ref, postings.clone()));
     let mut transaction = db.begin().await?;
     let head = sqlx::query(
         "update log_head set position = position + 1, recorded_at = greatest(recorded_at, now())
