@@ -14,6 +14,7 @@ mod health;
 pub mod log;
 pub mod mirror;
 pub mod rebuild;
+mod recent;
 mod request;
 mod sequencer;
 mod snapshots;
@@ -27,6 +28,7 @@ use std::time::Duration;
 pub use clock::{Clock, IdSource, RandomIds, SystemClock};
 pub use give::Given;
 pub use health::Health;
+pub use recent::{LoggedEvent, RecentEvents};
 pub use request::{
     Answer, AnswerFn, NewAnswer, Origin, Request, RequestKey, RequestPart, SubmitError,
 };

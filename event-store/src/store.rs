@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::clock::{Clock, IdSource};
 use crate::health::Health;
 use crate::log::{self, ConnectError, Position};
+use crate::recent::{RecentEvents, Tail};
 use crate::request::{Answer, Request, SubmitError};
 use crate::sequencer::{
     Fate, LoadError, Loaded, Pending, Reply, Sequencer, StateCache, Watchers, Work, Writer, load,
@@ -84,7 +85,7 @@ struct Shared {
     key_look_ups: Semaphore,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
-    head: watch::Receiver<Position>,
+    recent: RecentEvents,
     health: Arc<Health>,
 }
 
@@ -112,12 +113,14 @@ impl EventStore {
         let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS_MAX);
         let (head_sender, head_receiver) = watch::channel(state.position());
         let cache = Arc::new(StateCache::default());
+        let tail = Arc::new(Tail::default());
         let watchers = Arc::new(Watchers::default());
         let health = Arc::new(Health::default());
         let sequencer = Sequencer {
             options: append,
             queue: waiting,
             cache: Arc::clone(&cache),
+            tail: Arc::clone(&tail),
             watchers: Arc::clone(&watchers),
             clock: Arc::clone(&options.clock),
             head_sender,
@@ -135,7 +138,7 @@ impl EventStore {
             key_look_ups: Semaphore::new(KEY_LOOK_UPS_MAX),
             clock: options.clock,
             ids: options.ids,
-            head: head_receiver,
+            recent: RecentEvents::new(tail, head_receiver),
             health,
         };
         Ok((Self { shared: Arc::new(shared) }, sequencer))
@@ -402,7 +405,12 @@ impl EventStore {
 
     /// The position of the last event that this process wrote or saw; changes as the log grows.
     pub fn head(&self) -> watch::Receiver<Position> {
-        self.shared.head.clone()
+        self.shared.recent.watch()
+    }
+
+    /// The last events that this process wrote or saw, as the log grows.
+    pub fn recent(&self) -> RecentEvents {
+        self.shared.recent.clone()
     }
 
     /// The time and ids that this store was opened with.

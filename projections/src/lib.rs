@@ -31,7 +31,7 @@ pub use page::PageError;
 pub use payments::Payments;
 pub use projection::{AppliedEvent, ApplyError, Projection, Table};
 pub use rebuild::{Progress, RebuildError, rebuild};
-pub use runner::{Handle, NatsOptions, Options, ProjectionHealth, Retry, Runner, WaitError};
+pub use runner::{Feed, Handle, NatsOptions, Options, ProjectionHealth, Retry, Runner, WaitError};
 
 /// Every projection of this program, by name.
 pub fn all() -> Vec<std::sync::Arc<dyn Projection>> {

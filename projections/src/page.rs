@@ -1,5 +1,8 @@
 //! Pages of the log, decoded: what a projection is given, cut so that memory and transactions stay small.
 
+use std::sync::Arc;
+
+use event_store::LoggedEvent;
 use event_store::log::{LOG_ID, LeafHash, Position, RecordedEvent, page_after};
 use sqlx::{PgConnection, PgExecutor, Row};
 
@@ -42,7 +45,7 @@ impl Page {
         let mut page = Self::default();
         for recorded in rows {
             match recorded.decode() {
-                Ok(event) => page.events.push(AppliedEvent::new(recorded, event)),
+                Ok(event) => page.events.push(AppliedEvent::new(&recorded, Arc::new(event))),
                 Err(error) => {
                     let reason = with_sources(&error);
                     page.undecodable = Some(Undecodable { position: recorded.position, reason });
@@ -51,6 +54,13 @@ impl Page {
             }
         }
         page
+    }
+
+    /// Events as the process that appended them has them in memory.
+    pub(crate) fn of(kept: &[Arc<LoggedEvent>]) -> Self {
+        let applied =
+            |event: &Arc<LoggedEvent>| AppliedEvent::new(&event.recorded, Arc::clone(&event.event));
+        Self { events: kept.iter().map(applied).collect(), undecodable: None }
     }
 
     pub(crate) fn nothing(&self) -> bool {

@@ -1,22 +1,18 @@
 //! What a projection is.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
-use domain::{Event, MerchantId, StreamId, StreamVersion, Timestamp};
+use domain::{Event, MerchantId, StreamVersion, Timestamp};
 use event_store::log::{LeafHash, Position, RecordedEvent};
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 /// An event of the log, decoded, as projections get it.
 #[derive(Debug, Clone)]
 pub struct AppliedEvent {
     /// Its number in the log.
     pub position: Position,
-    /// Its own UUID.
-    pub event_id: Uuid,
-    /// Its stream.
-    pub stream_id: StreamId,
     /// Its number in its stream.
     pub version: StreamVersion,
     /// The merchant it concerns.
@@ -26,16 +22,14 @@ pub struct AppliedEvent {
     /// The stored hash of its row.
     pub leaf_hash: LeafHash,
     /// What happened.
-    pub event: Event,
+    pub event: Arc<Event>,
 }
 
 impl AppliedEvent {
     /// The event of a row whose data says `event`.
-    pub fn new(recorded: RecordedEvent, event: Event) -> Self {
+    pub fn new(recorded: &RecordedEvent, event: Arc<Event>) -> Self {
         Self {
             position: recorded.position,
-            event_id: recorded.event_id,
-            stream_id: recorded.stream_id,
             version: recorded.version,
             merchant_id: recorded.merchant_id,
             recorded_at: recorded.recorded_at,

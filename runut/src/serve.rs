@@ -174,7 +174,8 @@ impl Role {
             }
             Self::Projections { database_url, nats_url } => {
                 database::await_schema(&database_url).await?;
-                let handle = roles::projections::start(tasks, &database_url, nats_url, None)?;
+                let feed = roles::projections::feed_of(nats_url);
+                let handle = roles::projections::start(tasks, &database_url, feed)?;
                 let checks = move || projection_checks(&handle);
                 roles::monitor(tasks, "projections", listener, metrics, checks);
             }
@@ -203,7 +204,9 @@ impl CommandApi {
         let store = administration::open_log(tasks, &self.database_url).await?;
         let nats_url = self.nats_url.filter(|_| !self.no_mirror);
         let mirror = nats_url
-            .map(|nats| roles::mirror::start(tasks, &self.database_url, &nats, Some(store.head())))
+            .map(|nats| {
+                roles::mirror::start(tasks, &self.database_url, &nats, Some(store.recent()))
+            })
             .transpose()?;
         let psps = self.psps_file.as_deref().map(roles::workers::psps).transpose()?;
         let gateways = psps.as_ref().map(roles::workers::gateways_to).transpose()?;

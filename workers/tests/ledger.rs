@@ -13,7 +13,7 @@ use domain::{AccountId, Amount, Command, Day, Event, HoldId, MerchantId, Timesta
 use event_store::log::{Position, events_after};
 use event_store::{Clock, EventStore, Origin, RandomIds, StoreOptions};
 use migrations::Role;
-use projections::{Handle, Options, Retry, Runner};
+use projections::{Feed, Handle, Options, Retry, Runner};
 use testkit::{TestDatabase, killed_at, killed_at_every_wait};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -80,8 +80,7 @@ impl Books {
         let options = Options {
             database: event_store::log::connect_options(&url).expect("a URL"),
             projections: projections::all(),
-            nats: None,
-            appended: Some(store.head()),
+            feed: Feed::Process(store.recent()),
             clock: Arc::clone(store.clock()),
             retry: Retry::default(),
         };

@@ -68,8 +68,7 @@ pub fn encode(event: &RecordedEvent) -> (HeaderMap, Bytes) {
     headers.insert("ce-time", event.recorded_at.to_string());
     headers.insert("ce-sequence", event.position.to_string());
     headers.insert("content-type", "application/json");
-    let metadata: Option<EventMetadata> = serde_json::from_str(&event.metadata).ok();
-    if let Some(traceparent) = metadata.and_then(|metadata| metadata.traceparent) {
+    if let Some(traceparent) = traceparent(&event.metadata) {
         headers.insert("traceparent", traceparent);
     }
     headers.insert(LEAF_HASH_HEADER, event.leaf_hash.to_string());
@@ -78,6 +77,14 @@ pub fn encode(event: &RecordedEvent) -> (HeaderMap, Bytes) {
     headers.insert(MERCHANT_HEADER, event.merchant_id.to_string());
     headers.insert(METADATA_HEADER, event.metadata.as_str());
     (headers, Bytes::copy_from_slice(event.data.as_bytes()))
+}
+
+/// The trace of the request that led to the event. Few have one, and the others need not be read.
+fn traceparent(metadata: &str) -> Option<String> {
+    if !metadata.contains("\"traceparent\"") {
+        return None;
+    }
+    serde_json::from_str::<EventMetadata>(metadata).ok()?.traceparent
 }
 
 /// The event in a message.

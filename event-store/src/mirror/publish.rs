@@ -21,7 +21,7 @@ pub(super) enum PublishFailure {
 pub(super) async fn publish(
     jetstream: &Context,
     stream: &LogStream,
-    page: &[RecordedEvent],
+    page: &[&RecordedEvent],
 ) -> Result<Position, PublishFailure> {
     let mut acks = Vec::with_capacity(page.len());
     for event in page {

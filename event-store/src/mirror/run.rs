@@ -1,5 +1,6 @@
 //! The mirror's process: one at a time publishes, at the sequence that is the position.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
@@ -13,7 +14,8 @@ use super::nats::{NATS_TIMEOUT, connect_nats};
 use super::publish::{PublishFailure, publish};
 use super::reconcile::{ReconcileError, Reconciled, reconcile};
 use super::status::MirrorStatus;
-use crate::log::{self, ConnectError, Position};
+use crate::log::{self, ConnectError, Position, RecordedEvent};
+use crate::recent::{LoggedEvent, RecentEvents};
 
 /// The most messages in flight: enough to hide the round trip, little to send again.
 const IN_FLIGHT_MAX: i64 = 1_000;
@@ -35,8 +37,25 @@ pub struct MirrorOptions {
     pub nats_url: String,
     /// Where the mirror goes.
     pub stream: LogStream,
-    /// The head as the sequencer of this process moves it, so that nothing waits for the next poll.
-    pub head: Option<watch::Receiver<Position>>,
+    /// What the sequencer of this process appends, so that nothing waits for the next poll, nor is read again.
+    pub recent: Option<RecentEvents>,
+}
+
+/// Events to publish.
+enum Page {
+    /// As they are in memory.
+    Kept(Vec<Arc<LoggedEvent>>),
+    /// As the log has them.
+    Read(Vec<RecordedEvent>),
+}
+
+impl Page {
+    fn events(&self) -> Vec<&RecordedEvent> {
+        match self {
+            Self::Kept(kept) => kept.iter().map(|event| &event.recorded).collect(),
+            Self::Read(read) => read.iter().collect(),
+        }
+    }
 }
 
 /// Copies the log to JetStream. Made by [`Mirror::new`]; does nothing until it is run.
@@ -45,7 +64,7 @@ pub struct Mirror {
     database: PgConnectOptions,
     nats_url: String,
     stream: LogStream,
-    head: Option<watch::Receiver<Position>>,
+    recent: Option<RecentEvents>,
     status: watch::Sender<MirrorStatus>,
 }
 
@@ -62,7 +81,7 @@ impl Mirror {
             database: log::connect_options(&options.database_url)?,
             nats_url: options.nats_url,
             stream: options.stream,
-            head: options.head,
+            recent: options.recent,
             status,
         };
         Ok((mirror, watched))
@@ -130,13 +149,10 @@ impl Mirror {
     ) -> Result<(), MirrorStatus> {
         let mut checked = tokio::time::Instant::now();
         loop {
-            // A head that is known tells how few they are: a few are read without being measured.
-            let known = self.head.as_ref().map(|head| head.borrow().since(position));
-            let limit = known.filter(|few| *few > 0).unwrap_or(IN_FLIGHT_MAX).min(IN_FLIGHT_MAX);
-            let page = log::page_after(&mut *db, position, limit)
-                .await
-                .map_err(|error| MirrorStatus::LogAway(error.to_string()))?;
-            if page.is_empty() {
+            let page = self.page(db, position).await;
+            let page = page.map_err(|error| MirrorStatus::LogAway(error.to_string()))?;
+            let events = page.events();
+            if events.is_empty() {
                 self.report(MirrorStatus::Mirrored(position));
                 if checked.elapsed() > STREAM_CHECK {
                     return Ok(());
@@ -144,7 +160,7 @@ impl Mirror {
                 self.wait_for_more(position).await;
                 continue;
             }
-            match publish(jetstream, &self.stream, &page).await {
+            match publish(jetstream, &self.stream, &events).await {
                 Ok(last) => position = last,
                 Err(PublishFailure::Displaced) => return Ok(()),
                 Err(PublishFailure::Nats(error)) => return Err(MirrorStatus::NatsAway(error)),
@@ -154,11 +170,20 @@ impl Mirror {
         }
     }
 
+    /// What follows `position`: as this process has it in memory, or from the log.
+    async fn page(&self, db: &mut PgConnection, position: Position) -> Result<Page, sqlx::Error> {
+        let kept = self.recent.as_ref().and_then(|recent| recent.after(position, IN_FLIGHT_MAX));
+        Ok(match kept {
+            Some(kept) => Page::Kept(kept),
+            None => Page::Read(log::page_after(db, position, IN_FLIGHT_MAX).await?),
+        })
+    }
+
     /// Until the head is said to have moved, or it is time to look.
     async fn wait_for_more(&mut self, position: Position) {
         let moved = async {
-            match &mut self.head {
-                Some(head) => drop(head.wait_for(|head| *head > position).await),
+            match &mut self.recent {
+                Some(recent) => recent.beyond(position).await,
                 None => std::future::pending().await,
             }
         };

@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::plan::Plan;
-use crate::log::LOG_ID;
+use crate::log::{LOG_ID, RecordedEvent};
 
 /// Moves the head if it is where the batch was decided; everything else depends on that row, so that
 /// nothing is written when it is not. A batch without events leaves the head's time alone too: others go by
@@ -112,23 +112,26 @@ pub(super) async fn append(db: &mut PgConnection, plan: &Plan) -> Result<bool, F
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn bind<'q>(query: Query<'q>, plan: &'q Plan) -> Query<'q> {
-    let (events, keys, balances) = (&plan.events, &plan.claimed, &plan.balances);
-    let hashes: Vec<&[u8]> = events.hashes.iter().map(|hash| &hash.as_bytes()[..]).collect();
+    fn column<'p, T>(plan: &'p Plan, of: impl Fn(&'p RecordedEvent) -> T) -> Vec<T> {
+        plan.events().iter().map(|event| of(&event.recorded)).collect()
+    }
+
+    let (keys, balances) = (&plan.claimed, &plan.balances);
     let fingerprints: Vec<&[u8]> = keys.fingerprints.iter().map(|print| &print[..]).collect();
     query
         .bind(LOG_ID)
         .bind(plan.head.position.number())
         .bind(plan.recorded_at.datetime())
-        .bind(&events.positions)
-        .bind(&events.streams)
-        .bind(&events.versions)
-        .bind(&events.ids)
-        .bind(&events.types)
-        .bind(&events.schema_versions)
-        .bind(&events.merchants)
-        .bind(&events.data)
-        .bind(&events.metadata)
-        .bind(hashes)
+        .bind(column(plan, |event| event.position.number()))
+        .bind(column(plan, |event| event.stream_id.as_str()))
+        .bind(column(plan, |event| event.version.number()))
+        .bind(column(plan, |event| event.event_id))
+        .bind(column(plan, |event| event.event_type.as_str()))
+        .bind(column(plan, |event| event.schema_version))
+        .bind(column(plan, |event| event.merchant_id.uuid()))
+        .bind(column(plan, |event| event.data.as_str()))
+        .bind(column(plan, |event| event.metadata.as_str()))
+        .bind(column(plan, |event| &event.leaf_hash.as_bytes()[..]))
         .bind(&keys.owners)
         .bind(&keys.keys)
         .bind(fingerprints)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sqlx::postgres::PgConnection;
 
 use super::Sequencer;
-use super::tail::Committed;
 use crate::log::{self, Head, RecordedEvent};
+use crate::recent::LoggedEvent;
 
 /// The most events followed at a time; beyond that it is quicker to forget and load again.
 const CATCH_UP_EVENTS_MAX: i64 = 50_000;
@@ -82,34 +82,27 @@ impl Sequencer {
             metrics::counter!("runut_events_followed_total")
                 .increment(u64::try_from(page.len()).unwrap_or(0));
             for event in page {
-                self.fold_foreign(&event)?;
+                self.fold_foreign(event)?;
             }
         }
         self.publish_head();
         Ok(())
     }
 
-    fn fold_foreign(&mut self, recorded: &RecordedEvent) -> Result<(), CatchUpError> {
+    fn fold_foreign(&mut self, recorded: RecordedEvent) -> Result<(), CatchUpError> {
         let position = recorded.position;
         let event = recorded
             .decode()
             .map_err(|source| CatchUpError::Decode { position: position.number(), source })?;
-        let changes = event.changes(&recorded.stream_id);
-        let committed = Arc::new(Committed {
-            position,
-            stream: recorded.stream_id.clone(),
-            version: recorded.version,
-            recorded_at: recorded.recorded_at,
-            event,
-            changes,
-        });
-        for key in &committed.changes {
-            self.cache.advance(key, position, |state| committed.apply(key, state));
+        let RecordedEvent { recorded_at, leaf_hash, .. } = recorded;
+        let logged = Arc::new(LoggedEvent::new(recorded, event));
+        for key in &logged.changes {
+            self.cache.advance(key, position, |state| logged.apply(key, state));
             self.watchers.changed(key);
         }
-        self.state.tail.push(committed);
-        self.state.head = Head { position, recorded_at: recorded.recorded_at };
-        self.state.head_hash = Some(recorded.leaf_hash);
+        self.tail.extend([logged]);
+        self.state.head = Head { position, recorded_at };
+        self.state.head_hash = Some(leaf_hash);
         Ok(())
     }
 

@@ -6,10 +6,10 @@ use super::known_answers::KnownAnswers;
 use super::load::Loaded;
 use super::pending::Pending;
 use super::plan::{Plan, Planner, missing};
-use super::tail::Tail;
 use super::{Batch, Work};
 use crate::clock::Clock;
 use crate::log::{Head, Position};
+use crate::recent::Tail;
 
 /// After this many failed admissions the sequencer loads the states itself.
 const FAILED_ADMISSIONS_MAX: u32 = 3;

@@ -15,7 +15,6 @@ mod pending;
 mod plan;
 mod prepared;
 mod resolve;
-mod tail;
 mod watchers;
 mod write;
 
@@ -27,7 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use cache::StateCache;
+pub(crate) use cache::{StateCache, Versioned};
 pub(crate) use known_answers::look_up;
 pub(crate) use load::{LoadError, Loaded, load};
 pub(crate) use pending::{Fate, Pending, Reply};
@@ -35,11 +34,11 @@ pub use prepared::{PreparedBatches, PreparedError};
 pub(crate) use watchers::Watchers;
 
 use self::known_answers::KnownAnswers;
-use self::tail::Tail;
 use self::write::Batch;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::log::{self, ConnectError, Head, LeafHash, Position};
+use crate::recent::Tail;
 
 /// How often an idle sequencer looks whether another process moved the head: revocations must act
 /// everywhere within a second, and states must not grow stale.
@@ -65,6 +64,7 @@ pub struct Sequencer {
     pub(crate) options: PgConnectOptions,
     pub(crate) queue: mpsc::Receiver<Work>,
     pub(crate) cache: Arc<StateCache>,
+    pub(crate) tail: Arc<Tail>,
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) head_sender: watch::Sender<Position>,
@@ -83,7 +83,6 @@ pub(crate) struct Writer {
     balances_file: BalancesFile,
     /// How often the log or the balances were found to be others: what was decided before is void.
     exchanged: u64,
-    tail: Tail,
     known: KnownAnswers,
     contention: resolve::Contention,
 }
@@ -100,7 +99,6 @@ impl Writer {
             head_hash,
             balances_file,
             exchanged: 0,
-            tail: Tail::default(),
             known: KnownAnswers::default(),
             contention: resolve::Contention::default(),
         })
@@ -200,7 +198,7 @@ impl Sequencer {
     /// Forgets everything that is not in Postgres.
     fn forget(&mut self) {
         self.cache.clear();
-        self.state.tail.clear();
+        self.tail.clear();
         self.state.known = KnownAnswers::default();
     }
 

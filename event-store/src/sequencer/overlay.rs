@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::{AccountId, NewEvent, State, StateKey, States, Timestamp};
+use domain::{AccountId, State, StateKey, States};
 
 use super::cache::StateCache;
-use super::tail::Committed;
 use crate::log::Position;
+use crate::recent::LoggedEvent;
 
 #[derive(Debug)]
 struct Slot {
@@ -23,7 +23,7 @@ pub(super) struct Overlay<'a> {
     /// What the batch before this one changes, if it is still being written.
     before: Option<&'a Changes>,
     slots: HashMap<StateKey, Slot>,
-    events: Vec<Arc<Committed>>,
+    events: Vec<Arc<LoggedEvent>>,
     claims: HashMap<StateKey, usize>,
     touched: HashMap<AccountId, Position>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Overlay<'a> {
 /// What an overlay becomes when its batch is committed.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    pub(super) events: Vec<Arc<Committed>>,
+    pub(super) events: Vec<Arc<LoggedEvent>>,
     pub(super) states: HashMap<StateKey, Option<State>>,
     /// Where in `events` a state is claimed as new.
     claims: HashMap<StateKey, usize>,
@@ -95,25 +95,22 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// Folds a decided event, which will be at `position`.
-    pub(super) fn fold(&mut self, new: NewEvent, position: Position, recorded_at: Timestamp) {
-        let NewEvent { stream, version, event, .. } = new;
-        let changes = event.changes(&stream);
-        let committed = Committed { position, stream, version, recorded_at, event, changes };
-        for key in &committed.changes {
+    /// Folds a decided event.
+    pub(super) fn fold(&mut self, decided: LoggedEvent) {
+        for key in &decided.changes {
             self.reach(key);
             if let Some(slot) = self.slots.get_mut(key) {
-                slot.state = committed.apply(key, slot.state.take());
+                slot.state = decided.apply(key, slot.state.take());
                 slot.changed = true;
             }
         }
-        if let Some(key) = committed.event.claimed(&committed.stream) {
+        if let Some(key) = decided.event.claimed(&decided.recorded.stream_id) {
             self.claims.insert(key, self.events.len());
         }
-        for account in committed.event.movements().accounts() {
-            self.touched.insert(account, position);
+        for account in decided.event.movements().accounts() {
+            self.touched.insert(account, decided.recorded.position);
         }
-        self.events.push(Arc::new(committed));
+        self.events.push(Arc::new(decided));
     }
 
     /// The accounts that entries of this batch moved, with the last position that did.

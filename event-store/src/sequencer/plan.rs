@@ -1,6 +1,7 @@
 //! Deciding a batch: every command in order, over an overlay, into the rows of one statement.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use domain::{Decision, MerchantId, NewEvent, Rejection, StateKey, StepDone, StreamId, Timestamp};
 use uuid::Uuid;
@@ -9,7 +10,8 @@ use super::cache::StateCache;
 use super::known_answers::{KeyName, KnownAnswer, KnownAnswers};
 use super::overlay::{Changes, Overlay};
 use super::pending::Pending;
-use crate::log::{EventMetadata, Head, Leaf, LeafHash, Position};
+use crate::log::{EventMetadata, Head, Leaf, Position, RecordedEvent};
+use crate::recent::LoggedEvent;
 use crate::request::{Answer, NewAnswer, RequestKey, RequestPart, SubmitError};
 use crate::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, EVENT_DATA_BYTES_MAX};
 
@@ -28,21 +30,6 @@ pub(super) enum Outcome {
     Missing,
     /// The batch is full; it comes first in the next one.
     Postponed,
-}
-
-/// The columns of `events`.
-#[derive(Debug, Default)]
-pub(super) struct EventRows {
-    pub(super) positions: Vec<i64>,
-    pub(super) streams: Vec<String>,
-    pub(super) versions: Vec<i64>,
-    pub(super) ids: Vec<Uuid>,
-    pub(super) types: Vec<&'static str>,
-    pub(super) schema_versions: Vec<i16>,
-    pub(super) merchants: Vec<Uuid>,
-    pub(super) data: Vec<String>,
-    pub(super) metadata: Vec<String>,
-    pub(super) hashes: Vec<LeafHash>,
 }
 
 /// The columns of `idempotency_keys`.
@@ -74,7 +61,6 @@ pub(super) struct Plan {
     /// Where the head was when this was decided, and must still be.
     pub(super) head: Head,
     pub(super) recorded_at: Timestamp,
-    pub(super) events: EventRows,
     pub(super) claimed: KeyRows,
     pub(super) answered: KeyRows,
     pub(super) balances: BalanceRows,
@@ -91,10 +77,13 @@ impl Plan {
         self.writes() || self.rests_on_state()
     }
 
+    /// The rows of `events`, ascending.
+    pub(super) fn events(&self) -> &[Arc<LoggedEvent>] {
+        &self.changes.events
+    }
+
     fn writes(&self) -> bool {
-        !self.events.ids.is_empty()
-            || !self.claimed.keys.is_empty()
-            || !self.answered.keys.is_empty()
+        !self.events().is_empty() || !self.claimed.keys.is_empty() || !self.answered.keys.is_empty()
     }
 
     fn rests_on_state(&self) -> bool {
@@ -104,16 +93,17 @@ impl Plan {
     /// Whether a command of it claims a stream as new without having read it.
     pub(super) fn claims_streams(&self) -> bool {
         let claimed = [StreamId::ENTRY_PREFIX, StreamId::HOLD_PREFIX];
-        let claims = |stream: &String| claimed.iter().any(|prefix| stream.starts_with(prefix));
-        self.events.streams.iter().any(claims)
+        let claims = |event: &Arc<LoggedEvent>| {
+            let stream = event.recorded.stream_id.as_str();
+            claimed.iter().any(|prefix| stream.starts_with(prefix))
+        };
+        self.events().iter().any(claims)
     }
 
     /// The head once this is committed; it stays as it is where there are no events.
     pub(super) fn new_head(&self) -> Head {
-        match self.events.positions.last() {
-            Some(last) => {
-                Head { position: Position::from_number(*last), recorded_at: self.recorded_at }
-            }
+        match self.events().last() {
+            Some(last) => Head { position: last.recorded.position, recorded_at: self.recorded_at },
             None => self.head,
         }
     }
@@ -185,7 +175,6 @@ impl<'a> Planner<'a> {
             head,
             // Never falls with position, whatever the clocks of several processes say.
             recorded_at: now.max(head.recorded_at),
-            events: EventRows::default(),
             claimed: KeyRows::default(),
             answered: KeyRows::default(),
             balances: BalanceRows::default(),
@@ -300,34 +289,38 @@ impl<'a> Planner<'a> {
     fn append(&mut self, pending: &Pending, new: NewEvent, data: String) {
         let position = self.next;
         self.next = position.next();
-        let metadata = metadata(pending, new.merchant_id);
-        let event_type = new.event.event_type();
-        let leaf_hash = Leaf {
+        let NewEvent { stream, version, event_id, merchant_id, event } = new;
+        let metadata = metadata(pending, merchant_id);
+        self.bytes += data.len() + metadata.len();
+        let (event_type, schema_version) = (event.event_type(), event.schema_version());
+        let recorded_at = self.plan.recorded_at;
+        let leaf = Leaf {
             position,
-            stream_id: new.stream.as_str(),
-            version: new.version.number(),
-            event_id: new.event_id,
+            stream_id: stream.as_str(),
+            version: version.number(),
+            event_id,
             event_type,
-            schema_version: new.event.schema_version(),
-            merchant_id: new.merchant_id,
+            schema_version,
+            merchant_id,
             data: &data,
             metadata: &metadata,
-            recorded_at: self.plan.recorded_at,
-        }
-        .hash();
-        let rows = &mut self.plan.events;
-        rows.positions.push(position.number());
-        rows.streams.push(new.stream.as_str().to_owned());
-        rows.versions.push(new.version.number());
-        rows.ids.push(new.event_id);
-        rows.types.push(event_type);
-        rows.schema_versions.push(new.event.schema_version());
-        rows.merchants.push(new.merchant_id.uuid());
-        self.bytes += data.len() + metadata.len();
-        rows.data.push(data);
-        rows.metadata.push(metadata);
-        rows.hashes.push(leaf_hash);
-        self.overlay.fold(new, position, self.plan.recorded_at);
+            recorded_at,
+        };
+        let leaf_hash = leaf.hash();
+        let recorded = RecordedEvent {
+            position,
+            stream_id: stream,
+            version,
+            event_id,
+            event_type: event_type.to_owned(),
+            schema_version,
+            merchant_id,
+            data,
+            metadata,
+            recorded_at,
+            leaf_hash,
+        };
+        self.overlay.fold(LoggedEvent::new(recorded, event));
     }
 
     /// Adds the key's row; where its answer is in `known`, if it has one already.

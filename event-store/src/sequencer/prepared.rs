@@ -84,7 +84,7 @@ impl PreparedBatches {
     ) -> Result<Option<usize>, PreparedError> {
         let Some(plan) = self.plans.next() else { return Ok(None) };
         match append(db, &plan).await {
-            Ok(true) => Ok(Some(plan.events.ids.len())),
+            Ok(true) => Ok(Some(plan.events().len())),
             Ok(false) => Err(PreparedError("somebody else wrote to the log".to_owned())),
             Err(failure) => Err(PreparedError(format!("{failure:?}"))),
         }

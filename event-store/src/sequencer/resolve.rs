@@ -204,10 +204,10 @@ impl Sequencer {
     /// sending of it was committed after all. `None` if the log cannot be asked.
     async fn is_ours(&mut self, plan: &Plan) -> Option<bool> {
         // A plan without events moves no position; whether its keys are there is found by looking them up.
-        let Some(first) = plan.events.hashes.first() else { return Some(false) };
+        let Some(first) = plan.events().first() else { return Some(false) };
         let db = self.connected().await?;
         match log::leaf_hash_at(db, plan.head.position.next()).await {
-            Ok(found) => Some(found.as_ref() == Some(first)),
+            Ok(found) => Some(found == Some(first.recorded.leaf_hash)),
             Err(error) => {
                 self.disconnected(&error);
                 None
@@ -218,8 +218,8 @@ impl Sequencer {
     /// Makes the batch part of what is known.
     pub(super) fn commit(&mut self, plan: Plan) -> Vec<Outcome> {
         let head = plan.new_head();
-        if let Some(hash) = plan.events.hashes.last() {
-            self.state.head_hash = Some(*hash);
+        if let Some(last) = plan.events().last() {
+            self.state.head_hash = Some(last.recorded.leaf_hash);
         }
         let Plan { changes, known, outcomes, .. } = plan;
         metrics::counter!("runut_events_appended_total")
@@ -229,9 +229,7 @@ impl Sequencer {
             self.cache.insert(key.clone(), Versioned { state, at: head.position });
             self.watchers.changed(&key);
         }
-        for event in changes.events {
-            self.state.tail.push(event);
-        }
+        self.tail.extend(changes.events);
         for (name, answer) in known {
             self.state.known.insert(name, answer);
         }

@@ -112,7 +112,7 @@ impl Sequencer {
 
     /// All that waits, up to the bounds of a batch.
     fn take_in(&mut self, first: Work) -> (Option<Batch>, Vec<Pending>) {
-        let Self { queue, cache, clock, state: Writer { tail, known, head, .. }, .. } = self;
+        let Self { queue, cache, tail, clock, state: Writer { known, head, .. }, .. } = self;
         let next = NextBatch::default();
         let clock = &**clock;
         let mut intake = Intake { cache, tail, known, clock, head: *head, before: None, next };
@@ -142,7 +142,7 @@ impl Sequencer {
             // Postgres has work before anything else is done.
             let mut sent = futures::poll!(&mut sending);
             set_aside.extend(self.conclude(before));
-            let Self { queue, cache, clock, state: Writer { tail, known, head, .. }, .. } = self;
+            let Self { queue, cache, tail, clock, state: Writer { known, head, .. }, .. } = self;
             let (clock, before, next) = (&**clock, Some(&batch.plan), NextBatch::default());
             let mut intake = Intake { cache, tail, known, clock, head: *head, before, next };
             // Those that had no room have it in the next.

@@ -105,11 +105,11 @@ async fn commands_that_were_set_aside_have_their_turn_under_load() {
             })
         })
         .collect();
-    let mut head = store.shared.head.clone();
+    let mut head = store.head();
     let under_way = head.wait_for(|head| head.number() > 200);
     tokio::time::timeout(PATIENCE, under_way).await.expect("in time").expect("it runs");
 
-    let before = *store.shared.head.borrow();
+    let before = *store.head().borrow();
     let answers = (0..SET_ASIDE).map(|number| {
         let (entry, answered) = set_aside(&store, post(&format!("cold {number}"), "cold", "sales"));
         store.enqueue(Work::Command(Box::new(entry))).expect("there is room");

@@ -74,7 +74,7 @@ impl World {
             database_url: self.database.url(Role::Application),
             nats_url,
             stream: self.stream.clone(),
-            head: Some(self.store.head()),
+            recent: Some(self.store.recent()),
         };
         Mirror::new(options).expect("a mirror")
     }

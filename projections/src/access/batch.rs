@@ -50,7 +50,7 @@ pub(super) fn fold(events: &[AppliedEvent]) -> Batch<'_> {
     let mut batch = Batch::default();
     let mut issued_rows = HashMap::new();
     for applied in events {
-        match &applied.event {
+        match &*applied.event {
             Event::MerchantRegistered(event) => batch.merchants.push(Registered { event, applied }),
             Event::ApiKeyIssued(event) => {
                 issued_rows.insert(event.key_id, batch.issued.len());

@@ -98,7 +98,7 @@ pub(super) fn fold(before: Before, events: &[AppliedEvent]) -> Result<Batch<'_>,
 
 impl<'a> Batch<'a> {
     fn fold(&mut self, applied: &'a AppliedEvent) -> Result<(), ApplyError> {
-        match &applied.event {
+        match &*applied.event {
             Event::AccountOpened(event) => self.open(event, applied),
             Event::AccountAmended(event) => self.amend(event, applied),
             Event::AccountFrozen(event) => {

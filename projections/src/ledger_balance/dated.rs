@@ -89,7 +89,7 @@ fn start_of(at: Timestamp, width_seconds: i32) -> Timestamp {
 fn named(events: &[AppliedEvent]) -> Vec<Uuid> {
     let mut accounts: Vec<Uuid> = Vec::new();
     for applied in events {
-        if let Event::EntryPosted(event) = &applied.event
+        if let Event::EntryPosted(event) = &*applied.event
             && event.effective_at.is_some()
         {
             accounts.extend(event.postings.iter().map(|posting| posting.account_id.uuid()));

@@ -129,7 +129,7 @@ pub(super) async fn read(
 ) -> Result<HashMap<HoldId, HoldRow>, ApplyError> {
     let mut named: Vec<Uuid> = Vec::new();
     for applied in events {
-        if let Event::Hold(event) = &applied.event {
+        if let Event::Hold(event) = &*applied.event {
             named.push(event.hold_id().uuid());
         }
     }

@@ -166,7 +166,7 @@ fn array_text(ids: &[Uuid]) -> String {
 fn named_accounts(events: &[AppliedEvent]) -> Vec<Uuid> {
     let mut named = Vec::new();
     for applied in events {
-        match &applied.event {
+        match &*applied.event {
             Event::EntryPosted(event) => {
                 named.extend(event.postings.iter().map(|posting| posting.account_id.uuid()));
             }

@@ -72,7 +72,7 @@ pub(super) fn fold(
 }
 
 fn payment_event(applied: &AppliedEvent) -> Option<&PaymentEvent> {
-    match &applied.event {
+    match &*applied.event {
         Event::Payment(event) => Some(event),
         Event::MerchantRegistered(_)
         | Event::ApiKeyIssued(_)
@@ -96,7 +96,7 @@ fn payment_event(applied: &AppliedEvent) -> Option<&PaymentEvent> {
 pub(super) fn switched(events: &[AppliedEvent]) -> Vec<(&PspEvent, &AppliedEvent)> {
     let mut last: BTreeMap<&PspName, (&PspEvent, &AppliedEvent)> = BTreeMap::new();
     for applied in events {
-        if let Event::Psp(event) = &applied.event {
+        if let Event::Psp(event) = &*applied.event {
             last.insert(event.psp(), (event, applied));
         }
     }

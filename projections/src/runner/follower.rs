@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::feed::{self, feed};
 use super::inbox::Inbox;
 use super::session::{End, Session};
-use super::{NatsOptions, Options, ProjectionHealth, Retry};
+use super::source::Source;
+use super::{Feed, Options, ProjectionHealth, Retry};
 use crate::checkpoint::{self, Checkpoint, Halted, ProjectionState};
 use crate::generation::connect_live;
 use crate::page::with_sources;
@@ -29,8 +30,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Follower {
     pub(super) database: PgConnectOptions,
     pub(super) projection: Arc<dyn Projection>,
-    nats: Option<NatsOptions>,
-    appended: Option<watch::Receiver<Position>>,
+    feed: Feed,
     clock: Arc<dyn Clock>,
     retry: Retry,
     applied: watch::Sender<Position>,
@@ -47,8 +47,7 @@ impl Follower {
         Self {
             database: options.database.clone(),
             projection,
-            nats: options.nats.clone(),
-            appended: options.appended.clone(),
+            feed: options.feed.clone(),
             clock: Arc::clone(&options.clock),
             retry: options.retry,
             applied,
@@ -57,19 +56,22 @@ impl Follower {
     }
 
     /// Runs until `shutdown`. What is under way then is dropped: an open transaction is undone.
-    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+    pub(super) async fn run(self, shutdown: CancellationToken) {
         let mut feeds = JoinSet::new();
-        let mut inbox = self.nats.take().map(|nats| {
-            let (sender, arrivals) = feed::channel();
-            let name = self.projection.name();
-            feeds.spawn(feed(nats, name, self.applied.subscribe(), sender));
-            Inbox::new(arrivals)
-        });
-        let mut appended = self.appended.take();
+        let mut source = match self.feed.clone() {
+            Feed::Log => Source::Log,
+            Feed::Process(recent) => Source::Process(recent),
+            Feed::Nats(nats) => {
+                let (sender, arrivals) = feed::channel();
+                let name = self.projection.name();
+                feeds.spawn(feed(nats, name, self.applied.subscribe(), sender));
+                Source::Nats(Inbox::new(arrivals))
+            }
+        };
         let follow = async {
             let mut pause = self.retry.first;
             loop {
-                let moved = self.follow(&mut inbox, &mut appended).await;
+                let moved = self.follow(&mut source).await;
                 pause = if moved { self.retry.first } else { pause };
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(self.retry.longest);
@@ -83,17 +85,13 @@ impl Follower {
     }
 
     /// One session and what follows from its end; tells whether it got the projection any further.
-    async fn follow(
-        &self,
-        inbox: &mut Option<Inbox>,
-        appended: &mut Option<watch::Receiver<Position>>,
-    ) -> bool {
+    async fn follow(&self, source: &mut Source) -> bool {
         let mut session = match Session::open(self).await {
             Ok(session) => session,
             Err(end) => return self.settle(end, None).await,
         };
         let before = session.position();
-        let end = session.run(inbox, appended).await;
+        let end = session.run(source).await;
         let moved = session.position() > before;
         self.settle(end, Some(&mut session.writer)).await || moved
     }

@@ -9,14 +9,15 @@ mod follower;
 mod health;
 mod inbox;
 mod session;
+mod source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use event_store::Clock;
 use event_store::log::Position;
 use event_store::mirror::LogStream;
+use event_store::{Clock, RecentEvents};
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -34,6 +35,18 @@ pub struct NatsOptions {
     pub url: String,
     /// The stream.
     pub stream: LogStream,
+}
+
+/// What tells of new events. Whatever it says, the head is read every 250 ms, and what it leaves out is read
+/// from Postgres.
+#[derive(Clone)]
+pub enum Feed {
+    /// Nothing: they are found by looking.
+    Log,
+    /// The mirror: for a process that does not append itself.
+    Nats(NatsOptions),
+    /// The sequencer of this very process, which has them in memory.
+    Process(RecentEvents),
 }
 
 /// How long a projection waits before it tries again: at first briefly, then twice as long each time.
@@ -59,10 +72,8 @@ pub struct Options {
     pub database: PgConnectOptions,
     /// What to keep current; see [`crate::all`].
     pub projections: Vec<Arc<dyn Projection>>,
-    /// Where events arrive quickly. Without it they are found by looking, within 250 ms.
-    pub nats: Option<NatsOptions>,
-    /// Told by a writer in the same process of each append, which is quicker still.
-    pub appended: Option<watch::Receiver<Position>>,
+    /// Where events come from before anybody looks into the log.
+    pub feed: Feed,
     /// Says how long events have been waiting.
     pub clock: Arc<dyn Clock>,
     /// Pauses between attempts.

@@ -10,11 +10,12 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::follower::Follower;
-use super::inbox::{Inbox, Offer};
+use super::inbox::Offer;
+use super::source::Source;
 use crate::checkpoint::{Checkpoint, ProjectionState};
 use crate::fold::{Applier, Halt};
 use crate::generation::{connect_live, execute, prepare_live};
-use crate::page::{Page, read_page, with_sources};
+use crate::page::{PAGE_EVENTS_MAX, Page, read_page, with_sources};
 use crate::projection::AppliedEvent;
 
 /// How often the head is read, whatever NATS says: the most by which a silent NATS delays an event.
@@ -140,40 +141,19 @@ impl<'f> Session<'f> {
     }
 
     /// Applies what is there, waits for more, and so on.
-    pub(super) async fn run(
-        &mut self,
-        inbox: &mut Option<Inbox>,
-        appended: &mut Option<tokio::sync::watch::Receiver<Position>>,
-    ) -> End {
+    pub(super) async fn run(&mut self, source: &mut Source) -> End {
         loop {
-            if let Err(end) = self.wait(inbox, appended).await {
+            if let Err(end) = self.wait(source).await {
                 return end;
             }
-            if let Err(end) = self.catch_up(inbox).await {
+            if let Err(end) = self.catch_up(source).await {
                 return end;
             }
         }
     }
 
-    async fn wait(
-        &mut self,
-        inbox: &mut Option<Inbox>,
-        appended: &mut Option<tokio::sync::watch::Receiver<Position>>,
-    ) -> Result<(), End> {
-        let arrival = async {
-            match inbox {
-                Some(inbox) => inbox.arrival().await,
-                None => std::future::pending().await,
-            }
-        };
-        let append = async {
-            if let Some(appended) = appended
-                && appended.changed().await.is_ok()
-            {
-                return *appended.borrow_and_update();
-            }
-            std::future::pending().await
-        };
+    async fn wait(&mut self, source: &mut Source) -> Result<(), End> {
+        let more = source.more(self.read_to().max(self.head));
         let patience = async {
             if self.unconcerned.is_empty() {
                 std::future::pending().await
@@ -182,8 +162,7 @@ impl<'f> Session<'f> {
             }
         };
         tokio::select! {
-            () = arrival => {}
-            head = append => self.head = self.head.max(head),
+            head = more => self.head = head.map_or(self.head, |head| self.head.max(head)),
             () = patience => {}
             _ = self.looks.tick() => self.look().await?,
         }
@@ -214,9 +193,9 @@ impl<'f> Session<'f> {
     }
 
     /// Applies all that is known to be there.
-    async fn catch_up(&mut self, inbox: &mut Option<Inbox>) -> Result<(), End> {
+    async fn catch_up(&mut self, source: &mut Source) -> Result<(), End> {
         loop {
-            let page = self.next_page(inbox).await?;
+            let page = self.next_page(source).await?;
             let nothing = page.nothing();
             self.apply(page).await?;
             if nothing {
@@ -257,12 +236,20 @@ impl<'f> Session<'f> {
         self.unconcerned.last().map_or(self.applier.position(), |last| last.position)
     }
 
-    /// The next events, from JetStream where it has them, and from Postgres whatever it has not.
-    async fn next_page(&mut self, inbox: &mut Option<Inbox>) -> Result<Page, End> {
+    /// The next events, from memory or JetStream where they have them, and from Postgres whatever they have not.
+    async fn next_page(&mut self, source: &mut Source) -> Result<Page, End> {
         let applied = self.read_to();
         let behind = self.head.since(applied);
-        if let Some(inbox) = inbox {
-            match inbox.offer(applied) {
+        match source {
+            Source::Log => {}
+            Source::Process(recent) => {
+                if let Some(kept) = recent.after(applied, PAGE_EVENTS_MAX)
+                    && !kept.is_empty()
+                {
+                    return Ok(Page::of(&kept));
+                }
+            }
+            Source::Nats(inbox) => match inbox.offer(applied) {
                 Offer::Next(count) if behind <= FAR_BEHIND_EVENTS => {
                     let name = self.follower.projection.name();
                     let confirming = inbox.confirmed(&mut self.log, applied, count, name);
@@ -280,7 +267,7 @@ impl<'f> Session<'f> {
                     }
                 }
                 Offer::Next(_) | Offer::Nothing => {}
-            }
+            },
         }
         if behind == 0 {
             return Ok(Page::default());

@@ -6,8 +6,9 @@ use domain::MerchantId;
 use domain::accounts::AccountType;
 use domain::api_keys::Role;
 use event_store::log::Position;
-use projections::{Access, LedgerBalance, Options, Projection, ProjectionState, WaitError};
-use tokio::sync::watch;
+use event_store::{EventStore, RandomIds, StoreOptions, SystemClock};
+use projections::{Access, Feed, LedgerBalance, Options, Projection, ProjectionState, WaitError};
+use tokio_util::sync::CancellationToken;
 
 use super::events::{
     SHOP, closed, frozen, issued, merchant, opened, posted, posted_in, registered, reversed,
@@ -140,18 +141,36 @@ async fn lag_is_told_in_events_and_seconds() {
 }
 
 #[tokio::test]
-async fn a_writer_in_the_same_process_is_heard_at_once() {
+async fn what_the_process_has_in_memory_is_applied_and_what_it_has_not_is_read() {
     let mut scenario = Scenario::with_accounts().await;
-    let (appended, listening) = watch::channel(Position::START);
-    let running =
-        Running::start(Options { appended: Some(listening), ..scenario.options_without_nats() });
-    running.reaches(scenario.log.position()).await;
-    for _ in 0..20 {
-        scenario.sell(1).await;
-        appended.send_replace(scenario.log.position());
+    // What was there before is in nobody's memory.
+    let database_url = scenario.database.url(migrations::Role::Application);
+    let options =
+        StoreOptions { database_url, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds) };
+    let (store, sequencer) = EventStore::open(options).await.expect("the log opens");
+    let stop = CancellationToken::new();
+    let sequencing = tokio::spawn(sequencer.run(stop.clone()));
+    let mut recent = store.recent();
+    let first = scenario.log.position();
+    assert!(recent.after(Position::START, 10).is_none(), "nothing is kept yet");
+    let feed = Feed::Process(recent.clone());
+    let running = Running::start(Options { feed, ..scenario.options_without_nats() });
+    running.reaches(first).await;
+    for _ in 0..5 {
+        scenario.sell(3).await;
         running.reaches(scenario.log.position()).await;
     }
+    let sold = scenario.log.position();
+    recent.beyond(Position::from_number(sold.number() - 1)).await;
+    let kept = recent.after(first, 100).expect("all since then is kept");
+    let kept: Vec<Position> = kept.iter().map(|event| event.recorded.position).collect();
+    let appended = scenario.log.recorded.iter().map(|row| row.position);
+    assert_eq!(kept, appended.filter(|position| *position > first).collect::<Vec<_>>());
+    assert!(recent.after(Position::START, 100).is_none(), "what came before has to be read");
+    assert_eq!(recent.after(scenario.log.position(), 100).expect("nothing is missing").len(), 0);
     running.stop().await;
+    stop.cancel();
+    sequencing.await.expect("the sequencer ends");
     scenario.assert_exactly_once().await;
 }
 

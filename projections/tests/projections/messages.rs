@@ -2,7 +2,7 @@
 
 use event_store::log::{LeafHash, Position, RecordedEvent};
 use event_store::mirror::encode;
-use projections::{NatsOptions, Options};
+use projections::{Feed, NatsOptions, Options};
 use testkit::Proxy;
 
 use super::events::{Happened, posted};
@@ -72,7 +72,7 @@ async fn nats_that_is_absent_at_first_is_found_when_it_comes() {
     let proxy = Proxy::to(server).await;
     proxy.cut();
     let nats = NatsOptions { url: proxy.address().to_string(), stream: scenario.stream.clone() };
-    let running = Running::start(Options { nats: Some(nats), ..scenario.options() });
+    let running = Running::start(Options { feed: Feed::Nats(nats), ..scenario.options() });
     scenario.sell(5).await;
     running.reaches(scenario.log.position()).await;
     proxy.forward();

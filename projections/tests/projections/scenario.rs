@@ -10,7 +10,7 @@ use event_store::log::{Position, RecordedEvent};
 use event_store::mirror::{LogStream, encode};
 use migrations::Role;
 use projections::{
-    Access, Handle, LedgerBalance, NatsOptions, Options, Projection, ProjectionHealth, Retry,
+    Access, Feed, Handle, LedgerBalance, NatsOptions, Options, Projection, ProjectionHealth, Retry,
     Runner,
 };
 use sqlx::PgConnection;
@@ -139,7 +139,7 @@ impl Scenario {
     /// Options of a runner of both projections that asks NATS too.
     pub(crate) fn options(&self) -> Options {
         let nats = NatsOptions { url: testkit::nats_url(), stream: self.stream.clone() };
-        Options { nats: Some(nats), ..self.options_without_nats() }
+        Options { feed: Feed::Nats(nats), ..self.options_without_nats() }
     }
 
     pub(crate) fn options_without_nats(&self) -> Options {
@@ -147,8 +147,7 @@ impl Scenario {
         Options {
             database: event_store::log::connect_options(&url).expect("a URL"),
             projections: vec![Arc::new(LedgerBalance), Arc::new(Access)],
-            nats: None,
-            appended: None,
+            feed: Feed::Log,
             clock: Arc::new(SystemClock),
             retry: Retry { first: Duration::from_millis(10), longest: Duration::from_millis(100) },
         }

@@ -21,7 +21,7 @@ use domain::{
 };
 use event_store::{Clock, EventStore, IdSource, NewAnswer, Origin, Request, StoreOptions};
 use migrations::Role as Login;
-use projections::{Handle, Options, Retry, Runner};
+use projections::{Feed, Handle, Options, Retry, Runner};
 use query_api::QueryApi;
 use testkit::TestDatabase;
 use tokio::task::JoinHandle;
@@ -475,8 +475,7 @@ impl Running {
         let options = Options {
             database: event_store::log::connect_options(&url).expect("a URL"),
             projections: projections::all(),
-            nats: None,
-            appended: Some(store.head()),
+            feed: Feed::Process(store.recent()),
             clock: Arc::clone(store.clock()),
             retry: Retry { first: Duration::from_millis(10), longest: Duration::from_millis(100) },
         };

@@ -14,6 +14,7 @@ use anyhow::Context;
 use api_conventions::REQUESTS_PER_SECOND_DEFAULT;
 use clap::{Args, ValueEnum};
 use migrations::Role;
+use projections::Feed;
 use supervisor::{DirLock, NatsOptions, PostgresOptions, SUPERUSER};
 use tokio::net::TcpListener;
 use workers::LedgerWorkerOptions;
@@ -175,14 +176,13 @@ impl Up {
         let metrics = Metrics::start(tasks)?;
         let store = administration::open_log(tasks, &app_url).await?;
         let keys = first_keys::ensure(&store, secrets).await?;
-        let head = || Some(store.head());
         let mirror = match self.leave.contains(&Left::Mirror) {
             true => None,
-            false => Some(roles::mirror::start(tasks, &app_url, nats_url, head())?),
+            false => Some(roles::mirror::start(tasks, &app_url, nats_url, Some(store.recent()))?),
         };
         let projector_url = url_of(Role::Projector);
         let projections =
-            roles::projections::start(tasks, &projector_url, Some(nats_url.clone()), head())?;
+            roles::projections::start(tasks, &projector_url, Feed::Process(store.recent()))?;
         if !self.leave.contains(&Left::Workers) {
             let payments =
                 PaymentWork { database_url: app_url, store: store.clone(), psps: &psps.config };

@@ -21,7 +21,7 @@ use event_store::{
 };
 use gateways::{Gateways, PspConfig, PspsConfig, Timeouts};
 use migrations::Role;
-use projections::{Handle, Options, Retry, Runner};
+use projections::{Feed, Handle, Options, Retry, Runner};
 use serde_json::Value;
 use simulators::psp::{Options as PspOptions, Psp, WebhookTarget};
 use testkit::{TestDatabase, killed_at, unique_name};
@@ -418,8 +418,7 @@ fn projections_of(database: &TestDatabase, store: &EventStore) -> (Runner, Handl
     Runner::new(Options {
         database: event_store::log::connect_options(&url).expect("a URL"),
         projections: projections::all(),
-        nats: None,
-        appended: Some(store.head()),
+        feed: Feed::Process(store.recent()),
         clock: Arc::new(SystemClock),
         retry: Retry::default(),
     })

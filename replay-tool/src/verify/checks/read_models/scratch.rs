@@ -1,5 +1,6 @@
 //! A copy of a read model in temporary tables, folded from the log.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use event_store::log::{Position, page_after};
@@ -114,7 +115,7 @@ impl<'p> Scratch<'p> {
                 decoded => decoded.map_err(|error| error.to_string()),
             };
             match event {
-                Ok(event) => events.push(AppliedEvent::new(recorded, event)),
+                Ok(event) => events.push(AppliedEvent::new(&recorded, Arc::new(event))),
                 Err(reason) if events.is_empty() => {
                     return Err(ScratchError::Event { position, reason });
                 }
