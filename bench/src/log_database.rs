@@ -27,6 +27,9 @@ const SETTINGS: &str = "select string_agg(name || '=' || current_setting(name), 
     from pg_settings where name in ('shared_buffers', 'max_wal_size', 'checkpoint_timeout',
     'wal_compression', 'wal_sync_method', 'synchronous_commit', 'fsync', 'full_page_writes')";
 
+/// How many WAL files, of 16 MiB each, a server is given to write over: what some minutes write.
+const SEASONED_WAL_FILES: usize = 192;
+
 /// A Postgres server.
 pub(crate) struct Server {
     own: Option<(Postgres, PathBuf)>,
@@ -69,6 +72,20 @@ impl Server {
         let cores = std::thread::available_parallelism()?;
         let version = durability.server_version;
         Output::remark(&format!("PostgreSQL {version}, {cores} cores; {settings}"));
+        Ok(())
+    }
+
+    /// Gives the server WAL files to write over, as one has that has been running for a while. A new one fills
+    /// each with zeros first, which takes some tens of milliseconds that every append waits for.
+    pub(crate) async fn season(&self) -> anyhow::Result<()> {
+        let mut db = self.connect("postgres").await?;
+        for _ in 0..SEASONED_WAL_FILES {
+            sqlx::query("select pg_logical_emit_message(false, 'runut bench', '')")
+                .execute(&mut db)
+                .await?;
+            sqlx::query("select pg_switch_wal()").execute(&mut db).await?;
+        }
+        sqlx::query("checkpoint").execute(&mut db).await?;
         Ok(())
     }
 

@@ -29,6 +29,7 @@ impl Bare {
     pub(super) async fn open(stack: &Stack, loads: &[Spread]) -> anyhow::Result<Self> {
         let server = Server::of(stack)?;
         server.describe().await?;
+        server.season().await?;
         let database = server.database().await?;
         open_accounts(&database, &Accounts::numbered(ACCOUNTS_MAX)?).await?;
         let sums = loads.iter().map(|load| (accounts(*load), None)).collect();

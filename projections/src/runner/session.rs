@@ -27,6 +27,11 @@ const PLANS_AGE_MAX: Duration = Duration::from_secs(10);
 const PASS_EVERY: Duration = Duration::from_millis(20);
 /// Of so many of them none waits.
 const PASSED_TOGETHER_MAX: usize = 1_000;
+/// A batch of so many events is followed by the next after [`BATCH_EVERY`] at the earliest. Each costs a dozen
+/// statements, however little it holds; what comes at such a rate is soon enough for one of a decent size.
+const BUSY_EVENTS: usize = 32;
+/// See [`BUSY_EVENTS`]. A projection that is far behind works for longer than that on each page anyway.
+const BATCH_EVERY: Duration = Duration::from_millis(10);
 /// A projection further behind than this reads pages from Postgres even where JetStream has the events:
 /// large pages are quicker than messages that are confirmed.
 const FAR_BEHIND_EVENTS: i64 = 1_000;
@@ -35,6 +40,10 @@ const FAR_BEHIND_EVENTS: i64 = 1_000;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// No statement of a batch may take longer; the next batch is half as large.
 const STATEMENT_TIMEOUT: &str = "5s";
+
+/// What a crash of the server takes back is applied again, rows and checkpoint alike, and the log is never behind
+/// them: a batch need not wait for the disk, nor have the appends wait for it.
+const COMMITS: &str = "set synchronous_commit = off";
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -97,6 +106,7 @@ impl<'f> Session<'f> {
     pub(super) async fn open(follower: &'f Follower) -> Result<Self, End> {
         let bounded = follower.database.clone().options([("statement_timeout", STATEMENT_TIMEOUT)]);
         let mut writer = connect_live(&bounded).await?;
+        execute(&mut writer, COMMITS.to_owned()).await?;
         let mut log = connect(&follower.database).await?;
         let projection = &*follower.projection;
         let checkpoint = prepare_live(&mut writer, projection).await?;
@@ -195,11 +205,16 @@ impl<'f> Session<'f> {
     /// Applies all that is known to be there.
     async fn catch_up(&mut self, source: &mut Source) -> Result<(), End> {
         loop {
+            let began = Instant::now();
             let page = self.next_page(source).await?;
             let nothing = page.nothing();
+            let busy = page.events.len() >= BUSY_EVENTS;
             self.apply(page).await?;
             if nothing {
                 return Ok(());
+            }
+            if busy {
+                tokio::time::sleep_until(began + BATCH_EVERY).await;
             }
             if self.looked.elapsed() > LOOK_EVERY {
                 self.look().await?;
