@@ -111,6 +111,8 @@ problem_kinds! {
     ENTRY_ALREADY_REVERSED = 409 "entry-already-reversed"
         "The entry was reversed already" KeyOwner;
     REVERSAL_IS_FINAL = 409 "reversal-is-final" "A reversal cannot be reversed" CallingProgram;
+    ENTRY_IS_A_CONVERSION = 409 "entry-is-a-conversion"
+        "A conversion cannot be reversed; convert back" CallingProgram;
     BALANCE_ABOVE_MAXIMUM = 409 "balance-above-maximum"
         "The account would have more than it may" KeyOwner;
     AMOUNT_ABOVE_REVERSIBLE = 409 "amount-above-reversible"

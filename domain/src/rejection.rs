@@ -52,6 +52,8 @@ pub enum Rejection {
     EntryAlreadyReversed { entry_id: EntryId, reversed_by: EntryId },
     #[error("entry {entry_id} is itself a reversal; post a new entry instead")]
     ReversalIsFinal { entry_id: EntryId },
+    #[error("entry {entry_id} is a conversion; convert back instead")]
+    EntryIsConversion { entry_id: EntryId },
     #[error("account {account_id} would rise above its maximum balance")]
     AboveMaximum { account_id: AccountId },
     #[error(
@@ -202,6 +204,7 @@ impl Rejection {
             Self::EntryNotFound { .. } => "entry-not-found",
             Self::EntryAlreadyReversed { .. } => "entry-already-reversed",
             Self::ReversalIsFinal { .. } => "reversal-is-final",
+            Self::EntryIsConversion { .. } => "entry-is-a-conversion",
             Self::AboveMaximum { .. } => "balance-above-maximum",
             Self::LimitsCross { .. } => "limits-cross",
             Self::ParentOfOtherType { .. } => "parent-of-other-type",
@@ -276,6 +279,7 @@ impl Rejection {
             | Self::ExternalRefTaken { .. }
             | Self::EntryAlreadyReversed { .. }
             | Self::ReversalIsFinal { .. }
+            | Self::EntryIsConversion { .. }
             | Self::AboveMaximum { .. }
             | Self::AboveReversible { .. }
             | Self::HoldRefTaken { .. }

@@ -38,6 +38,7 @@ fn every_rejection() -> Vec<Rejection> {
         Rejection::EntryNotFound { entry_id },
         Rejection::EntryAlreadyReversed { entry_id, reversed_by: entry_id },
         Rejection::ReversalIsFinal { entry_id },
+        Rejection::EntryIsConversion { entry_id },
     ]
     .into_iter()
     .chain(every_rejection_of_limits_and_parts())
@@ -158,6 +159,7 @@ fn listed_above(rejection: &Rejection) {
         | Rejection::EntryNotFound { .. }
         | Rejection::EntryAlreadyReversed { .. }
         | Rejection::ReversalIsFinal { .. }
+        | Rejection::EntryIsConversion { .. }
         | Rejection::AboveMaximum { .. }
         | Rejection::LimitsCross { .. }
         | Rejection::ParentOfOtherType { .. }

@@ -91,6 +91,7 @@ pub(crate) struct ReplacementInLedger<'a> {
         (status = 404, description = "`entry-not-found`, `account-not-found`, \
                                       `payment-not-found`, `not-found`"),
         (status = 409, description = "`entry-already-reversed`, `reversal-is-final`, \
+                                      `entry-is-a-conversion`, \
                                       `insufficient-funds`, `balance-above-maximum`, \
                                       `account-frozen`, `account-closed`, `external-ref-taken`, \
                                       `idempotency-key-in-use`"),

@@ -94,6 +94,7 @@ pub(crate) struct ReversalInLedger<'a> {
          body = ReversalInLedger<'_>),
         (status = 404, description = "`entry-not-found`, `payment-not-found`, `not-found`"),
         (status = 409, description = "`entry-already-reversed`, `reversal-is-final`, \
+                                      `entry-is-a-conversion`, \
                                       `amount-above-reversible`, `insufficient-funds`, \
                                       `balance-above-maximum`, `account-frozen`, \
                                       `account-closed`, `external-ref-taken`, \

@@ -141,6 +141,28 @@ async fn a_conversion_of_all_there_is_is_repeated_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_conversion_is_not_undone() {
+    let market = Market::at("0.9251").await;
+    let merchant = &market.app.merchant;
+    let conversion = market.convert(&market.conversion("c1", "3.00")).await.expect(201).text("id");
+    let path = |verb: &str| format!("/v1/ledger/entries/{conversion}/{verb}");
+    let part = json!({"amount": "1.00", "currency": "USD"});
+    let other = open(merchant, "more_dollars", "USD").await;
+    let step = json!({"type": "reverse", "entry": conversion});
+    let (events, _) = market.app.written().await;
+    for (path, body) in [
+        (path("reverse"), json!({})),
+        (path("reverse"), part),
+        (path("replace"), crate::actors::entry("c2", &market.dollars, &other, "3.00")),
+        ("/v1/ledger/chains".to_owned(), json!({"steps": [step]})),
+    ] {
+        let refused = merchant.post(&path, &body).await.expect(409);
+        assert_eq!(refused.text("code"), "entry-is-a-conversion", "{path}");
+    }
+    assert_eq!(market.app.written().await.0, events, "no event");
+}
+
+#[tokio::test]
 async fn a_caller_may_insist_on_a_rate() {
     let market = Market::at("0.9251").await;
     market.app.merchant.post(RATES, &rate("0.5")).await.expect(201);

@@ -8,7 +8,10 @@ use crate::accounts::{AccountFrozen, AccountStatus, AccountType};
 use crate::given_when_then::{
     Given, LEDGER, account_id, account_opened_in, entry_id, given, post, posted_event,
 };
-use crate::ledger::{Details, Direction, EntryPosted, ExternalRef, Posting};
+use crate::ledger::{
+    Details, Direction, EntryPosted, ExternalRef, LedgerStep, Part, PostBatch, Posting, Postings,
+    ReplaceEntry, ReverseEntry,
+};
 use crate::{
     AccountId, Amount, Command, Event, MerchantId, Name, Rejection, StreamVersion, Timestamp,
 };
@@ -162,7 +165,7 @@ fn accounts_that_grow_by_debits_have_every_side_the_other_way_round() {
     let Some(Event::EntryPosted(other)) = first().into_iter().next_back() else {
         panic!("an entry")
     };
-    assert_eq!(posted.postings, crate::ledger::Postings::opposite(&other.postings));
+    assert_eq!(posted.postings, Postings::opposite(&other.postings));
     let after = books.and_all(decided.events().iter().map(|new| new.event.clone()));
     let carried = after.states().pair(super::scenario::pair()).unwrap().carried;
     assert_eq!(carried.on(Debit).to_string(), "0.53");
@@ -204,6 +207,41 @@ fn a_reference_is_one_entry_be_it_a_conversion_or_not() {
     market("1").and(plain).when(convert(conversion("c1", "3.00"))).then_rejected(taken("c1"));
     let done = market("0.9251").and_all(first());
     done.when(post("c1", "dollars", "cash", 300)).then_rejected(taken("c1"));
+}
+
+/// What its pair carries would stay as it is, and the sums would not be exact any more.
+#[test]
+fn a_conversion_is_not_undone_but_converted_back() {
+    let [.., Event::EntryPosted(conversion)] = first() else { panic!("an entry") };
+    let done = || market("0.9251").and_all(first());
+    let entry_id = conversion.entry_id;
+    let refused = || Rejection::EntryIsConversion { entry_id };
+    let reverse = |name: Option<&str>, part| {
+        let name = name.map(|name| ExternalRef::parse(name).unwrap());
+        ReverseEntry::new(LEDGER, entry_id, name, Details::default(), part, Some(&conversion))
+    };
+    let dollars = [
+        posting("dollars", Debit, amount("1.00", "USD")),
+        posting("fx:exchange:USD", Credit, amount("1.00", "USD")),
+    ];
+    let some = || Part::Postings(Postings::new(dollars.to_vec()).unwrap());
+    for part in [Part::Rest, Part::Amount(amount("1.00", "USD")), some()] {
+        for name in [None, Some("back")] {
+            done()
+                .when(Command::ReverseEntry(reverse(name, part.clone())))
+                .then_rejected(refused());
+        }
+        let steps = || vec![LedgerStep::Reverse(reverse(None, part.clone()))];
+        let rejection = refused().into();
+        done()
+            .when(Command::PostBatch(PostBatch { steps: steps(), atomic: true }))
+            .then_rejected(Rejection::Step { index: 0, rejection });
+        let on_its_own = Command::PostBatch(PostBatch { steps: steps(), atomic: false });
+        done().when(on_its_own).then([]);
+    }
+    let by = crate::given_when_then::post_entry("c2", "dollars", "fx:exchange:USD", 300);
+    let replace = ReplaceEntry::new(entry_id, by, Some(&conversion));
+    done().when(Command::ReplaceEntry(replace)).then_rejected(refused());
 }
 
 #[test]

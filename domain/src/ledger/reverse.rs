@@ -179,12 +179,14 @@ pub(super) fn reversible(
         .ok_or(Rejection::EntryNotFound { entry_id })
 }
 
-/// Whether anything of it may be reversed.
+/// Whether anything of it may be reversed. Nothing of a conversion: what its pair carries from one conversion
+/// to the next counts it for ever, so the exchange would not pay exact sums any more.
 pub(super) fn check_reversible(original: &Entry) -> Result<(), Rejection> {
     let entry_id = original.id;
     match original.reversed_by {
         Some(reversed_by) => Err(Rejection::EntryAlreadyReversed { entry_id, reversed_by }),
         None if original.reverses.is_some() => Err(Rejection::ReversalIsFinal { entry_id }),
+        None if original.exchange.is_some() => Err(Rejection::EntryIsConversion { entry_id }),
         None => Ok(()),
     }
 }
