@@ -59,7 +59,8 @@ use uuid::Uuid;
 /// The same context is used when a batch is decided again, so a second decision yields the same ids.
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
-    /// When the command was accepted, UTC, in whole microseconds.
+    /// When the command was accepted or, where that is later, what its events are recorded at; UTC, in whole
+    /// microseconds. Nothing is recorded later than it was decided as of.
     pub now: Timestamp,
     /// A fresh UUIDv7 that names the first event of the decision; further events derive theirs from it.
     pub event_id: Uuid,

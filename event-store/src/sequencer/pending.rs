@@ -62,6 +62,7 @@ impl Fate {
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) request: Request,
+    /// When it came, and the id of its first event: decided again, it has the same ids.
     pub(crate) context: Context,
     /// Worked out once, by the caller's thread.
     pub(crate) reads: Vec<StateKey>,

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::{Decision, MerchantId, NewEvent, Rejection, StateKey, StepDone, StreamId, Timestamp};
+use domain::{
+    Context, Decision, MerchantId, NewEvent, Rejection, StateKey, StepDone, StreamId, Timestamp,
+};
 use uuid::Uuid;
 
 use super::cache::StateCache;
@@ -243,7 +245,8 @@ impl<'a> Planner<'a> {
     }
 
     fn decide(&mut self, pending: &Pending, key: Option<(&RequestKey, KeyName)>) -> Outcome {
-        let decided = pending.request.command.decide(&self.overlay, &pending.context);
+        let context = self.context(pending);
+        let decided = pending.request.command.decide(&self.overlay, &context);
         if refuses(&decided) && !self.knows_claims(pending) {
             return Outcome::Missing;
         }
@@ -278,6 +281,13 @@ impl<'a> Planner<'a> {
             position,
             replayed: false,
         })
+    }
+
+    /// What the decision goes by. A command may have waited: what is decided as of now would else be recorded
+    /// when it may not be any more, such as the posting of a hold whose time was over meanwhile.
+    fn context(&self, pending: &Pending) -> Context {
+        let now = pending.context.now.max(self.plan.recorded_at);
+        Context { now, ..pending.context }
     }
 
     /// Whether what the command claims as new has been looked for. Where it is refused nothing of it reaches

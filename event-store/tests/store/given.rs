@@ -134,18 +134,23 @@ pub(crate) fn open(code: &str, min_balance_minor: Option<i64>) -> Command {
     Command::OpenAccount(OpenAccount { min_balance_minor, ..plain })
 }
 
-pub(crate) fn post(reference: &str, debit: &str, credit: &str, minor: i64) -> Command {
+/// One amount from one account's credit to another's debit.
+pub(crate) fn moving(debit: &str, credit: &str, minor: i64) -> Postings {
     let posting = |code: &str, direction| Posting {
         account_id: account(code),
         direction,
         amount: Amount::from_minor(minor, usd()).expect("an amount"),
     };
     let postings = vec![posting(debit, Direction::Debit), posting(credit, Direction::Credit)];
+    Postings::new(postings).expect("balanced")
+}
+
+pub(crate) fn post(reference: &str, debit: &str, credit: &str, minor: i64) -> Command {
     Command::PostEntry(PostEntry::new(
         LEDGER,
         ExternalRef::parse(reference).expect("a reference"),
         Details::default(),
-        Postings::new(postings).expect("balanced"),
+        moving(debit, credit, minor),
     ))
 }
 

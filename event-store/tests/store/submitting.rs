@@ -1,9 +1,17 @@
 //! One process: what is answered is there, once.
 
-use event_store::SubmitError;
-use testkit::TestDatabase;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::given::{Process, check_log, count, open, opened, post, request, whole};
+use domain::holds::{CreateHold, ExpireHold, PostHold, VoidHold};
+use domain::ledger::{Details, ExternalRef, Part};
+use domain::{Command, HoldId, Timestamp};
+use event_store::{Clock, EventStore, RandomIds, StoreOptions, SubmitError};
+use migrations::Role;
+use testkit::TestDatabase;
+use tokio_util::sync::CancellationToken;
+
+use crate::given::{LEDGER, Process, check_log, count, moving, open, opened, post, request, whole};
 
 #[tokio::test]
 async fn what_is_answered_is_in_the_log_at_the_position_answered() {
@@ -120,5 +128,77 @@ async fn what_is_there_already_is_answered_so_where_it_would_be_refused_now() {
     assert!(refused.body.starts_with("insufficient-funds"), "{}", refused.body);
     other.stop().await;
     process.stop().await;
+    check_log(&database).await;
+}
+
+/// 2026-01-01T12:00:00Z
+const NOON: Timestamp = Timestamp::from_micros(1_767_268_800_000_000);
+
+#[derive(Debug)]
+struct HandClock(AtomicI64);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Whatever is recorded of a hold once its time is over says that it is over.
+#[tokio::test]
+async fn what_waits_in_the_queue_is_decided_as_of_when_it_is_recorded() {
+    let database = TestDatabase::create().await;
+    let clock = Arc::new(HandClock(AtomicI64::new(NOON.micros())));
+    let url = database.url(Role::Application);
+    let first = Process::with_clock(url.clone(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+    for code in ["cash", "sales"] {
+        first.submit(open(code, None)).await.expect("opened");
+    }
+    let ends_at = NOON.plus_millis(1_000);
+    let reference = ExternalRef::parse("h1").expect("a reference");
+    let id = HoldId::of(LEDGER, &reference);
+    let (details, postings) = (Details::default(), moving("sales", "cash", 5));
+    let hold = CreateHold::new(LEDGER, reference, details, postings, Some(ends_at));
+    first.submit(Command::CreateHold(hold)).await.expect("held");
+    first.stop().await;
+
+    let options = StoreOptions {
+        database_url: url,
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        ids: Arc::new(RandomIds),
+    };
+    let (store, sequencer) = EventStore::open(options).await.expect("the log opens");
+    let hold = store.hold(id).await.expect("the log is there");
+    let hold = hold.as_deref();
+    let details = Details::default();
+    let whole = PostHold::new(LEDGER, id, None, details, Part::Rest, false, hold);
+    let commands = [
+        Command::PostHold(whole),
+        Command::VoidHold(VoidHold::new(LEDGER, id, hold)),
+        Command::ExpireHold(ExpireHold::new(id, hold)),
+    ];
+    let waiting = commands.map(|command| {
+        let store = store.clone();
+        tokio::spawn(async move { store.submit(request(command, None)).await })
+    });
+    crate::given::until("they are in the queue", async || {
+        store.free_places() == event_store::QUEUE_COMMANDS_MAX - 3
+    })
+    .await;
+    clock.0.store(ends_at.micros(), Ordering::SeqCst);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(sequencer.run(stop.clone()));
+    let answers = futures::future::join_all(waiting).await;
+    let bodies: Vec<String> = answers
+        .into_iter()
+        .map(|answer| answer.expect("no panic").expect("answered"))
+        .map(|answer| format!("{} {}", answer.status, answer.body))
+        .collect();
+    // In whatever order they came: only its time ends it.
+    for refused in &bodies[..2] {
+        assert!(refused.starts_with("409 hold-expired"), "{bodies:?}");
+    }
+    assert!(bodies[2].starts_with("201"), "{bodies:?}");
+    stop.cancel();
+    running.await.expect("the sequencer stops");
     check_log(&database).await;
 }
