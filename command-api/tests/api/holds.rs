@@ -90,6 +90,13 @@ async fn a_hold_is_posted_in_steps() {
     let last = json!({"amount": "1.50", "currency": "USD", "last": true});
     insta::assert_snapshot!("posted_the_last_of_it", books.post(&hold, &last).await);
     assert_eq!(books.post(&hold, &json!({})).await.expect(409).text("code"), "hold-posted");
+    // The first was of a part, and is to this day.
+    assert_eq!(books.post(&hold, &part).await.expect(200).text("id"), first.text("id"));
+    let rest = json!({"external_ref": "first", "description": "A starter"});
+    assert_eq!(books.post(&hold, &rest).await.expect(409).text("code"), "external-ref-taken");
+    let mut ending = part.clone();
+    ending["last"] = json!(true);
+    assert_eq!(books.post(&hold, &ending).await.expect(409).text("code"), "external-ref-taken");
     let totals = books.app.totals(&books.cash).await;
     assert_eq!((totals.credits_posted, totals.credits_pending), (550, 0));
     assert_eq!(books.app.hold(&hold).await.status, HoldStatus::Posted);

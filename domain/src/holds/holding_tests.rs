@@ -1,111 +1,16 @@
 //! The rules of holding, posting, voiding and expiring.
 
-use super::{
-    ExpireHold, HOLD_DAYS_MAX, Hold, HoldCreated, HoldEvent, HoldExpired, HoldPosted, HoldStatus,
-    HoldVoided, PostHold, VoidHold,
+use super::scenario::{
+    END, amount, as_made, create, expire, expired, funded, held, hold_id, post_part, posting_of,
+    reference, void, voided, with_hold,
 };
+use super::{ExpireHold, HOLD_DAYS_MAX, HoldStatus, VoidHold};
 use crate::accounts::AccountStatus;
 use crate::given_when_then::{
-    Given, LEDGER, account_id, account_opened, given, hold, post, posted, posting, status_event,
+    LEDGER, account_id, account_opened, given, hold, post, posted, status_event,
 };
-use crate::ledger::{Details, Direction, EntryPosted, ExternalRef, Part, Posting};
-use crate::{
-    Amount, Command, Event, HoldId, MerchantId, Metadata, Rejection, StreamVersion, Timestamp,
-};
-
-const END: Timestamp = Timestamp::from_micros(1_000);
-
-fn reference(text: &str) -> ExternalRef {
-    ExternalRef::parse(text).unwrap()
-}
-
-fn hold_id() -> HoldId {
-    HoldId::of(LEDGER, &reference("h1"))
-}
-
-/// What leaves cash for sales.
-fn leaving(minor: i64) -> Vec<Posting> {
-    vec![posting("sales", Direction::Debit, minor), posting("cash", Direction::Credit, minor)]
-}
-
-fn held(minor: i64, expires_at: Option<Timestamp>) -> Event {
-    Event::Hold(HoldEvent::Created(HoldCreated {
-        hold_id: hold_id(),
-        ledger: LEDGER,
-        external_ref: reference("h1"),
-        description: None,
-        metadata: Metadata::default(),
-        payment_id: None,
-        dispute_id: None,
-        postings: leaving(minor),
-        expires_at,
-    }))
-}
-
-fn create(minor: i64) -> Command {
-    Command::CreateHold(hold("h1", "sales", "cash", minor))
-}
-
-/// 500 in cash, which may not fall below zero.
-fn funded() -> Given {
-    given([
-        account_opened("cash", Some(0)),
-        account_opened("sales", None),
-        posted("r1", "cash", "sales", 500),
-    ])
-}
-
-fn with_hold() -> Given {
-    funded().and(held(300, Some(END)))
-}
-
-fn as_made() -> Hold {
-    let Event::Hold(made) = held(300, Some(END)) else { panic!("a hold") };
-    Hold::after(None, &made, StreamVersion::FIRST, Timestamp::from_micros(0)).unwrap()
-}
-
-fn post_part(part: Part, last: bool) -> Command {
-    let hold = as_made();
-    let details = Details::default();
-    Command::PostHold(PostHold::new(LEDGER, hold_id(), None, details, part, last, Some(&hold)))
-}
-
-fn amount(minor: i64) -> Part {
-    Part::Amount(Amount::from_minor(minor, "USD".parse().unwrap()).unwrap())
-}
-
-fn void() -> Command {
-    Command::VoidHold(VoidHold::new(LEDGER, hold_id(), Some(&as_made())))
-}
-
-fn expire() -> Command {
-    Command::ExpireHold(ExpireHold::new(hold_id(), Some(&as_made())))
-}
-
-fn voided(minor: i64) -> Event {
-    let released = leaving(minor);
-    Event::Hold(HoldEvent::Voided(HoldVoided { hold_id: hold_id(), released }))
-}
-
-fn expired(minor: i64) -> Event {
-    let released = leaving(minor);
-    Event::Hold(HoldEvent::Expired(HoldExpired { hold_id: hold_id(), released }))
-}
-
-/// The events of the `turn`th posting, which releases more than it posts where it is the last. Before the
-/// first 300 are held, before the second 200.
-fn posting_of(turn: i64, minor: i64, released: i64) -> [Event; 2] {
-    let external_ref = ExternalRef::posting_of(hold_id(), StreamVersion::from_number(turn));
-    let entry = EntryPosted {
-        hold_id: Some(hold_id()),
-        ..EntryPosted::plain(LEDGER, external_ref, leaving(minor))
-    };
-    let still_held = if turn == 1 { 300 } else { 200 } - released;
-    let left = if still_held > 0 { leaving(still_held) } else { Vec::new() };
-    let (entry_id, released) = (entry.entry_id, leaving(released));
-    let mark = HoldPosted { hold_id: hold_id(), entry_id, released, left };
-    [Event::EntryPosted(entry), Event::Hold(HoldEvent::Posted(mark))]
-}
+use crate::ledger::Part;
+use crate::{Command, Event, MerchantId, Rejection, Timestamp};
 
 #[test]
 fn what_is_held_counts_against_the_limit() {
@@ -226,33 +131,6 @@ fn a_reference_is_one_hold_and_an_entry_may_have_the_same() {
         hold_id: hold_id(),
     });
     with_hold().when(post("h1", "sales", "cash", 1)).then_accepted();
-}
-
-#[test]
-fn a_posting_with_a_name_is_made_once() {
-    let named = |part, last, description: Option<&str>| {
-        let description = description.map(|text| crate::Name::parse(text).unwrap());
-        let details = Details { description, ..Details::default() };
-        let (name, hold) = (Some(reference("c1")), as_made());
-        Command::PostHold(PostHold::new(LEDGER, hold_id(), name, details, part, last, Some(&hold)))
-    };
-    let entry_id = crate::EntryId::of(LEDGER, &reference("c1"));
-    let taken = Rejection::ExternalRefTaken { external_ref: reference("c1"), entry_id };
-    let after = |part, last| {
-        let decided = with_hold().decide(&named(part, last, None)).unwrap();
-        with_hold().and_all(decided.events().iter().map(|new| new.event.clone()))
-    };
-    after(amount(100), false).when(named(amount(100), false, None)).then_already();
-    for other in [
-        named(amount(99), false, None),
-        named(amount(100), true, None),
-        named(Part::Rest, false, None),
-        named(amount(100), false, Some("another")),
-    ] {
-        after(amount(100), false).when(other).then_rejected(taken.clone());
-    }
-    after(amount(100), true).when(named(amount(100), true, None)).then_already();
-    after(Part::Rest, false).when(named(Part::Rest, false, None)).then_already();
 }
 
 #[test]

@@ -7,7 +7,11 @@
 mod create;
 #[cfg(test)]
 mod holding_tests;
+#[cfg(test)]
+mod naming_tests;
 mod post;
+#[cfg(test)]
+mod scenario;
 mod void;
 
 pub use create::{CreateHold, HOLD_DAYS_MAX, HoldCreated};
@@ -19,7 +23,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::event::events;
-use crate::ids::{HoldId, MerchantId};
+use crate::ids::{EntryId, HoldId, MerchantId};
 use crate::ledger::{Details, ExternalRef, Movements, Outstanding, Posting};
 use crate::rejection::Rejection;
 use crate::state::States;
@@ -125,10 +129,29 @@ pub struct Hold {
     pub expires_at: Option<Timestamp>,
     /// What it is.
     pub status: HoldStatus,
+    /// The posting that ended it, where one did.
+    pub last_posting: Option<LastPosting>,
     /// When it was made.
     pub recorded_at: Timestamp,
     /// The version of its stream that this state is at.
     pub version: StreamVersion,
+}
+
+/// The posting that ended a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastPosting {
+    /// Its entry.
+    pub entry_id: EntryId,
+    /// What was held until then: what the entry posted, and what was let go with it.
+    pub released: Vec<Posting>,
+}
+
+impl LastPosting {
+    /// Whether more was held than its entry posted.
+    fn let_go(&self, posted: &[Posting]) -> bool {
+        let rest = Outstanding::all(&self.released).less(posted);
+        rest.is_some_and(|rest| !rest.is_empty())
+    }
 }
 
 impl Hold {
@@ -168,6 +191,7 @@ impl Hold {
                 outstanding: Outstanding::all(&event.postings),
                 expires_at: event.expires_at,
                 status: HoldStatus::Held,
+                last_posting: None,
                 recorded_at,
                 version,
             }),
@@ -178,7 +202,10 @@ impl Hold {
                 let outstanding = left.unwrap_or_default();
                 let over = outstanding.is_empty();
                 let status = if over { HoldStatus::Posted } else { HoldStatus::Held };
-                Some(Self { outstanding, status, version, ..hold })
+                let (entry_id, released) = (event.entry_id, &event.released);
+                let last_posting =
+                    over.then(|| LastPosting { entry_id, released: released.clone() });
+                Some(Self { outstanding, status, last_posting, version, ..hold })
             }
             HoldEvent::Voided(_) => ended(HoldStatus::Voided),
             HoldEvent::Expired(_) => ended(HoldStatus::Expired),

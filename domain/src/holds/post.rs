@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hold, HoldEvent, HoldStatus, find, find_held};
+use super::{Hold, HoldEvent, find, find_held};
 use crate::Context;
 use crate::command::Decision;
 use crate::event::{Event, NewEvent};
@@ -126,19 +126,22 @@ impl PostHold {
         Ok(Decision::Append(vec![posted.appended(context.event_id), mark]))
     }
 
-    /// Whether that entry is what this asks for. How much a rest was, nobody knows any more; but nothing is
-    /// left of the hold after it.
+    /// Whether that entry is what this asks for: the same posted, and the same of what was held then let go.
+    /// What happened to the hold after it does not matter. The rest is all that was held; how else that was
+    /// asked for, nobody knows any more.
     fn asks_for(&self, existing: &Entry, hold: &Hold) -> bool {
-        let postings = &existing.postings;
+        let posted = &existing.postings;
+        let last = hold.last_posting.as_ref().filter(|last| last.entry_id == existing.id);
+        let let_go = last.is_some_and(|last| last.let_go(posted));
         let same_part = match &self.part {
-            Part::Rest => true,
-            Part::Amount(amount) => postings.iter().all(|posting| posting.amount == *amount),
-            Part::Postings(asked) => asked.as_slice() == postings,
+            Part::Rest => last.is_some() && !let_go,
+            Part::Amount(amount) => posted.iter().all(|posting| posting.amount == *amount),
+            Part::Postings(asked) => asked.as_slice() == posted,
         };
-        let ends_it = self.last || self.part == Part::Rest;
+        let same_end = if self.last { last.is_some() } else { !let_go };
         existing.hold_id == Some(hold.id)
             && same_part
-            && (hold.status == HoldStatus::Posted || !ends_it)
+            && same_end
             && existing.has_details(&self.details_for(hold))
     }
 

@@ -425,6 +425,7 @@ fn altered(asked: Asked, way: u8) -> Asked {
         }),
         Asked::PostHold(one) => Asked::PostHold(HoldPosting {
             share: share(one.share),
+            last: one.last != (way == 7),
             note: note(one.note),
             effective_at: time(one.effective_at),
             ..one

@@ -114,6 +114,8 @@ impl TryFrom<StoredHold> for HoldRow {
             ),
             expires_at: row.expires_at.map(Timestamp::from_datetime),
             status: row.status.parse().map_err(|_| garbled("status"))?,
+            // Nothing comes after it, and only who asks for it once more wants to know.
+            last_posting: None,
             recorded_at,
             version: StreamVersion::from_number(row.version),
         };

@@ -12,12 +12,14 @@ pub(crate) struct Entry {
     pub(crate) legs: Vec<Leg>,
     /// What of it is not reversed.
     pub(crate) left: Vec<Leg>,
-    /// Whether it took the last of the entry that it reverses.
+    /// Whether it took the last of the entry that it reverses, or of the hold that it posts.
     pub(crate) took_the_last: bool,
+    /// Whether more was held then, and was let go.
+    pub(crate) let_go: bool,
     /// When it takes effect.
     pub(crate) effective_at: i64,
     /// What it was meant for, where that is not when it was recorded.
-    meant_for: Option<i64>,
+    pub(super) meant_for: Option<i64>,
 }
 
 impl Entry {
@@ -28,7 +30,8 @@ impl Entry {
         effective_at: i64,
     ) -> Self {
         let (legs, left) = (legs.to_vec(), legs.to_vec());
-        Self { asked, legs, left, took_the_last: false, effective_at, meant_for }
+        let (took_the_last, let_go) = (false, false);
+        Self { asked, legs, left, took_the_last, let_go, effective_at, meant_for }
     }
 
     fn is_reversal(&self) -> bool {

@@ -43,21 +43,20 @@ fn ended(status: HoldStatus) -> Refused {
 }
 
 impl Entry {
-    /// Whether this is what is asked for, once more. How much a rest was, nobody knows any
-    /// more; but nothing is left of the hold after it.
+    /// Whether this is what is asked for, once more: it moved the same and let go of the same. A rest is all that
+    /// was held.
     fn is_posted_by(&self, again: &HoldPosting, hold: &Hold) -> bool {
         let Asked::PostHold(before) = &self.asked else { return false };
         let same_share = match &again.share {
-            Share::Rest => true,
+            Share::Rest => self.took_the_last && !self.let_go,
             Share::Amount { minor, currency } => {
                 self.legs.iter().all(|leg| (leg.minor, leg.currency) == (*minor, *currency))
             }
             Share::Legs(legs) => self.legs == *legs,
         };
         let said = |one: &HoldPosting| (one.hold, one.note.or(hold.asked.note), one.effective_at);
-        let ends_it = again.last || again.share == Share::Rest;
-        let ended = hold.status == HoldStatus::Posted;
-        said(before) == said(again) && same_share && (ended || !ends_it)
+        let same_end = if again.last { self.took_the_last } else { !self.let_go };
+        said(before) == said(again) && same_share && same_end
     }
 }
 
@@ -85,6 +84,7 @@ impl Model {
         }
         hold.check_held(self.now)?;
         let Taken { taken, left } = take(&hold.left, &posting.share, "amount-above-held")?;
+        let let_go = posting.last && !left.is_empty();
         let left = if posting.last { Vec::new() } else { left };
         let released = if posting.last { hold.left.clone() } else { taken.clone() };
         let moved = Moved { posted: taken.clone(), released, ..Moved::default() };
@@ -98,7 +98,8 @@ impl Model {
         if let Some(name) = posting.name {
             let asked = Asked::PostHold(posting.clone());
             let entry = Entry::new(asked, &taken, posting.effective_at, effective_at);
-            self.entries.insert(name, entry);
+            let took_the_last = left.is_empty();
+            self.entries.insert(name, Entry { took_the_last, let_go, ..entry });
         }
         let hold = self.holds.get_mut(&posting.hold).unwrap();
         match left.is_empty() {
