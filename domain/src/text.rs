@@ -32,6 +32,12 @@ pub enum InvalidText {
         /// The reserved prefix.
         prefix: &'static str,
     },
+    /// The code of an account that is opened by itself.
+    #[error("accounts with codes that start with `{prefix}` are opened by themselves")]
+    ReservedCode {
+        /// The reserved prefix.
+        prefix: &'static str,
+    },
     /// Digits that are a card's number. Those never come near the log.
     #[error("this looks like a card's number; give the token that your PSP has for it")]
     CardNumber,

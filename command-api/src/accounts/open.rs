@@ -31,6 +31,8 @@ use crate::submission::submit;
 }))]
 pub(crate) struct NewAccount {
     /// What the ledger calls it: ASCII letters, digits and `:._-`, not used in the ledger before.
+    /// Accounts with codes that start with `fx:`, `wallet:` or `wallets:` come with conversions and
+    /// wallets, and are opened by these alone.
     #[schema(example = "cash", min_length = 1, max_length = 100)]
     code: String,
     /// What it stands for.
@@ -122,7 +124,7 @@ pub(crate) async fn open_account(
 impl NewAccount {
     fn into_command(self, ledger: MerchantId) -> Result<OpenAccount, Problem> {
         let mut errors = FieldErrors::new();
-        let code = errors.check("/code", self.code.parse());
+        let code = errors.check("/code", AccountCode::chosen(&self.code, ledger));
         let name = errors.check_optional("/name", self.name.map(|name| Name::parse(&name)));
         let kind = errors.check("/type", self.r#type.parse());
         let side = self.normal_side.map(|side| side.parse());

@@ -54,6 +54,28 @@ async fn an_operator_opens_accounts_in_the_ledger_of_the_platform() {
 }
 
 #[tokio::test]
+async fn accounts_that_come_with_conversions_wallets_and_payments_are_opened_by_nobody_else() {
+    let app = App::new().await;
+    let (events, _) = app.written().await;
+    let account = |code: &str| json!({"code": code, "type": "liability", "currency": "USD"});
+    for code in ["fx:exchange:USD", "fx:rounding:EUR", "wallet:customer-42", "wallets:cash:USD"] {
+        for owner in [&app.merchant, &app.operator] {
+            let refused = owner.post("/v1/accounts", &account(code)).await.expect(422);
+            assert_eq!(refused.pointers(), ["/code"], "{code}");
+        }
+    }
+    for code in ["psp_clearing:alpha:USD", "merchant_payable:1:USD", "fee_income:USD"] {
+        let refused = app.operator.post("/v1/accounts", &account(code)).await.expect(422);
+        assert_eq!(refused.pointers(), ["/code"], "{code}");
+    }
+    assert_eq!(app.written().await.0, events, "no event");
+    app.merchant.post("/v1/accounts", &account("fee_income:USD")).await.expect(201);
+    let wallet = json!({"name": "customer-42", "currency": "USD"});
+    let wallet = app.merchant.post("/v1/wallets", &wallet).await.expect(201);
+    assert_eq!(wallet.text("code"), "wallet:customer-42");
+}
+
+#[tokio::test]
 async fn a_status_is_changed_only_at_a_version_that_the_caller_has_seen() {
     let app = App::new().await;
     let id = app.merchant.open("cash", None).await;

@@ -163,15 +163,11 @@ async fn what_is_no_wallet_of_the_merchants_is_not_there() {
     let unknown = AccountId::from_uuid(Uuid::nil()).to_string();
     let plain = json!({"code": "plain", "type": "liability", "currency": "USD"});
     let plain = app.merchant.post("/v1/accounts", &plain).await.expect(201).text("id");
-    let asset = json!({"code": "wallet:asset", "type": "asset", "currency": "USD"});
-    let asset = app.merchant.post("/v1/accounts", &asset).await.expect(201).text("id");
     let before = app.written().await;
     for (verb, body) in movements(&other, &hold) {
         let missing = ask(&app.merchant, &unknown, verb, &body).await.expect(404);
         assert_eq!(missing.text("code"), "account-not-found");
-        for (actor, id) in
-            [(&app.other_merchant, &wallet), (&app.merchant, &plain), (&app.merchant, &asset)]
-        {
+        for (actor, id) in [(&app.other_merchant, &wallet), (&app.merchant, &plain)] {
             let refused = ask(actor, id, verb, &body).await.expect(404);
             assert_eq!(refused.redacted(), missing.redacted(), "{verb}");
         }

@@ -242,3 +242,18 @@ fn check_room(states: &impl States, postings: &[Posting]) -> Result<(), Rejectio
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given_when_then::MERCHANT;
+
+    #[test]
+    fn what_payments_are_booked_in_are_system_accounts() {
+        let psp: PspName = "alpha".parse().unwrap();
+        let accounts = Accounts::of(&psp, MERCHANT, "USD".parse().unwrap());
+        for (code, _) in accounts.typed() {
+            assert!(AccountCode::chosen(code.as_str(), LEDGER).is_err(), "{code}");
+        }
+    }
+}
