@@ -164,6 +164,8 @@ problem_kinds! {
         "The role does not fit the owner of the key" CallingProgram;
     CURRENCY_MISMATCH = 422 "currency-mismatch"
         "The account holds another currency" CallingProgram;
+    SYSTEM_ACCOUNT = 422 "system-account"
+        "Only payments, disputes and settlements are booked in the account" CallingProgram;
     LIMITS_CROSS = 422 "limits-cross" "No balance keeps both limits" CallingProgram;
     PARENT_OF_OTHER_TYPE = 422 "parent-of-other-type"
         "The account above is of another type" CallingProgram;

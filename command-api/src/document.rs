@@ -90,33 +90,33 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 
 fn ledger_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(ledger::post::post_entry).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(ledger::batch::post_batch).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(ledger::chain::post_chain).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(ledger::import::import_entries).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(ledger::reverse::reverse_entry).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(ledger::replace::replace_entry).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(ledger::post::post_entry).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(ledger::batch::post_batch).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(ledger::chain::post_chain).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(ledger::import::import_entries).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(ledger::reverse::reverse_entry).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(ledger::replace::replace_entry).map(|m| allow(OWN_LEDGER, m)))
         .routes(routes!(ledger::close_day::close_day).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(holds::create::create_hold).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(holds::post::post_hold).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(holds::void::void_hold).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(holds::create::create_hold).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(holds::post::post_hold).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(holds::void::void_hold).map(|m| allow(OWN_LEDGER, m)))
 }
 
 fn fx_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(fx::record_rate::record_rate).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(fx::convert::convert).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(fx::record_rate::record_rate).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(fx::convert::convert).map(|m| allow(OWN_LEDGER, m)))
 }
 
 fn wallet_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(wallets::open::open_wallet).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(wallets::cash_in::cash_in).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(wallets::cash_out::cash_out).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(wallets::transfer::transfer).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(wallets::reserve::reserve).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(wallets::release::release).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(wallets::settle::settle).map(|m| allow(MERCHANT, m)))
+        .routes(routes!(wallets::open::open_wallet).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(wallets::cash_in::cash_in).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(wallets::cash_out::cash_out).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(wallets::transfer::transfer).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(wallets::reserve::reserve).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(wallets::release::release).map(|m| allow(OWN_LEDGER, m)))
+        .routes(routes!(wallets::settle::settle).map(|m| allow(OWN_LEDGER, m)))
 }
 
 /// Routes that are let in by a signature, not by an API key.

@@ -42,6 +42,8 @@ pub enum Rejection {
     CurrencyMismatch { account_id: AccountId, currency: Currency },
     #[error("the totals of account {account_id} have no room for this amount")]
     TotalOverflow { account_id: AccountId },
+    #[error("only payments, disputes and settlements are booked in account {account_id}")]
+    SystemAccount { account_id: AccountId },
     #[error("account {account_id} would fall below its minimum balance")]
     InsufficientFunds { account_id: AccountId },
     #[error("the reference `{external_ref}` is that of entry {entry_id}, which has other content")]
@@ -199,6 +201,7 @@ impl Rejection {
             Self::BalanceNotZero { .. } => "balance-not-zero",
             Self::CurrencyMismatch { .. } => "currency-mismatch",
             Self::TotalOverflow { .. } => "total-overflow",
+            Self::SystemAccount { .. } => "system-account",
             Self::InsufficientFunds { .. } => "insufficient-funds",
             Self::ExternalRefTaken { .. } => "external-ref-taken",
             Self::EntryNotFound { .. } => "entry-not-found",
@@ -325,6 +328,7 @@ impl Rejection {
             | Self::DayBeforeBooks { .. }
             | Self::PaymentCurrency { .. }
             | Self::CurrencyMismatch { .. }
+            | Self::SystemAccount { .. }
             | Self::TotalOverflow { .. } => RejectionClass::Invalid,
         }
     }

@@ -33,6 +33,7 @@ fn every_rejection() -> Vec<Rejection> {
         Rejection::BalanceNotZero { account_id },
         Rejection::CurrencyMismatch { account_id, currency: "USD".parse().unwrap() },
         Rejection::TotalOverflow { account_id },
+        Rejection::SystemAccount { account_id },
         Rejection::InsufficientFunds { account_id },
         Rejection::ExternalRefTaken { external_ref, entry_id },
         Rejection::EntryNotFound { entry_id },
@@ -154,6 +155,7 @@ fn listed_above(rejection: &Rejection) {
         | Rejection::BalanceNotZero { .. }
         | Rejection::CurrencyMismatch { .. }
         | Rejection::TotalOverflow { .. }
+        | Rejection::SystemAccount { .. }
         | Rejection::InsufficientFunds { .. }
         | Rejection::ExternalRefTaken { .. }
         | Rejection::EntryNotFound { .. }

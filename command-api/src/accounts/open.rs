@@ -98,8 +98,8 @@ pub(crate) struct OpenedAccount<'a> {
 
 /// Open an account
 ///
-/// Opens an account in the ledger of the key's merchant. A key of an operator opens a system
-/// account, in the platform's own ledger.
+/// Opens an account in the ledger of the key's merchant; that of an operator's key is the platform's
+/// own.
 #[utoipa::path(
     post, path = "/v1/accounts", tag = "accounts", request_body = NewAccount,
     responses(

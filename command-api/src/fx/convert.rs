@@ -116,7 +116,7 @@ pub(crate) struct ConversionInLedger<'a> {
                                       `balance-above-maximum`, `account-frozen`, `account-closed`, \
                                       `external-ref-taken`, `idempotency-key-in-use`"),
         (status = 412, description = "`rate-changed`: the rate is not that of `rate_version`"),
-        (status = 422, description = "`invalid-request`, `currency-mismatch`, \
+        (status = 422, description = "`invalid-request`, `system-account`, `currency-mismatch`, \
                                       `pair-of-one-currency`, `conversion-sides-differ`, \
                                       `nothing-bought`, `too-much-bought`, `total-overflow`, \
                                       `effective-time-out-of-range`, `idempotency-key-reused`"),

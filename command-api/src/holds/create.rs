@@ -102,7 +102,8 @@ pub(crate) struct HoldInLedger<'a> {
         (status = 409, description = "`insufficient-funds`, `balance-above-maximum`, \
                                       `account-frozen`, `account-closed`, `hold-ref-taken`, \
                                       `idempotency-key-in-use`"),
-        (status = 422, description = "`invalid-request`, `currency-mismatch`, `total-overflow`, \
+        (status = 422, description = "`invalid-request`, `system-account`, \
+                                      `currency-mismatch`, `total-overflow`, \
                                       `hold-end-out-of-range`, `idempotency-key-reused`"),
     )
 )]

@@ -1,5 +1,6 @@
 //! Who may do what: on every route, for every kind of wrong caller.
 
+use domain::accounts::Totals;
 use domain::{AccountId, ApiKeyId, EntryId, HoldId};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -61,11 +62,14 @@ fn routes(things: &Things<'_>) -> Vec<Route> {
             For::Both,
         ),
         free("/v1/ledger/closes", json!({"day": "2020-01-31"}), For::Both),
-        free("/v1/ledger/imports", posted.clone(), For::Merchants),
+        free("/v1/ledger/imports", posted.clone(), For::Both),
+        free("/v1/ledger/rates", rate(), For::Both),
+        free("/v1/wallets", json!({"name": "7", "currency": "USD"}), For::Both),
+        free("/v1/payments", json!({"amount": "1.00", "currency": "USD"}), For::Merchants),
         route("PATCH", &account_path, json!({"name": "Bank"}), For::Both),
-        route("POST", "/v1/ledger/entries", posted.clone(), For::Merchants),
+        route("POST", "/v1/ledger/entries", posted.clone(), For::Both),
     ];
-    let of_merchants = [
+    let of_a_ledger = [
         ("/v1/ledger/entries:batch".to_owned(), json!({"atomic": true, "entries": [posted]})),
         ("/v1/ledger/holds".to_owned(), posted.clone()),
         (format!("/v1/ledger/entries/{entry_id}/reverse"), json!({})),
@@ -80,13 +84,26 @@ fn routes(things: &Things<'_>) -> Vec<Route> {
     ];
     let chains =
         steps.map(|step| ("/v1/ledger/chains".to_owned(), json!({"steps": [step]}))).into_iter();
-    for (path, body) in of_merchants.into_iter().chain(chains) {
-        routes.push(route("POST", &path, body, For::Merchants));
+    for (path, body) in of_a_ledger.into_iter().chain(chains) {
+        routes.push(route("POST", &path, body, For::Both));
     }
+    let movement = json!({"external_ref": "r9", "amount": "1.00", "currency": "USD"});
+    for verb in ["cash-in", "cash-out", "reserve"] {
+        let path = format!("/v1/wallets/{account}/{verb}");
+        routes.push(route("POST", &path, movement.clone(), For::Both));
+    }
+    let conversion = json!({"external_ref": "r9", "from": account, "to": other, "amount": "1.00",
+                            "currency": "USD"});
+    routes.push(route("POST", "/v1/ledger/conversions", conversion, For::Both));
     for verb in ["freeze", "unfreeze", "close"] {
         routes.push(route("POST", &format!("{account_path}/{verb}"), json!({}), For::Both));
     }
     routes
+}
+
+fn rate() -> Value {
+    json!({"base": "USD", "quote": "EUR", "rate": "0.9", "as_of": "2026-01-02T03:04:05Z",
+           "source": "the bank"})
 }
 
 /// Routes about things that are there.
@@ -209,4 +226,47 @@ async fn one_foreign_account_spoils_an_entry() {
         let refused = app.merchant.post_entry(&entry("r1", &mine, &foreign, "1.00")).await;
         assert_eq!(refused.expect(404).text("code"), "account-not-found");
     }
+}
+
+#[tokio::test]
+async fn an_operator_posts_to_the_platforms_own_accounts_and_to_none_of_the_system() {
+    let app = App::new().await;
+    let operator = &app.operator;
+    let (bank, rent) = (operator.open("bank", None).await, operator.open("rent", None).await);
+    let posted = operator.post_entry(&entry("r1", &rent, &bank, "9.00")).await.expect(201);
+    let held = operator.post("/v1/ledger/holds", &entry("h1", &rent, &bank, "1.00")).await;
+    let held = held.expect(201).text("id");
+    let line = entry("r2", &rent, &bank, "1.00");
+    operator.post("/v1/ledger/entries:batch", &json!({"entries": [line]})).await.expect(201);
+    let lines = entry("r3", &rent, &bank, "1.00").to_string();
+    let import = operator.request("POST", "/v1/ledger/imports").body(lines);
+    import.header("content-type", "application/x-ndjson").send().await.expect(200);
+    let post_hold = json!({"type": "post_hold", "hold": held});
+    operator.post("/v1/ledger/chains", &json!({"steps": [post_hold]})).await.expect(201);
+    let reverse = format!("/v1/ledger/entries/{}/reverse", posted.text("id"));
+    operator.post(&reverse, &json!({})).await.expect(201);
+    assert_eq!(app.balance_minor(&rent).await, 300);
+
+    let system = app.open_system_account("fee_income:USD").await;
+    let to_system = entry("r4", &system, &bank, "1.00");
+    let step = |kind: &str| {
+        let mut step = to_system.clone();
+        step["type"] = json!(kind);
+        json!({"steps": [step]})
+    };
+    let before = app.written().await.0;
+    for (path, body) in [
+        ("/v1/ledger/entries", to_system.clone()),
+        ("/v1/ledger/holds", to_system.clone()),
+        ("/v1/ledger/entries:batch", json!({"atomic": true, "entries": [to_system]})),
+        ("/v1/ledger/chains", step("entry")),
+        ("/v1/ledger/chains", step("hold")),
+    ] {
+        let refused = operator.post(path, &body).await.expect(422);
+        assert_eq!(refused.text("code"), "system-account", "{path}");
+        // For a merchant there is no such account.
+        app.merchant.post(path, &body).await.expect(404);
+    }
+    assert_eq!(app.written().await.0, before, "no event");
+    assert_eq!(app.totals(&system).await, Totals::default());
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api_conventions::{ApiKeyToken, RateLimitPolicy};
 use axum::Router;
 use command_api::{CommandApi, SystemRandom};
-use domain::accounts::Totals;
+use domain::accounts::{AccountType, OpenAccount, Totals};
 use domain::api_keys::{IssueApiKey, Role};
 use domain::holds::Hold;
 use domain::{ApiKeyId, Command, MerchantId};
@@ -177,6 +177,16 @@ impl App {
         let mut owner = self.database.owner().await;
         let row = sqlx::query(sql).bind(position).fetch_one(&mut owner).await.expect("an event");
         (row.get(0), serde_json::from_str(row.get(1)).expect("JSON"))
+    }
+
+    /// Opens an account of the platform's ledger as payments do; its id.
+    pub(crate) async fn open_system_account(&self, code: &str) -> String {
+        let (code, currency) = (code.parse().expect("a code"), "USD".parse().expect("a currency"));
+        let open = OpenAccount::plain(MerchantId::PLATFORM, code, AccountType::Asset, currency);
+        let id = open.account_id().to_string();
+        let opening = self.service.store.give(Origin::default(), Command::OpenAccount(open));
+        opening.await.expect("the log is there").decision.expect("opened");
+        id
     }
 
     /// What was posted to an account and what is held, as its service knows it.

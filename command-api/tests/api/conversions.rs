@@ -250,17 +250,32 @@ async fn every_field_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn rates_and_conversions_are_the_merchants() {
+async fn rates_and_conversions_are_of_ones_own_ledger() {
     let market = Market::at("1").await;
-    let (events, _) = market.app.written().await;
+    let app = &market.app;
+    let (events, _) = app.written().await;
     let conversion = market.conversion("c1", "1.00");
     for (path, body) in [(RATES, &rate("2")), (CONVERSIONS, &conversion)] {
-        market.app.anonymous.post(path, body).await.expect(401);
-        market.app.merchant_read.post(path, body).await.expect(403);
-        market.app.operator.post(path, body).await.expect(403);
+        app.anonymous.post(path, body).await.expect(401);
+        app.merchant_read.post(path, body).await.expect(403);
     }
-    market.app.other_merchant.post(CONVERSIONS, &conversion).await.expect(404);
-    assert_eq!(market.app.written().await.0, events, "no event");
+    for other in [&app.other_merchant, &app.operator] {
+        other.post(CONVERSIONS, &conversion).await.expect(404);
+    }
+    assert_eq!(app.written().await.0, events, "no event");
+    let dollars = open(&app.operator, "dollars", "USD").await;
+    let euros = open(&app.operator, "euros", "EUR").await;
+    let own = json!({"external_ref": "c1", "from": dollars, "to": euros, "amount": "1.00",
+                     "currency": "USD"});
+    let missing = app.operator.post(CONVERSIONS, &own).await.expect(409);
+    assert_eq!(
+        missing.text("code"),
+        "rate-missing",
+        "that of the merchant is none of the platform"
+    );
+    app.operator.post(RATES, &rate("2")).await.expect(201);
+    let converted = app.operator.post(CONVERSIONS, &own).await.expect(201).json();
+    assert_eq!(converted["bought"], json!({"amount": "2.00", "currency": "EUR"}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -192,14 +192,17 @@ async fn wallets_are_for_keys_that_may_write() {
     let hold = reserved.expect(201).text("id");
     let before = app.written().await;
     let new = json!({"name": "customer-44", "currency": "USD"});
-    for (actor, status) in [(&app.anonymous, 401), (&app.merchant_read, 403), (&app.operator, 403)]
-    {
+    for (actor, status) in [(&app.anonymous, 401), (&app.merchant_read, 403)] {
         actor.post(WALLETS, &new).await.expect(status);
         for (verb, body) in movements(&other, &hold) {
             ask(actor, &wallet, verb, &body).await.expect(status);
         }
     }
     assert_eq!(app.written().await, before);
+    for (verb, body) in movements(&other, &hold) {
+        ask(&app.operator, &wallet, verb, &body).await.expect(404);
+    }
+    assert_eq!(app.written().await, before, "another ledger's wallet");
 }
 
 #[tokio::test]

@@ -42,6 +42,11 @@ impl AccountCode {
         }
     }
 
+    /// Whether it is that of a system account, if it is in the platform's ledger.
+    pub(crate) fn is_system(&self) -> bool {
+        Self::SYSTEM_PREFIXES.iter().any(|prefix| self.0.starts_with(prefix))
+    }
+
     /// The code of an account of the platform that is kept for each `whose`, one a currency.
     pub(crate) fn of_system(kind: &'static str, whose: &str, currency: Currency) -> Self {
         Self(format!("{kind}:{whose}:{currency}"))

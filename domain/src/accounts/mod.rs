@@ -145,6 +145,11 @@ pub struct AccountProfile {
 }
 
 impl AccountProfile {
+    /// Whether only what payments, disputes and settlements come to is booked in it.
+    pub fn is_system(&self) -> bool {
+        self.ledger.platform() && self.code.is_system()
+    }
+
     /// The side that makes its balance grow.
     pub fn normal_side(&self) -> Direction {
         self.contra_side.unwrap_or(self.kind.normal_side())

@@ -24,7 +24,7 @@ pub enum Role {
     Merchant,
     /// Queries for one merchant; no commands.
     MerchantRead,
-    /// Runs the platform: registers merchants, issues keys, opens system accounts, reads everything.
+    /// Runs the platform: registers merchants, issues keys, keeps the platform's ledger, reads everything.
     Operator,
     /// Reads everything, the raw log included; no commands.
     Auditor,

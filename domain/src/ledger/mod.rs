@@ -16,6 +16,8 @@ mod reverse;
 #[cfg(test)]
 mod reverse_tests;
 #[cfg(test)]
+mod system_accounts_tests;
+#[cfg(test)]
 mod undoing_tests;
 
 pub use batch::{BATCH_STEPS_MAX, LedgerStep, PostBatch};

@@ -61,13 +61,17 @@ impl<'a> Movements<'a> {
     }
 
     /// The rules that all movements keep, in the order in which they win when several are broken: the
-    /// account is there, in this ledger; it is open (which does not matter to what is only released); its
-    /// currency fits; its totals have room; and, counting what is held, no account that this lowers is
-    /// below its minimum, and none that it raises above its maximum.
+    /// account is there, in this ledger, and none of the system's; it is open (which does not matter to what
+    /// is only released); its currency fits; its totals have room; and, counting what is held, no account that
+    /// this lowers is below its minimum, and none that it raises above its maximum.
     pub(crate) fn check(self, states: &impl States, ledger: MerchantId) -> Result<(), Rejection> {
         let mut named: Vec<(Kind, &Posting, &Account)> = Vec::new();
         for (kind, posting) in self.each() {
             named.push((kind, posting, accounts::find(states, ledger, posting.account_id)?));
+        }
+        // What payments come to is booked without this.
+        if let Some((_, _, account)) = named.iter().find(|(_, _, one)| one.profile.is_system()) {
+            return Err(Rejection::SystemAccount { account_id: account.profile.id });
         }
         for (kind, _, account) in &named {
             match (account.status, kind) {
