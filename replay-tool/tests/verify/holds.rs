@@ -120,6 +120,20 @@ async fn a_hold_that_expires_before_its_time_or_without_one_is_found() {
 }
 
 #[tokio::test]
+async fn a_hold_that_is_posted_or_voided_after_its_time_is_found() {
+    let posted = posting_of("small", pair("bank", "cash", 300), pair("bank", "cash", 300));
+    for (events, at) in [(vec![voided(300)], 0), (posted.to_vec(), 1)] {
+        let world = held().await;
+        // What is forged is recorded at noon: the head's time.
+        world.alter(6, "2026-11-18T13:00:00", "2026-11-18T12:00:00").await;
+        let first = world.forge(events).await;
+        let verified = world.verified().await;
+        verified.assert_finds([(Check::Holds, Some(first + at))]);
+        assert_eq!(verified.only().found, "its time was over at 2026-11-18T12:00:00.000000Z");
+    }
+}
+
+#[tokio::test]
 async fn an_entry_of_a_hold_without_its_posting_is_found() {
     let [entry, posted] = posting_of("small", pair("bank", "cash", 9), pair("bank", "cash", 9));
     check_finds([entry.clone()], Some((0, "another event"))).await;

@@ -120,8 +120,13 @@ impl Hold {
             }
             End::Voided | End::Expired => {}
         }
-        if step.end == End::Expired {
-            self.check_time(step, &mut add);
+        match (step.end, self.expires_at) {
+            (End::Expired, _) => self.check_time(step, &mut add),
+            // Nothing is decided as of a time before that which it is recorded at.
+            (End::Posted | End::Voided, Some(at)) if at <= step.recorded_at => {
+                add("to end before its time is over", format!("its time was over at {at}"));
+            }
+            (End::Created | End::Posted | End::Voided, _) => {}
         }
     }
 
