@@ -20,7 +20,11 @@ use crate::{accounts, api_keys, fx, holds, ledger, merchants, psps};
 /// of this service appends such events.
 pub fn recorded_answer(events: &[NewEvent], recorded_at: Timestamp) -> Option<NewAnswer> {
     let first = &events.first()?.event;
-    if steps(events) > 1 && !replaces(first) {
+    // What is replaced is reversed first, in the same step.
+    if events.iter().find_map(ledger::replace::replacing).is_some() {
+        return ledger::replace::replaced(&Decision::Append(events.to_vec()), recorded_at);
+    }
+    if steps(events) > 1 {
         return Some(of_several(events, recorded_at));
     }
     let decision = Decision::Append(events.to_vec());
@@ -61,9 +65,7 @@ fn of_entry(
     decision: &Decision,
     recorded_at: Timestamp,
 ) -> Option<NewAnswer> {
-    if posted.replaces.is_some() {
-        ledger::replace::replaced(decision, recorded_at)
-    } else if posted.reverses.is_some() {
+    if posted.reverses.is_some() {
         ledger::reverse::reversed(decision, recorded_at)
     } else if posted.hold_id.is_some() {
         holds::post::posted(decision, recorded_at)
@@ -86,9 +88,4 @@ fn of_several(events: &[NewEvent], recorded_at: Timestamp) -> NewAnswer {
 /// How many steps to a ledger `events` are.
 fn steps(events: &[NewEvent]) -> usize {
     (0..events.len()).filter(|first| StepResult::of_events(&events[*first..]).is_some()).count()
-}
-
-/// Whether it puts an entry in the place of another, which it reverses in the same step.
-fn replaces(event: &Event) -> bool {
-    matches!(event, Event::EntryPosted(posted) if posted.replaces.is_some())
 }

@@ -7,7 +7,7 @@ use api_conventions::{CommandEnvelope, PathId, Problem};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use domain::ledger::{ExternalRef, ReplaceEntry};
+use domain::ledger::{EntryPosted, ExternalRef, ReplaceEntry};
 use domain::{Command, Decision, EntryId, Event, NewEvent, State as Aggregate, Timestamp};
 use event_store::NewAnswer;
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,7 @@ impl<'a> NewReplacement<'a> {
 pub(crate) fn replaced(decision: &Decision, recorded_at: Timestamp) -> Option<NewAnswer> {
     let (status, body) = match decision {
         Decision::Append(events) => {
-            let Event::EntryPosted(posted) = &events.first()?.event else { return None };
+            let posted = events.iter().find_map(replacing)?;
             let body = ReplacementInLedger {
                 id: posted.entry_id,
                 replaces: posted.replaces?,
@@ -153,6 +153,17 @@ pub(crate) fn replaced(decision: &Decision, recorded_at: Timestamp) -> Option<Ne
         Decision::Already(_) | Decision::Several { .. } => return None,
     };
     Some(success(status, body.id, &body))
+}
+
+/// The entry that is in the place of another, if this is it: what it undoes comes first.
+pub(crate) fn replacing(event: &NewEvent) -> Option<&EntryPosted> {
+    if let Event::EntryPosted(posted) = &event.event
+        && posted.replaces.is_some()
+    {
+        Some(posted)
+    } else {
+        None
+    }
 }
 
 /// The entry that reverses, if this says which.

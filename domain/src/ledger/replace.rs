@@ -75,11 +75,12 @@ impl ReplaceEntry {
         let effective_at = undone_at(original, self.by.details.effective_at, context.now);
         let undone = Details { effective_at, ..Details::default() };
         let reversing = reversing.with(&undone, states, context.now)?;
-        let mark = marked(original, reversing.entry_id, None, context, 2);
+        let mark = marked(original, reversing.entry_id, None, context, 1);
+        // In this order no position shows the balances of both.
         Ok(Decision::Append(vec![
-            replacing.appended(context.event_id),
-            reversing.appended(context.event_id_of(1)),
+            reversing.appended(context.event_id),
             mark,
+            replacing.appended(context.event_id_of(2)),
         ]))
     }
 }

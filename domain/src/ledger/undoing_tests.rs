@@ -140,7 +140,7 @@ fn replace(effective_at: Option<Timestamp>) -> Command {
     Command::ReplaceEntry(ReplaceEntry::new(entry_id("r1"), by, Some(&original(None, None))))
 }
 
-/// The replacement and what it undoes: when each takes effect, and what it was meant for.
+/// What a replacement undoes, and the replacement: when each takes effect, and what it was meant for.
 fn replaced(
     replacing: (Option<Timestamp>, Option<Timestamp>),
     reversing: (Option<Timestamp>, Option<Timestamp>),
@@ -154,7 +154,7 @@ fn replaced(
     };
     let external_ref = ExternalRef::reversal_of(entry_id("r1"));
     let [reversal, mark] = undone(external_ref, reversing.0, reversing.1);
-    [Event::EntryPosted(replacement), reversal, mark]
+    [reversal, mark, Event::EntryPosted(replacement)]
 }
 
 #[test]

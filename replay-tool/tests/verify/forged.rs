@@ -32,7 +32,7 @@ pub(crate) fn replacing(original: &EntryPosted, by: EntryPosted) -> Vec<Event> {
     };
     let mark = forged_mark(original, &reversal, None);
     let by = EntryPosted { replaces: Some(original.entry_id), ..by };
-    vec![Event::EntryPosted(by), Event::EntryPosted(reversal), mark]
+    vec![Event::EntryPosted(reversal), mark, Event::EntryPosted(by)]
 }
 
 /// A hold of which nothing is said but what it must have.

@@ -106,7 +106,7 @@ async fn a_mark_that_does_not_come_right_after_its_reversal_is_found() {
 }
 
 #[tokio::test]
-async fn a_log_that_ends_with_a_replacement_is_found() {
+async fn a_replacement_of_what_was_never_reversed_is_found() {
     let world = partly_reversed().await;
     let by =
         EntryPosted { replaces: Some(sale().entry_id), ..forged_entry("anew", sale().postings) };
@@ -115,21 +115,28 @@ async fn a_log_that_ends_with_a_replacement_is_found() {
 }
 
 #[tokio::test]
-async fn what_is_replaced_is_reversed_right_after_and_as_a_whole() {
+async fn what_is_replaced_is_reversed_right_before_and_as_a_whole() {
     let original = forged_entry("start", pair("cash", "sales", 100_000));
     let by = || forged_entry("anew", pair("cash", "sales", 90_000));
     let whole = || replacing(&original, by());
     check_finds(whole(), None).await;
 
+    let between = || Event::EntryPosted(forged_entry("between", pair("bank", "cash", 1)));
     let mut events = whole();
-    events.insert(1, Event::EntryPosted(forged_entry("between", pair("bank", "cash", 1))));
-    check_finds(events, Some((0, "another event"))).await;
+    events.insert(2, between());
+    check_finds(events, Some((3, "another event"))).await;
 
     let [reversal, mark] = reversing(&original, 1_000, Some(1_000));
-    let partly = [whole().swap_remove(0), reversal, mark];
-    check_finds(partly, Some((0, "another event"))).await;
+    let partly = [reversal, mark, whole().swap_remove(2)];
+    check_finds(partly, Some((2, "another event"))).await;
 
     let [reversal, mark] = reversing(&sale(), 300, None);
-    let another = [whole().swap_remove(0), reversal, mark];
-    check_finds(another, Some((0, "another event"))).await;
+    let another = [reversal, mark, whole().swap_remove(2)];
+    check_finds(another, Some((2, "another event"))).await;
+
+    // Twice in the place of one entry.
+    let again =
+        EntryPosted { replaces: Some(original.entry_id), ..forged_entry("more", by().postings) };
+    let twice = whole().into_iter().chain([Event::EntryPosted(again)]);
+    check_finds(twice, Some((3, "another event"))).await;
 }

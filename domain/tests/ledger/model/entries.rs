@@ -128,9 +128,9 @@ impl Model {
         let effective_at = self.effective(by.effective_at)?;
         let undone_at = by.effective_at.map(|at| at.max(original.effective_at));
         let undone_at = self.effective(undone_at.or(original.still_to_come(self.now)))?;
-        self.book(&legs, effective_at);
         self.book(&undone, undone_at);
         self.position += 1;
+        self.book(&legs, effective_at);
         self.entries.get_mut(&entry).unwrap().left.clear();
         self.entries.insert(by.name, Entry::new(asked, &legs, by.effective_at, effective_at));
         Ok(Outcome::Done)

@@ -81,7 +81,7 @@ impl RowChecks {
             order: StreamOrder::default(),
             requests,
             payment_entries: PaymentEntries::default(),
-            replacements: Replacements::default(),
+            replacements: Replacements::from(scope.from),
             holds: Holds::default(),
             accounts: partition.map(AccountStates::of),
             closes,
@@ -97,7 +97,6 @@ impl RowChecks {
         }
         if self.all {
             self.payment_entries.end(&mut findings);
-            self.replacements.end(&mut findings);
             self.holds.end(&mut findings);
         }
         if let Some(accounts) = &mut self.accounts {

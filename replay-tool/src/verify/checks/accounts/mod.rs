@@ -12,6 +12,7 @@ mod state;
 use domain::accounts::{AccountAmended, AccountOpened, AccountStatus, DEPTH_MAX};
 use domain::books::BooksEvent;
 use domain::holds::HoldEvent;
+use domain::ledger::EntryReversed;
 use domain::{AccountId, Event};
 
 use self::group::Group;
@@ -42,6 +43,7 @@ impl AccountStates {
         let event = match fact {
             Fact::Entry(entry) => return self.entry(row, entry, findings),
             Fact::Other(Event::Hold(event)) => return self.hold(row, event, findings),
+            Fact::Other(Event::EntryReversed(mark)) => return self.mark(row, mark, findings),
             Fact::Other(event) => event,
         };
         self.settle(findings);
@@ -154,6 +156,13 @@ impl AccountStates {
             add("nothing held when it is closed", held);
         }
         state.status = to;
+    }
+
+    fn mark(&mut self, row: &Row<'_>, mark: &EntryReversed, findings: &mut Findings) {
+        let belongs = self.group.as_mut().is_some_and(|group| group.takes_mark(row, mark));
+        if !belongs {
+            self.settle(findings);
+        }
     }
 
     fn entry(&mut self, row: &Row<'_>, entry: &EntryFacts<'_>, findings: &mut Findings) {
