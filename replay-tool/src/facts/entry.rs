@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use domain::fx::Exchange;
 use domain::ledger::{Direction, EntryPosted, Posting};
 use domain::{Amount, Currency, EntryId, HoldId, Timestamp};
 use serde::de::IgnoredAny;
@@ -53,6 +54,8 @@ pub(crate) struct EntryFacts<'a> {
     pub(crate) reverses: Option<Uuid>,
     pub(crate) replaces: Option<Uuid>,
     pub(crate) hold_id: Option<Uuid>,
+    /// How it exchanged one currency for another.
+    pub(crate) exchange: Option<Exchange>,
 }
 
 /// Texts without escapes are borrowed; with escapes this fails, and the domain's decoder takes over.
@@ -83,6 +86,8 @@ struct Quick<'a> {
     replaces: Option<&'a str>,
     #[serde(default)]
     hold_id: Option<&'a str>,
+    #[serde(default)]
+    exchange: Option<Exchange>,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +145,7 @@ impl<'a> EntryFacts<'a> {
             reverses: present(quick.reverses, |text| typed_id("ent_", text))?,
             replaces: present(quick.replaces, |text| typed_id("ent_", text))?,
             hold_id: present(quick.hold_id, |text| typed_id("hld_", text))?,
+            exchange: quick.exchange,
         })
     }
 
@@ -155,6 +161,7 @@ impl<'a> EntryFacts<'a> {
             reverses: posted.reverses.map(EntryId::uuid),
             replaces: posted.replaces.map(EntryId::uuid),
             hold_id: posted.hold_id.map(HoldId::uuid),
+            exchange: posted.exchange,
             external_ref: Cow::Owned(posted.external_ref.as_str().to_owned()),
         }
     }

@@ -44,6 +44,8 @@ pub enum Check {
     Holds,
     /// Days are cut off and closed in order, with the balances that the log adds up to, and stay closed.
     Closes,
+    /// Conversions are at a rate that was recorded, come to what follows from it, and are booked so.
+    Conversions,
     /// Each event that moved a payment's money is followed by its entry, and no payment's entry is without one.
     PaymentEntries,
     /// The rows of `account_balances` are the sums of what was posted and held.
@@ -94,6 +96,7 @@ impl Check {
             Self::Reversals => "reversals",
             Self::Holds => "holds",
             Self::Closes => "closes",
+            Self::Conversions => "conversions",
             Self::PaymentEntries => "payment-entries",
             Self::Balances => "balances",
             Self::IdempotencyKeys => "idempotency-keys",
@@ -128,6 +131,7 @@ impl Check {
             | Self::Reversals
             | Self::Holds
             | Self::Closes
+            | Self::Conversions
             | Self::PaymentEntries
             | Self::Balances
             | Self::IdempotencyKeys

@@ -3,6 +3,7 @@
 mod beside_the_log;
 mod clean;
 mod closes;
+mod conversions;
 mod events;
 mod forged;
 mod given;

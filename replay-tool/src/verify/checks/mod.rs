@@ -3,6 +3,7 @@
 pub(super) mod accounts;
 pub(super) mod balances;
 pub(super) mod closes;
+mod conversions;
 mod entries;
 pub(super) mod guards;
 pub(super) mod head;

@@ -2,6 +2,7 @@
 
 use super::accounts::{AccountStates, Partition};
 use super::closes::Closes;
+use super::conversions::Conversions;
 use super::holds::{Holds, OpenHolds};
 use super::payment_entries::PaymentEntries;
 use super::positions::Positions;
@@ -45,6 +46,7 @@ pub(crate) struct RowChecks {
     requests: Requests,
     payment_entries: PaymentEntries,
     replacements: Replacements,
+    conversions: Conversions,
     holds: Holds,
     accounts: Option<AccountStates>,
     closes: Option<Closes>,
@@ -82,6 +84,7 @@ impl RowChecks {
             requests,
             payment_entries: PaymentEntries::default(),
             replacements: Replacements::from(scope.from),
+            conversions: Conversions::of(scope),
             holds: Holds::default(),
             accounts: partition.map(AccountStates::of),
             closes,
@@ -98,6 +101,7 @@ impl RowChecks {
         if self.all {
             self.payment_entries.end(&mut findings);
             self.holds.end(&mut findings);
+            self.conversions.end(&mut findings);
         }
         if let Some(accounts) = &mut self.accounts {
             accounts.end(&mut findings);
@@ -106,6 +110,13 @@ impl RowChecks {
             closes.end(&mut findings);
         }
         findings
+    }
+
+    /// What could not be checked of all that was read.
+    pub(crate) fn left_out(&self) -> Option<&'static str> {
+        self.conversions
+            .forgot()
+            .then_some("conversions of some pairs: there are more than fit into memory")
     }
 
     /// After the last chunk: the requests that the events came from, and the closes, for the next pass.
@@ -154,6 +165,7 @@ impl RowChecks {
                 self.payment_entries.check(row, &fact, findings);
                 self.replacements.check(row, &fact, findings);
                 self.holds.check(row, &fact, &mut open.holds, findings);
+                self.conversions.check(row, &fact, findings);
                 self.fold(row, &fact, findings);
                 open.collect(row, fact, findings);
             }

@@ -1,5 +1,6 @@
 //! A reversal posts the opposite of what it reverses of an entry, and the entry is marked as reversed by it
-//! right after; no more of it is reversed than it moved, nothing after the last of it, and no reversal at all.
+//! right after; no more of it is reversed than it moved, nothing after the last of it, and no reversal or conversion
+//! at all.
 //! What is in the place of an entry comes with the reversal of what is left of that.
 //!
 //! An entry's stream has its posting as version 1 and then a mark for each part that was reversed: so versions
@@ -120,6 +121,10 @@ fn check_reversing(reversing: &Reversing, original: Option<&History>, findings: 
     };
     if posted.reverses.is_some() {
         let found = format!("{original_name} is a reversal itself");
+        add("the reversal of an entry that is none".to_owned(), found);
+    }
+    if posted.exchange.is_some() {
+        let found = format!("{original_name} is a conversion");
         add("the reversal of an entry that is none".to_owned(), found);
     }
     let Some(mark) = original.marks.iter().find(|mark| mark.by == entry.entry_id) else {
