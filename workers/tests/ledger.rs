@@ -8,12 +8,15 @@ use std::time::Duration;
 use domain::accounts::{AccountType, ClearingTerms, OpenAccount};
 use domain::books::{BalancesDigest, BooksEvent, CutOffDay, DayBalance, DayBalances, DayClosed};
 use domain::holds::{CreateHold, HoldStatus};
-use domain::ledger::{Details, Direction, ExternalRef, PostEntry, Posting, Postings};
-use domain::{AccountId, Amount, Command, Day, Event, HoldId, MerchantId, Timestamp};
+use domain::ledger::{
+    Details, Direction, ExternalRef, LedgerStep, PostBatch, PostEntry, Posting, Postings,
+};
+use domain::{AccountId, Amount, Command, Day, Event, HoldId, MerchantId, StreamId, Timestamp};
 use event_store::log::{Position, events_after};
 use event_store::{Clock, EventStore, Origin, RandomIds, StoreOptions};
 use migrations::Role;
 use projections::{Feed, Handle, Options, Retry, Runner};
+use sqlx::AssertSqlSafe;
 use testkit::{TestDatabase, killed_at, killed_at_every_wait};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -208,6 +211,85 @@ async fn a_hold_ends_when_its_time_is_over_and_once_whoever_ends_it() {
     assert_eq!(status(later).await, Some(HoldStatus::Held));
     let cash = books.store.account(account("cash")).await.expect("the log").expect("it is there");
     assert_eq!(cash.totals.credits_pending, 10, "what the other holds");
+}
+
+impl Books {
+    /// Makes so many holds in one append, which all end after so long.
+    async fn many_holds(&self, many: usize, ends_in_millis: i64) -> Vec<HoldId> {
+        let end = Some(self.clock.now().plus_millis(ends_in_millis));
+        let made: Vec<CreateHold> = (0..many)
+            .map(|n| {
+                let external_ref = ExternalRef::parse(&format!("many-{n}")).expect("a reference");
+                let postings = moving("costs", "cash", 1);
+                CreateHold::new(LEDGER, external_ref, Details::default(), postings, end)
+            })
+            .collect();
+        let ids = made.iter().map(CreateHold::hold_id).collect();
+        let steps = made.into_iter().map(LedgerStep::Hold).collect();
+        self.give(Command::PostBatch(PostBatch { steps, atomic: true })).await;
+        ids
+    }
+
+    /// Spoils the event that made the hold, past every guard, so that nobody can read it.
+    async fn spoil(&self, hold: HoldId) {
+        let spoil = format!(
+            "alter table events disable trigger all; \
+             update events set data = '{{}}' where stream_id = '{}'; \
+             alter table events enable always trigger events_append_only; \
+             alter table events enable always trigger events_no_truncate",
+            StreamId::hold(hold)
+        );
+        let mut owner = self.database.owner().await;
+        sqlx::raw_sql(AssertSqlSafe(spoil)).execute(&mut owner).await.expect("spoilt");
+    }
+
+    /// A worker of another process, which has nothing in memory.
+    async fn another_worker(&self) -> (EventStore, LedgerWorker) {
+        let options = StoreOptions {
+            database_url: self.database.url(Role::Application),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            ids: Arc::new(RandomIds),
+        };
+        let (store, sequencer) = EventStore::open(options).await.expect("the log opens");
+        tokio::spawn(sequencer.run(self.stop.clone()));
+        let database_url = self.database.url(Role::Application);
+        let options = LedgerWorkerOptions { database_url, store: store.clone() };
+        (store, LedgerWorker::new(options).expect("a worker"))
+    }
+}
+
+#[tokio::test]
+async fn holds_that_end_at_once_share_appends_and_one_that_cannot_end_keeps_none_waiting() {
+    const MANY: usize = 600;
+    let books = Books::open().await;
+    // Due longest, so that it is the first of every pass.
+    let spoilt = books.hold("spoilt", 500).await;
+    let holds = books.many_holds(MANY, 1_000).await;
+    books.caught_up().await;
+    books.spoil(spoilt).await;
+    books.pass(1_000);
+    let (store, worker) = books.another_worker().await;
+    let mut ended = 0;
+    for _ in 0..2 {
+        ended += worker.end_holds().await.expect("a pass");
+        let projected = books.projected.wait_for("ledger_balance", *store.head().borrow());
+        tokio::time::timeout(Duration::from_secs(30), projected)
+            .await
+            .expect("in time")
+            .expect("the projection runs");
+    }
+    assert_eq!(ended, MANY, "in two passes");
+    for id in holds {
+        let hold = store.hold(id).await.expect("the log").expect("it is there");
+        assert_eq!(hold.status, HoldStatus::Expired);
+    }
+    let appends: i64 = sqlx::query_scalar(
+        "select count(distinct xmin::text) from events where event_type = 'ledger.hold_expired'",
+    )
+    .fetch_one(&mut books.database.owner().await)
+    .await
+    .expect("a number");
+    assert!(appends <= 150, "{appends} appends");
 }
 
 #[tokio::test]
