@@ -10,20 +10,30 @@ use testkit::unique_name;
 use tower::ServiceExt;
 
 use crate::answers::Answer;
+use crate::sockets::Connection;
 
 /// The correlation id of every request that does not say another, so that answers are alike.
 pub(crate) const CORRELATION_ID: &str = "test-request";
 
+/// The way to a service.
+#[derive(Clone)]
+pub(crate) enum Way {
+    /// Straight to its routes.
+    Router(Router),
+    /// Over a connection.
+    Connection(Connection),
+}
+
 /// A caller of one service.
 #[derive(Clone)]
 pub(crate) struct Actor {
-    pub(crate) router: Router,
+    pub(crate) way: Way,
     pub(crate) token: Option<String>,
 }
 
 /// A request on its way to the service.
 pub(crate) struct Sending {
-    router: Router,
+    way: Way,
     method: &'static str,
     path: String,
     headers: Vec<(String, Vec<u8>)>,
@@ -31,10 +41,15 @@ pub(crate) struct Sending {
 }
 
 impl Actor {
+    /// The same caller, on a connection of its own.
+    pub(crate) fn over(&self, connection: Connection) -> Self {
+        Self { way: Way::Connection(connection), token: self.token.clone() }
+    }
+
     /// A command as it should be: JSON, with a key of its own.
     pub(crate) fn request(&self, method: &'static str, path: &str) -> Sending {
         let sending = Sending {
-            router: self.router.clone(),
+            way: self.way.clone(),
             method,
             path: path.to_owned(),
             headers: Vec::new(),
@@ -122,7 +137,10 @@ impl Sending {
             request = request.header(name, value.as_slice());
         }
         let request = request.body(body).expect("a request");
-        self.router.oneshot(request).await.expect("infallible")
+        match self.way {
+            Way::Router(router) => router.oneshot(request).await.expect("infallible"),
+            Way::Connection(connection) => connection.send(request).await,
+        }
     }
 }
 

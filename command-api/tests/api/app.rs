@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::actors::Actor;
+use crate::actors::{Actor, Way};
 
 /// How long a level may take to be reached that is reached in milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,7 +49,7 @@ impl Service {
 
     /// A caller with this token.
     pub(crate) fn caller(&self, token: Option<String>) -> Actor {
-        Actor { router: self.router.clone(), token }
+        Actor { way: Way::Router(self.router.clone()), token }
     }
 
     /// The same caller, calling this service.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use testkit::{killed_at, killed_at_every_wait, unique_name};
 use tokio_util::sync::CancellationToken;
 
-use crate::actors::{Actor, Sending, entry};
+use crate::actors::{Actor, Sending, Way, entry};
 use crate::answers::Answer;
 use crate::app::{App, process_on};
 use crate::payments::{carry_out, leave_unanswered, payment, succeeded};
@@ -33,7 +33,7 @@ async fn answered(
 
 /// The request of a merchant under `key`, to whoever serves it.
 fn of_merchant(app: &App, router: Router, path: &str, key: &str, body: &Value) -> Sending {
-    let merchant = Actor { router, token: app.merchant.token.clone() };
+    let merchant = Actor { way: Way::Router(router), token: app.merchant.token.clone() };
     merchant.request("POST", path).key(key).body(body.to_string())
 }
 
@@ -137,7 +137,7 @@ async fn of_a_payment_that_is_asked_for() {
 async fn of_a_webhook_that_comes_in() {
     let app = App::new().await;
     let send = |router: Router, body: &str| {
-        let psp = Actor { router, token: None };
+        let psp = Actor { way: Way::Router(router), token: None };
         let request = psp.request("POST", "/v1/webhooks/alpha").header("x-password", "sesame");
         request.without("idempotency-key").body(body)
     };

@@ -1,4 +1,5 @@
-//! Many at once: what happens is what may happen, whatever the order.
+//! Many at once, each over a connection of its own: what happens is what may happen, whatever the order, and after it
+//! there is no drift.
 
 use domain::holds::HoldStatus;
 use futures::future::join_all;
@@ -7,15 +8,19 @@ use serde_json::{Value, json};
 use crate::actors::{Actor, entry};
 use crate::answers::Answer;
 use crate::app::{App, Service};
+use crate::sockets::Served;
 
 const CLIENTS: usize = 64;
 const ENTRIES: &str = "/v1/ledger/entries";
 const HOLDS: &str = "/v1/ledger/holds";
 
-/// Two processes on one log, and 100.00 in `cash`, which may not be overdrawn.
+/// Two processes on one log, served over HTTP, and 100.00 in `cash`, which may not be overdrawn.
 struct Storm {
     app: App,
-    second: Service,
+    _second: Service,
+    _served: [Served; 2],
+    /// Half of them of each process.
+    clients: Vec<Actor>,
     cash: String,
     sales: String,
 }
@@ -27,19 +32,31 @@ impl Storm {
         let cash = app.merchant.open("cash", Some("0.00")).await;
         let sales = app.merchant.open("sales", None).await;
         app.merchant.post_entry(&entry("deposit", &cash, &sales, "100.00")).await.expect(201);
-        Self { app, second, cash, sales }
+        let served = [
+            Served::on_loopback(app.service.router.clone()).await,
+            Served::on_loopback(second.router.clone()).await,
+        ];
+        let mut clients = Vec::with_capacity(CLIENTS);
+        for n in 0..CLIENTS {
+            clients.push(app.merchant.over(served[n % 2].connect().await));
+        }
+        Self { app, _second: second, _served: served, clients, cash, sales }
     }
 
-    /// All of `requests` at once, half of them to each process.
+    /// All of `requests` at once, each by a client of its own.
     async fn of(&self, requests: Vec<(String, Value)>) -> Vec<Answer> {
-        let callers: [Actor; 2] =
-            [self.app.merchant.clone(), self.second.called_by(&self.app.merchant)];
-        let sent = requests.iter().enumerate();
-        let answers = join_all(sent.map(|(n, (path, body))| callers[n % 2].post(path, body))).await;
+        assert_eq!(requests.len(), self.clients.len(), "a request for each client");
+        let sent = self.clients.iter().zip(&requests);
+        let answers = join_all(sent.map(|(client, (path, body))| client.post(path, body))).await;
         // The states are looked at in the first process, which has to know what the other wrote.
         let last = answers.iter().map(Answer::position).max().unwrap_or_default();
         self.app.service.follows_to(last, crate::app::PATIENCE).await;
         answers
+    }
+
+    /// Nobody lost or got anything that is not in the log.
+    async fn passes(self) {
+        self.app.proves_zero_drift().await;
     }
 
     fn withdrawal(&self, external_ref: &str, amount: &str) -> Value {
@@ -70,6 +87,7 @@ async fn as_many_hold_and_spend_as_the_funds_allow() {
     assert!(refused.into_iter().all(|answer| answer.text("code") == "insufficient-funds"));
     let cash = storm.app.totals(&storm.cash).await;
     assert_eq!(cash.credits_posted + cash.credits_pending, 33 * 300);
+    storm.passes().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +103,7 @@ async fn of_entries_that_take_what_is_there_all_but_one_take_all_or_nothing() {
     let moved = answers.iter().filter(|answer| answer.status == 201).map(|a| a.text("amount"));
     assert_eq!(moved.filter(|amount| amount == "1.00").count(), 1, "the last one");
     assert_eq!(storm.app.totals(&storm.cash).await.credits_posted, 10_000);
+    storm.passes().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +124,7 @@ async fn one_reference_is_one_entry_and_one_hold() {
     }
     let cash = storm.app.totals(&storm.cash).await;
     assert_eq!((cash.credits_posted, cash.credits_pending), (600, 300));
+    storm.passes().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,6 +147,7 @@ async fn a_hold_is_posted_or_voided_never_both() {
         let cash = storm.app.totals(&storm.cash).await;
         assert_eq!((cash.credits_posted - before, cash.credits_pending), (moved, 0));
     }
+    storm.passes().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,6 +169,7 @@ async fn a_hold_is_posted_in_parts_until_nothing_is_left() {
     assert_eq!(left.len(), 33, "each says what was left after it");
     let cash = storm.app.totals(&storm.cash).await;
     assert_eq!((cash.credits_posted, cash.credits_pending), (9_900, 100));
+    storm.passes().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,4 +187,5 @@ async fn both_directions_between_two_accounts_get_through() {
         let both = totals.debits_posted.min(totals.credits_posted);
         assert_eq!((both, totals.debits_posted + totals.credits_posted), (3_200, 16_400));
     }
+    storm.passes().await;
 }
