@@ -5,7 +5,7 @@ use domain::ledger::ExternalRef;
 use domain::{EntryId, HoldId, MerchantId};
 use serde_json::{Value, json};
 
-use crate::actors::entry;
+use crate::actors::{entry, posting};
 use crate::app::App;
 
 const CHAINS: &str = "/v1/ledger/chains";
@@ -176,4 +176,42 @@ async fn what_is_wrong_with_steps_is_said_by_field() {
         let refused = merchant.post(CHAINS, &json!({"steps": steps})).await.expect(422);
         assert_eq!(refused.pointers(), ["/steps"], "{count}");
     }
+}
+
+/// What was held or posted before is moved too, although the body does not spell it out.
+#[tokio::test]
+async fn the_bound_of_a_chain_counts_what_holds_and_entries_moved_before() {
+    let books = Books::new().await;
+    let merchant = &books.app.merchant;
+    merchant.post_entry(&entry("deposit", &books.cash, &books.sales, "10.00")).await.expect(201);
+    let of_a_thousand = |external_ref: &str, debit: &str, credit: &str| {
+        let sides = (0..1_000).map(|n| match n % 2 {
+            0 => posting(debit, "debit", "0.01"),
+            _ => posting(credit, "credit", "0.01"),
+        });
+        json!({"external_ref": external_ref, "postings": sides.collect::<Vec<_>>()})
+    };
+    let held = of_a_thousand("held", &books.sales, &books.cash);
+    merchant.post("/v1/ledger/holds", &held).await.expect(201);
+    let entry = of_a_thousand("posted", &books.cash, &books.sales);
+    merchant.post_entry(&entry).await.expect(201);
+    let before = books.app.written().await.0;
+    let hold = books.hold_id("held");
+    for step in [
+        json!({"type": "void_hold", "hold": hold}),
+        json!({"type": "post_hold", "hold": hold}),
+        json!({"type": "reverse", "entry": books.entry_id("posted")}),
+    ] {
+        let refused = merchant.post(CHAINS, &json!({"steps": vec![&step; 11]})).await.expect(422);
+        assert_eq!(refused.pointers(), ["/steps"], "11,000 postings: {step}");
+        assert!(refused.body.contains("at most 10000 postings in all"), "{refused}");
+        let most = merchant.post(CHAINS, &json!({"steps": vec![&step; 10]})).await.expect(409);
+        assert_eq!(most.pointers(), ["/steps/1"], "as many as may be: {step}");
+    }
+    // Spelt out and not: together they count.
+    let mut steps = vec![json!({"type": "void_hold", "hold": hold}); 10];
+    steps.push(books.deposit("one-more", "1.00"));
+    let refused = merchant.post(CHAINS, &json!({"steps": steps})).await.expect(422);
+    assert_eq!(refused.pointers(), ["/steps"]);
+    assert_eq!(books.app.written().await.0, before, "nothing of them happened");
 }
