@@ -23,6 +23,7 @@ use uuid::Uuid;
 use workers::{LedgerWorker, LedgerWorkerOptions};
 
 const LEDGER: MerchantId = MerchantId::from_uuid(Uuid::from_u128(0xA));
+const OTHER_LEDGER: MerchantId = MerchantId::from_uuid(Uuid::from_u128(0xB));
 /// 2026-01-01T12:00:00Z
 const NOON: Timestamp = Timestamp::from_micros(1_767_268_800_000_000);
 const DAY_MILLIS: i64 = 86_400_000;
@@ -330,6 +331,54 @@ async fn a_day_is_closed_with_the_balances_that_take_effect_on_it() {
     }
 }
 
+/// Where the read model makes no sense of one ledger, that one waits until it does.
+#[tokio::test]
+async fn a_close_that_fails_on_one_ledger_holds_up_no_other() {
+    let books = Books::open().await;
+    books.post("cash", "sales", 500, None).await;
+    let mut day = Day::of(NOON);
+    let [broken, other] = [LEDGER, OTHER_LEDGER].map(|ledger| format!("'{}'", ledger.uuid()));
+    let open_in_other = OpenAccount::plain(
+        OTHER_LEDGER,
+        "cash".parse().expect("a code"),
+        AccountType::Asset,
+        usd(1).currency(),
+    );
+    books.give(Command::OpenAccount(open_in_other)).await;
+    books.pass(2 * DAY_MILLIS);
+    let worker = books.worker();
+    for (break_it, mend_it) in [
+        (
+            format!("update read.accounts set currency = '???' where ledger = {broken}"),
+            format!("update read.accounts set currency = 'USD' where ledger = {broken}"),
+        ),
+        (
+            format!("update read.day_closes set digest = '?' || digest where ledger = {broken}"),
+            format!(
+                "update read.day_closes set digest = substr(digest, 2) where ledger = {broken}"
+            ),
+        ),
+    ] {
+        // The one that fails is looked at first.
+        for ledger in [LEDGER, OTHER_LEDGER] {
+            books.give(Command::CutOffDay(CutOffDay { ledger, day })).await;
+        }
+        books.caught_up().await;
+        let mut owner = books.database.owner().await;
+        sqlx::raw_sql(AssertSqlSafe(break_it)).execute(&mut owner).await.expect("broken");
+        assert_eq!(worker.close_days().await.expect("a pass"), 1);
+        books.caught_up().await;
+        let open = "select ledger from read.day_closes where closed_position is null";
+        let open: Vec<Uuid> = sqlx::query_scalar(open).fetch_all(&mut owner).await.expect("rows");
+        assert_eq!(open, [LEDGER.uuid()], "{other} is closed");
+        sqlx::raw_sql(AssertSqlSafe(mend_it)).execute(&mut owner).await.expect("mended");
+        assert_eq!(worker.close_days().await.expect("a pass"), 1);
+        books.caught_up().await;
+        day = day.next();
+    }
+    assert_eq!(books.closes().await.len(), 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_may_die_at_every_step_of_ending_and_closing() {
     let books = Books::open().await;
@@ -386,4 +435,42 @@ async fn what_has_not_cleared_for_too_long_is_counted() {
     books.post("cash", "costs", 5, None).await;
     books.caught_up().await;
     assert_eq!(worker.watch_clearing().await.expect("a pass"), 0);
+}
+
+/// What goes out of an account and comes back within one entry leaves it as it was: as old, or as clear.
+#[tokio::test]
+async fn a_wash_within_an_entry_leaves_the_age_of_a_balance_alone() {
+    let books = Books::open().await;
+    let worker = books.worker();
+    let wash = async |name: &str, first: Direction| {
+        let posting = |code, direction, minor| Posting {
+            account_id: account(code),
+            direction,
+            amount: usd(minor),
+        };
+        let second = first.opposite();
+        let postings = vec![
+            posting("costs", first, 5),
+            posting("cash", Direction::Debit, 1),
+            posting("sales", Direction::Credit, 1),
+            posting("costs", second, 5),
+        ];
+        let command = PostEntry::new(
+            LEDGER,
+            ExternalRef::parse(name).expect("a reference"),
+            Details::default(),
+            Postings::new(postings).expect("balanced"),
+        );
+        books.give(Command::PostEntry(command)).await;
+        books.caught_up().await;
+    };
+    wash("clear", Direction::Debit).await;
+    books.pass(DAY_MILLIS);
+    assert_eq!(worker.watch_clearing().await.expect("a pass"), 0, "it was never uncleared");
+    books.post("costs", "cash", 5, None).await;
+    books.pass(DAY_MILLIS - 1);
+    wash("uncleared", Direction::Credit).await;
+    assert_eq!(worker.watch_clearing().await.expect("a pass"), 0);
+    books.pass(1);
+    assert_eq!(worker.watch_clearing().await.expect("a pass"), 1, "as old as before");
 }

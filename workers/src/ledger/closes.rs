@@ -34,7 +34,8 @@ const OPEN: &str = "
     order by open.cut_off_position limit $1";
 
 /// What was recorded before the end of the day, less what of that is dated, more what is dated before the end of
-/// the day. Accounts in the order in which they were opened; all of it by keys of indexes.
+/// the day. Accounts in the order in which they were opened; all of it by keys of indexes. The ledger is given as a
+/// range that the order begins with, so that no other index than that of its accounts has them in this order.
 const BALANCES: &str = "
     select account.account_id, account.currency, account.opened_position,
         case when account.normal_side = 'debit' then 1 else -1 end
@@ -43,8 +44,8 @@ const BALANCES: &str = "
         + coalesce(effective.minor, 0) as balance_minor
     from (
         select account_id, currency, normal_side, opened_position from read.accounts
-        where ledger = $1 and opened_position > $2
-        order by opened_position limit $3
+        where ledger between $1 and $1 and opened_position > $2
+        order by ledger, opened_position limit $3
     ) as account
     left join lateral (
         select balance_after_minor from read.postings
@@ -89,30 +90,41 @@ impl LedgerWorker {
         for OpenDay { ledger, day, previous } in open {
             let ledger = MerchantId::from_uuid(ledger);
             let day = Day::of(Timestamp::from_datetime(day.midnight().assume_utc()));
-            let garbled = |_| LedgerWorkError::Garbled(format!("a garbled digest of {ledger}"));
-            let previous: Option<BalancesDigest> =
-                previous.map(|text| text.parse()).transpose().map_err(garbled)?;
-            let balances = match self.balances(ledger, day, previous).await {
-                Ok(balances) => balances,
+            match self.close_day(ledger, day, previous).await {
+                Ok(done) => closed += usize::from(done),
+                Err(error @ LedgerWorkError::Log(_)) => return Err(error),
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
                     // No ledger waits for another's.
                     tracing::warn!(%ledger, %day, error, "a day cannot be closed for now");
-                    continue;
-                }
-            };
-            let command = Command::CloseDay(CloseDay { ledger, day, previous, balances });
-            match self.store.give(self.origin(ACTOR), command).await?.decision {
-                Ok(_) => closed += 1,
-                // The read model is behind, or another worker was quicker.
-                Err(Rejection::DayNotCutOff { .. }) => {}
-                Err(rejection) => {
-                    tracing::warn!(%ledger, %day, %rejection, "a day cannot be closed");
                 }
             }
         }
         metrics::counter!("runut_days_closed_total").increment(closed as u64);
         Ok(closed)
+    }
+
+    /// Whether it is closed by this.
+    async fn close_day(
+        &self,
+        ledger: MerchantId,
+        day: Day,
+        previous: Option<String>,
+    ) -> Result<bool, LedgerWorkError> {
+        let garbled = |_| LedgerWorkError::Garbled(format!("a garbled digest of {ledger}"));
+        let previous: Option<BalancesDigest> =
+            previous.map(|text| text.parse()).transpose().map_err(garbled)?;
+        let balances = self.balances(ledger, day, previous).await?;
+        let command = Command::CloseDay(CloseDay { ledger, day, previous, balances });
+        match self.store.give(self.origin(ACTOR), command).await?.decision {
+            Ok(_) => Ok(true),
+            // The read model is behind, or another worker was quicker.
+            Err(Rejection::DayNotCutOff { .. }) => Ok(false),
+            Err(rejection) => {
+                tracing::warn!(%ledger, %day, %rejection, "a day cannot be closed");
+                Ok(false)
+            }
+        }
     }
 
     async fn balances(
