@@ -12,6 +12,7 @@ use api_conventions::Problem;
 use domain::accounts::AccountType;
 use domain::{Day, Money};
 
+use super::books::BookDays;
 use super::journal::{BOOKS, Format, Section};
 use super::reading::{Account, Entry};
 
@@ -21,22 +22,14 @@ const FIRST_DAY: i32 = 0;
 /// A ledger that is being written.
 pub(super) struct Beancount {
     out: String,
-    /// The day of the opening balances, where the export does not begin with the ledger.
-    first_day: Option<Day>,
+    days: BookDays,
     opened: bool,
-    /// No transaction is later.
-    last_day: Day,
 }
 
 impl Beancount {
     pub(super) fn of(owner: &str, first_day: Option<Day>) -> Self {
         let out = format!("option \"title\" \"The ledger of {owner}\"\n\n");
-        Self {
-            out,
-            first_day,
-            opened: false,
-            last_day: first_day.unwrap_or(Day::from_number(FIRST_DAY)),
-        }
+        Self { out, days: BookDays::beginning(first_day), opened: false }
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
@@ -71,7 +64,7 @@ impl Format for Beancount {
             return;
         }
         if !self.opened {
-            let day = self.first_day.unwrap_or(self.last_day);
+            let day = self.days.opening();
             self.line(format_args!("{day} * \"Opening balances\""));
             self.opened = true;
         }
@@ -79,21 +72,12 @@ impl Format for Beancount {
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), Problem> {
-        let day = Day::of(entry.effective_at);
-        self.last_day = self.last_day.max(day);
-        let shown = entry.description.as_deref().unwrap_or(&entry.external_ref);
-        self.line(format_args!("{day} * {}", text(shown)));
+        let day = self.days.of(entry);
+        self.line(format_args!("{day} * {}", text(entry.title())));
         self.metadata("entry", &entry.id.to_string());
         self.line(format_args!("  position: {}", entry.position));
-        self.metadata("external-ref", &entry.external_ref);
-        self.metadata("effective-at", &entry.effective_at.to_string());
-        self.metadata("recorded-at", &entry.recorded_at.to_string());
-        let late_for = entry.late_for.map(|at| at.to_string());
-        let described = entry.links.named().into_iter().chain([("late-for", late_for)]);
-        for (name, text) in described {
-            if let Some(text) = text {
-                self.metadata(name, &text);
-            }
+        for (name, text) in entry.described() {
+            self.metadata(name, &text);
         }
         // Keys are any text in the ledger and may not be here, so all of it is one JSON object.
         if !entry.metadata.is_empty() {
@@ -108,7 +92,7 @@ impl Format for Beancount {
 
     fn closing(&mut self, account: &Account) {
         let name = account_name(account.kind, &account.code);
-        let (day, balance) = (self.last_day.next(), account.debit_balance);
+        let (day, balance) = (self.days.last().next(), account.debit_balance);
         self.line(format_args!("{day} balance {name}  {balance} ~ 0 {}", account.currency));
     }
 

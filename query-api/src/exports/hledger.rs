@@ -12,6 +12,7 @@ use api_conventions::Problem;
 use domain::accounts::AccountType;
 use domain::{Currency, Day, Money};
 
+use super::books::BookDays;
 use super::journal::{BOOKS, Format, Section};
 use super::reading::{Account, Entry};
 
@@ -20,19 +21,16 @@ pub(super) struct Hledger {
     out: String,
     /// Declared so far; there are some 160 in all.
     commodities: BTreeSet<Currency>,
-    /// The day of the opening balances, where the export does not begin with the ledger.
-    first_day: Option<Day>,
+    days: BookDays,
     opened: bool,
-    /// No transaction is later. Where there is none, any day will do.
-    last_day: Day,
 }
 
 impl Hledger {
     pub(super) fn of(owner: &str, first_day: Option<Day>) -> Self {
         // `1.000` would be a thousand to some.
         let out = format!("; The ledger of {owner}\ndecimal-mark .\n\n");
-        let last_day = first_day.unwrap_or(Day::from_number(0));
-        Self { out, commodities: BTreeSet::new(), first_day, opened: false, last_day }
+        let days = BookDays::beginning(first_day);
+        Self { out, commodities: BTreeSet::new(), days, opened: false }
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
@@ -70,7 +68,7 @@ impl Format for Hledger {
             return;
         }
         if !self.opened {
-            let day = self.first_day.unwrap_or(self.last_day);
+            let day = self.days.opening();
             self.line(format_args!("{day} * Opening balances"));
             self.opened = true;
         }
@@ -78,20 +76,11 @@ impl Format for Hledger {
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), Problem> {
-        let day = Day::of(entry.effective_at);
-        self.last_day = self.last_day.max(day);
-        let shown = entry.description.as_deref().unwrap_or(&entry.external_ref);
-        self.line(format_args!("{day} * ({}) {}", entry.id, value(shown)));
+        let day = self.days.of(entry);
+        self.line(format_args!("{day} * ({}) {}", entry.id, value(entry.title())));
         self.tag("position", &entry.position.to_string());
-        self.tag("external-ref", &value(&entry.external_ref));
-        self.tag("effective-at", &entry.effective_at.to_string());
-        self.tag("recorded-at", &entry.recorded_at.to_string());
-        let late_for = entry.late_for.map(|at| at.to_string());
-        let described = entry.links.named().into_iter().chain([("late-for", late_for)]);
-        for (name, text) in described {
-            if let Some(text) = text {
-                self.tag(name, &text);
-            }
+        for (name, text) in entry.described() {
+            self.tag(name, &value(&text));
         }
         for (key, text) in &entry.metadata {
             self.tag(&format!("meta-{}", tag_name(key)), &value(text));
@@ -105,7 +94,7 @@ impl Format for Hledger {
 
     fn closing(&mut self, account: &Account) {
         if !self.opened {
-            let day = self.last_day;
+            let day = self.days.last();
             self.line(format_args!("{day} * Balances"));
             self.opened = true;
         }

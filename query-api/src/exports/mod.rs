@@ -6,6 +6,7 @@
 //! as if it were all.
 
 mod beancount;
+mod books;
 mod csv;
 mod hledger;
 pub(crate) mod journal;
