@@ -47,6 +47,9 @@ pub(crate) struct StatementLine {
     /// The entry's position in the log.
     #[schema(example = 42)]
     position: i64,
+    /// When it takes effect: when it was posted, unless its poster said otherwise.
+    #[schema(value_type = String, format = DateTime)]
+    effective_at: Timestamp,
     /// When it was posted.
     #[schema(value_type = String, format = DateTime)]
     recorded_at: Timestamp,
@@ -71,6 +74,7 @@ struct LineRow {
     balance_after_minor: i64,
     position: i64,
     posting_index: i16,
+    effective_at: Option<OffsetDateTime>,
     recorded_at: OffsetDateTime,
 }
 
@@ -94,6 +98,7 @@ impl TryFrom<LineRow> for StatementLine {
             currency: row.currency,
             balance: decimal(row.balance_after_minor, currency),
             position: row.position,
+            effective_at: timestamp(row.effective_at.unwrap_or(row.recorded_at)),
             recorded_at: timestamp(row.recorded_at),
         })
     }
@@ -103,10 +108,11 @@ const VISIBLE: &str = "
     select exists (select from read.accounts
         where account_id = $1 and ($2::uuid is null or ledger = $2))";
 
-/// One range of the index by account and position, wherever the page begins.
+/// One range of the index by account and position, wherever the page begins, and the entries of that page.
 const LINES: &str = "
-    select entry_id, entries.external_ref, entries.description, line.direction, line.amount_minor,
-        line.currency, line.balance_after_minor, line.position, line.posting_index, line.recorded_at
+    select entry_id, entries.external_ref, entries.description, entries.effective_at, line.direction,
+        line.amount_minor, line.currency, line.balance_after_minor, line.position,
+        line.posting_index, line.recorded_at
     from (
         select * from read.postings
         where account_id = $1 and (position, posting_index) < ($2, $3)

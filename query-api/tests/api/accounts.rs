@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::accounts::AccountType;
 
 use crate::platform::{Platform, TOKO, WARUNG, account};
+use crate::points_in_time::post;
 
 #[tokio::test]
 async fn an_account_shows_its_balance() {
@@ -162,6 +163,23 @@ async fn a_statement_of_a_time_has_what_was_posted_then() {
     }
     let garbled = merchant.get(&format!("{path}?from=yesterday")).await;
     assert_eq!(garbled.problem(), (422, "invalid-request".to_owned()));
+}
+
+#[tokio::test]
+async fn a_statement_says_when_each_posting_takes_effect() {
+    let platform = Platform::new().await;
+    platform.pass(Duration::from_secs(3_600));
+    platform.sell(TOKO, "now", 100).await;
+    let yesterday = platform.now().plus_millis(-86_400_000);
+    post(&platform, "yesterday's", 200, Some(yesterday)).await;
+    let merchant = platform.merchant.seeing(platform.position());
+    let path = format!("/v1/accounts/{}/statement", account(TOKO, "cash"));
+    let page = merchant.get(&path).await.json();
+    let now = platform.now().to_string();
+    for (line, effective_at) in [(0, yesterday.to_string()), (1, now.clone())] {
+        assert_eq!(page["data"][line]["effective_at"], effective_at, "{page}");
+        assert_eq!(page["data"][line]["recorded_at"], now);
+    }
 }
 
 #[tokio::test]

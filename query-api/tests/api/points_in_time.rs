@@ -10,7 +10,12 @@ use crate::actors::Actor;
 use crate::platform::{Platform, TOKO, WARUNG, account};
 
 /// An entry that debits cash and credits sales, or the other way round where `minor` is negative.
-async fn post(platform: &Platform, reference: &str, minor: i64, effective_at: Option<Timestamp>) {
+pub(crate) async fn post(
+    platform: &Platform,
+    reference: &str,
+    minor: i64,
+    effective_at: Option<Timestamp>,
+) {
     let amount = Amount::from_minor(minor.abs(), "USD".parse().expect("a currency"));
     let (debit, credit) = if minor > 0 { ("cash", "sales") } else { ("sales", "cash") };
     let posting = |code: &str, direction| Posting {
