@@ -26,7 +26,7 @@ pub use checkpoint::{
     BEGIN_READ, HOLD_GENERATION, ProjectionState, ProjectionStatus, UnknownState, applied, statuses,
 };
 pub use fold::{FoldError, Folded, fold_into};
-pub use ledger_balance::{LedgerBalance, TRIAL_BALANCE_SEGMENT};
+pub use ledger_balance::{ALL_LEDGERS, LedgerBalance, TRIAL_BALANCE_SEGMENT};
 pub use page::PageError;
 pub use payments::Payments;
 pub use projection::{AppliedEvent, ApplyError, Projection, Table};

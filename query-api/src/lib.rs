@@ -14,6 +14,7 @@ mod api_keys;
 mod caller_scope;
 mod consistency;
 mod database;
+mod dated;
 mod dead_letters;
 mod document;
 mod exports;

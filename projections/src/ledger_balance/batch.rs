@@ -199,7 +199,7 @@ impl<'a> Batch<'a> {
             self.trial_balance.entry(key).or_default().add(direction, minor, applied.position);
             self.postings.push(applied, event.entry_id, index, posting, balance_after);
             if let Some(effective_at) = event.effective_at {
-                self.dated.push(applied.position, index, posting, effective_at)?;
+                self.dated.push(applied, key, index, posting, effective_at)?;
             }
         }
         // Only once all of it is posted: an entry may pass through an account and leave it as it was.

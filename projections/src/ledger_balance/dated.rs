@@ -1,4 +1,4 @@
-//! The tables `dated_postings` and `dated_sums`: what takes effect at a time of its own.
+//! The tables `dated_postings`, `dated_sums` and `dated_ledger_sums`: what takes effect at a time of its own.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,6 +8,7 @@ use event_store::log::Position;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::trial_balance::{Sums, TrialBalanceKey};
 use crate::projection::{AppliedEvent, ApplyError};
 
 /// The widths of the sums, in seconds: days, hours, minutes, seconds, and 0 for every instant. So a sum up to any
@@ -42,12 +43,13 @@ struct DatedRow {
     after: DatedTotals,
 }
 
-/// Rows of both tables.
+/// Rows of all three tables.
 #[derive(Debug, Default)]
 pub(super) struct DatedRows {
     totals: HashMap<AccountId, DatedTotals>,
     rows: Vec<DatedRow>,
     sums: BTreeMap<(AccountId, i32, Timestamp), DatedTotals>,
+    ledger_sums: BTreeMap<(TrialBalanceKey, i32, Timestamp), Sums>,
 }
 
 impl DatedRows {
@@ -57,7 +59,8 @@ impl DatedRows {
 
     pub(super) fn push(
         &mut self,
-        position: Position,
+        applied: &AppliedEvent,
+        key: TrialBalanceKey,
         index: usize,
         posting: &Posting,
         effective_at: Timestamp,
@@ -69,12 +72,17 @@ impl DatedRows {
         *total = total.with(direction, minor).ok_or_else(overflow)?;
         let after = *total;
         for width in DATED_SUM_WIDTHS {
-            let key = (account, width, start_of(effective_at, width));
-            let sum = self.sums.entry(key).or_default();
+            let starts_at = start_of(effective_at, width);
+            let sum = self.sums.entry((account, width, starts_at)).or_default();
             *sum = sum.with(direction, minor).ok_or_else(overflow)?;
+            let moved = Sums::of(direction, minor);
+            *self.ledger_sums.entry((key, width, starts_at)).or_default() += moved;
+            let recorded = start_of(applied.recorded_at, width);
+            *self.ledger_sums.entry((key, width, recorded)).or_default() -= moved;
         }
         // An entry's postings are fewer than an i16 can count.
         let index = i16::try_from(index).unwrap_or(i16::MAX);
+        let position = applied.position;
         self.rows.push(DatedRow { position, index, posting: *posting, effective_at, after });
         Ok(())
     }
@@ -138,6 +146,17 @@ const ADD: &str = "
         debits_minor = dated_sums.debits_minor + excluded.debits_minor,
         credits_minor = dated_sums.credits_minor + excluded.credits_minor";
 
+/// Sends sums as texts: they may exceed 64 bits.
+const ADD_TO_LEDGERS: &str = "
+    insert into dated_ledger_sums (ledger, width_seconds, starts_at, currency, type, debits, credits)
+    select ledger, width_seconds, starts_at, currency, type, debits::numeric, credits::numeric
+    from unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
+        $7::text[])
+        as more (ledger, width_seconds, starts_at, currency, type, debits, credits)
+    on conflict (ledger, width_seconds, starts_at, currency, type) do update set
+        debits = dated_ledger_sums.debits + excluded.debits,
+        credits = dated_ledger_sums.credits + excluded.credits";
+
 /// Inserts the postings, and adds them to their sums.
 pub(super) async fn write(db: &mut PgConnection, dated: &DatedRows) -> Result<(), ApplyError> {
     if dated.rows.is_empty() {
@@ -162,6 +181,21 @@ pub(super) async fn write(db: &mut PgConnection, dated: &DatedRows) -> Result<()
         .bind(sums().map(|((.., starts), _)| starts.datetime()).collect::<Vec<_>>())
         .bind(sums().map(|(_, sum)| sum.debits).collect::<Vec<_>>())
         .bind(sums().map(|(_, sum)| sum.credits).collect::<Vec<_>>())
+        .execute(&mut *db)
+        .await?;
+    add_to_ledgers(db, dated).await
+}
+
+async fn add_to_ledgers(db: &mut PgConnection, dated: &DatedRows) -> Result<(), ApplyError> {
+    let sums = || dated.ledger_sums.iter();
+    sqlx::query(ADD_TO_LEDGERS)
+        .bind(sums().map(|((key, ..), _)| key.ledger.uuid()).collect::<Vec<_>>())
+        .bind(sums().map(|((_, width, _), _)| *width).collect::<Vec<_>>())
+        .bind(sums().map(|((.., starts), _)| starts.datetime()).collect::<Vec<_>>())
+        .bind(sums().map(|((key, ..), _)| key.currency.code()).collect::<Vec<_>>())
+        .bind(sums().map(|((key, ..), _)| key.kind).collect::<Vec<_>>())
+        .bind(sums().map(|(_, sum)| sum.debits.to_string()).collect::<Vec<_>>())
+        .bind(sums().map(|(_, sum)| sum.credits.to_string()).collect::<Vec<_>>())
         .execute(db)
         .await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The tables `holds` and `holdings`.
+//! The tables `holds`, `account_holds` and `holdings`.
 
 use std::collections::HashMap;
 
@@ -205,8 +205,28 @@ pub(super) async fn write(
         .bind(rows.iter().map(|row| row.created.number()).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.updated.1.datetime()).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.updated.0.number()).collect::<Vec<_>>())
-        .execute(db)
+        .execute(&mut *db)
         .await?;
+    write_by_account(db, &rows).await
+}
+
+/// Posting a part of a hold leaves its status, and the row, as they are.
+const WRITE_BY_ACCOUNT: &str = "
+    insert into account_holds (account_id, position, status)
+    select * from unnest($1::uuid[], $2::bigint[], $3::text[])
+    on conflict (account_id, position) do update set status = excluded.status
+        where account_holds.status <> excluded.status";
+
+async fn write_by_account(db: &mut PgConnection, rows: &[&HoldRow]) -> Result<(), ApplyError> {
+    let (mut accounts, mut positions, mut statuses) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        for account in row.account_ids() {
+            accounts.push(account);
+            positions.push(row.created.number());
+            statuses.push(row.hold.status.name());
+        }
+    }
+    sqlx::query(WRITE_BY_ACCOUNT).bind(accounts).bind(positions).bind(statuses).execute(db).await?;
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! `ledger_balance`: accounts with their balances, entries, holds, statements, closes and the trial balance.
 //!
 //! Tables: `accounts`, `entries`, `entry_metadata`, `postings` (each with the account's balance after it),
-//! `dated_postings` and `dated_sums` (what takes effect at a time of its own), `holds`, `holdings` (what was
-//! held on an account, by position), `trial_balance` (one row for each ledger, currency and account type),
-//! `trial_balance_marks` (the same as it was), `day_closes` and `month_closes`.
+//! `dated_postings`, `dated_sums` and `dated_ledger_sums` (what takes effect at a time of its own), `holds`,
+//! `account_holds` (which are on an account), `holdings` (what was held on an account, by position),
+//! `trial_balance` (one row for each ledger, currency and account type), `trial_balance_marks` (the same as it
+//! was), `day_closes` and `month_closes`.
 
 mod accounts;
 mod batch;
@@ -21,7 +22,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use self::batch::{Batch, Before};
-pub use self::trial_balance::TRIAL_BALANCE_SEGMENT;
+pub use self::trial_balance::{ALL_LEDGERS, TRIAL_BALANCE_SEGMENT};
 use crate::projection::{AppliedEvent, ApplyError, Projection, Table};
 
 /// The projection of that name.
@@ -34,7 +35,7 @@ impl Projection for LedgerBalance {
     }
 
     fn version(&self) -> i32 {
-        3
+        4
     }
 
     fn tables_sql(&self) -> &'static str {
@@ -58,7 +59,12 @@ impl Projection for LedgerBalance {
             Table { name: "postings", key: &["account_id", "position", "posting_index"] },
             Table { name: "dated_postings", key: &["account_id", "position", "posting_index"] },
             Table { name: "dated_sums", key: &["account_id", "width_seconds", "starts_at"] },
+            Table {
+                name: "dated_ledger_sums",
+                key: &["ledger", "width_seconds", "starts_at", "currency", "type"],
+            },
             Table { name: "holds", key: &["hold_id"] },
+            Table { name: "account_holds", key: &["account_id", "position"] },
             Table { name: "holdings", key: &["account_id", "position"] },
             Table { name: "trial_balance", key: &["ledger", "currency", "type"] },
             Table { name: "trial_balance_marks", key: &["ledger", "currency", "type", "segment"] },

@@ -119,6 +119,19 @@ create table dated_sums (
     constraint dated_sums_pkey primary key (account_id, width_seconds, starts_at)
 ) with (fillfactor = 50);
 
+-- What a trial balance by effective time has more than one by recorded time, by the time from which on: a posting
+-- that is dated counts from its effective time on, and no longer from the time it was recorded. Widths as above.
+create table dated_ledger_sums (
+    ledger uuid not null,
+    width_seconds integer not null,
+    starts_at timestamptz not null,
+    currency text collate "C" not null,
+    type text collate "C" not null,
+    debits numeric not null,
+    credits numeric not null,
+    constraint dated_ledger_sums_pkey primary key (ledger, width_seconds, starts_at, currency, type)
+) with (fillfactor = 50);
+
 create table holds (
     hold_id uuid not null,
     ledger uuid not null,
@@ -143,6 +156,14 @@ create table holds (
     constraint holds_pkey primary key (hold_id)
 );
 
+-- The holds on each account, by the hold's position and status: a page of them is one range of an index.
+create table account_holds (
+    account_id uuid not null,
+    position bigint not null,
+    status text collate "C" not null,
+    constraint account_holds_pkey primary key (account_id, position)
+);
+
 -- What was held on an account after each event that changed it.
 create table holdings (
     account_id uuid not null,
@@ -154,6 +175,7 @@ create table holdings (
 
 -- Sums of many accounts may exceed a bigint, hence numeric.
 create table trial_balance (
+    -- The greatest UUID stands for all ledgers together, whose sums are too many rows to add up for an answer.
     ledger uuid not null,
     currency text collate "C" not null,
     type text collate "C" not null,

@@ -1,6 +1,7 @@
 //! The tables `trial_balance` and `trial_balance_marks`: the sums now, and as they were.
 
 use std::collections::BTreeMap;
+use std::ops::{AddAssign, SubAssign};
 
 use domain::ledger::Direction;
 use domain::{Currency, MerchantId};
@@ -22,15 +23,46 @@ pub(super) struct TrialBalanceKey {
     pub(super) kind: &'static str,
 }
 
-/// What the batch adds to a row of the trial balance.
+/// In place of a ledger in both tables: all ledgers together. No ledger has this id, since those of merchants
+/// begin with the time they were made at.
+pub const ALL_LEDGERS: Uuid = Uuid::max();
+
+/// What is added to both sides, in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sums {
+    pub(super) debits: i128,
+    pub(super) credits: i128,
+}
+
+impl Sums {
+    pub(super) fn of(direction: Direction, minor: i64) -> Self {
+        let minor = i128::from(minor);
+        match direction {
+            Direction::Debit => Self { debits: minor, credits: 0 },
+            Direction::Credit => Self { debits: 0, credits: minor },
+        }
+    }
+}
+
+impl AddAssign for Sums {
+    fn add_assign(&mut self, more: Self) {
+        self.debits += more.debits;
+        self.credits += more.credits;
+    }
+}
+
+impl SubAssign for Sums {
+    fn sub_assign(&mut self, less: Self) {
+        self.debits -= less.debits;
+        self.credits -= less.credits;
+    }
+}
+
+/// What the batch adds to a row of the trial balance, by the segments that it does so in.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TrialBalanceChange {
-    debits: i128,
-    credits: i128,
+    segments: BTreeMap<i64, Sums>,
     position: Position,
-    first_segment: Option<i64>,
-    /// What it has added by the end of each segment that it changes the row in, but for the last.
-    ended: Vec<(i64, i128, i128)>,
 }
 
 fn segment(position: Position) -> i64 {
@@ -39,22 +71,47 @@ fn segment(position: Position) -> i64 {
 
 impl TrialBalanceChange {
     pub(super) fn add(&mut self, direction: Direction, minor: i64, position: Position) {
-        match self.first_segment {
-            None => self.first_segment = Some(segment(position)),
-            Some(_) if segment(position) > segment(self.position) => {
-                self.ended.push((segment(self.position), self.debits, self.credits));
-            }
-            Some(_) => {}
-        }
-        match direction {
-            Direction::Debit => self.debits += i128::from(minor),
-            Direction::Credit => self.credits += i128::from(minor),
-        }
+        *self.segments.entry(segment(position)).or_default() += Sums::of(direction, minor);
         self.position = position;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (segment, sums) in &other.segments {
+            *self.segments.entry(*segment).or_default() += *sums;
+        }
+        self.position = self.position.max(other.position);
+    }
+
+    /// The first segment that it changes the row in.
+    fn first_segment(&self) -> Option<i64> {
+        self.segments.first_key_value().map(|(segment, _)| *segment)
+    }
+
+    /// What it has added by the end of each of its segments.
+    fn by_the_end_of_each(&self) -> impl Iterator<Item = (i64, Sums)> {
+        self.segments.iter().scan(Sums::default(), |sums, (segment, more)| {
+            *sums += *more;
+            Some((*segment, *sums))
+        })
+    }
+
+    /// What it adds in all.
+    fn sums(&self) -> Sums {
+        self.by_the_end_of_each().last().map(|(_, sums)| sums).unwrap_or_default()
     }
 }
 
 type Changes = BTreeMap<TrialBalanceKey, TrialBalanceChange>;
+
+/// The changes of all ledgers together.
+fn of_all_ledgers(changes: &Changes) -> Changes {
+    let mut all = Changes::new();
+    for (key, change) in changes {
+        let key = TrialBalanceKey { ledger: MerchantId::from_uuid(ALL_LEDGERS), ..*key };
+        all.entry(key).or_default().merge(change);
+    }
+    all
+}
 
 /// What a row was at the end of the segment that changed it last, where that is an earlier one; and what it is
 /// at the end of segments within the batch. Each row is looked up by its key.
@@ -88,16 +145,18 @@ pub(super) async fn add(db: &mut PgConnection, changes: &Changes) -> Result<(), 
     if changes.is_empty() {
         return Ok(());
     }
-    mark(&mut *db, changes).await?;
-    let keys = || changes.keys();
-    let sums = || changes.values();
+    let all = of_all_ledgers(changes);
+    let changes: Vec<_> = changes.iter().chain(&all).collect();
+    mark(&mut *db, &changes).await?;
+    let keys = || changes.iter().map(|(key, _)| key);
+    let sums = || changes.iter().map(|(_, change)| change.sums());
     sqlx::query(ADD)
         .bind(keys().map(|key| key.ledger.uuid()).collect::<Vec<_>>())
         .bind(keys().map(|key| key.currency.code()).collect::<Vec<_>>())
         .bind(keys().map(|key| key.kind).collect::<Vec<_>>())
-        .bind(sums().map(|change| change.debits.to_string()).collect::<Vec<_>>())
-        .bind(sums().map(|change| change.credits.to_string()).collect::<Vec<_>>())
-        .bind(sums().map(|change| change.position.number()).collect::<Vec<_>>())
+        .bind(sums().map(|sums| sums.debits.to_string()).collect::<Vec<_>>())
+        .bind(sums().map(|sums| sums.credits.to_string()).collect::<Vec<_>>())
+        .bind(changes.iter().map(|(_, change)| change.position.number()).collect::<Vec<_>>())
         .execute(db)
         .await?;
     Ok(())
@@ -115,28 +174,34 @@ struct Marks {
 }
 
 impl Marks {
-    fn push(&mut self, key: &TrialBalanceKey, segment: Option<i64>, before: Option<i64>) {
+    fn push(
+        &mut self,
+        key: &TrialBalanceKey,
+        segment: Option<i64>,
+        before: Option<i64>,
+        sums: Sums,
+    ) {
         self.ledgers.push(key.ledger.uuid());
         self.currencies.push(key.currency.code());
         self.kinds.push(key.kind);
         self.segments.push(segment);
         self.before.push(before);
-    }
-
-    fn sums(&mut self, debits: i128, credits: i128) {
-        self.debits.push(debits.to_string());
-        self.credits.push(credits.to_string());
+        self.debits.push(sums.debits.to_string());
+        self.credits.push(sums.credits.to_string());
     }
 }
 
-async fn mark(db: &mut PgConnection, changes: &Changes) -> Result<(), ApplyError> {
+async fn mark(
+    db: &mut PgConnection,
+    changes: &[(&TrialBalanceKey, &TrialBalanceChange)],
+) -> Result<(), ApplyError> {
     let mut marks = Marks::default();
     for (key, change) in changes {
-        marks.push(key, None, change.first_segment);
-        marks.sums(0, 0);
-        for (segment, debits, credits) in &change.ended {
-            marks.push(key, Some(*segment), None);
-            marks.sums(*debits, *credits);
+        marks.push(key, None, change.first_segment(), Sums::default());
+        // What it is at the end of the last is the row itself, until a later segment changes it.
+        let ended = change.segments.len().saturating_sub(1);
+        for (segment, sums) in change.by_the_end_of_each().take(ended) {
+            marks.push(key, Some(segment), None, sums);
         }
     }
     sqlx::query(MARK)

@@ -7,13 +7,14 @@ use axum::response::Response;
 use domain::{AccountId, Timestamp};
 use event_store::log::Position;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgConnection};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::caller_scope::visible_to;
 use crate::database::refused;
-use crate::log::point_in_time;
+use crate::dated::rows_up_to;
+use crate::log::point_in_time::{self, EffectiveUntil};
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
 use crate::row_values::{currency, decimal};
@@ -31,9 +32,9 @@ pub(crate) struct BalanceAt {
     /// Of all that was recorded up to this time (RFC 3339).
     #[param(value_type = Option<String>, format = DateTime, example = "2026-01-31T23:59:59.999999Z")]
     recorded_at: Option<Timestamp>,
-    /// Of all that took effect up to this time (RFC 3339), as known now.
-    #[param(value_type = Option<String>, format = DateTime, example = "2026-01-31T23:59:59.999999Z")]
-    effective_at: Option<Timestamp>,
+    /// Of all that took effect up to this time (RFC 3339), or up to the end of this day, as known now.
+    #[param(value_type = Option<String>, example = "2026-01-31")]
+    effective_at: Option<EffectiveUntil>,
 }
 
 /// A balance at some time.
@@ -92,38 +93,22 @@ const RECORDED: &str = "
         order by position desc limit 1
     ) as held on true";
 
-/// What is dated of the account `$1`: less those that were recorded up to the position `$2`, more those that took
-/// effect up to the time `$3`.
-/// The latter as sums of days, of hours, minutes and seconds of the last day, and the instants of its last second.
-pub(crate) const DATED: &str = "
-    with parts as (
-        select debits_minor, credits_minor from read.dated_sums
-        where account_id = $1 and width_seconds = 86400 and starts_at < date_trunc('day', $3, 'UTC')
-        union all
-        select debits_minor, credits_minor from read.dated_sums
-        where account_id = $1 and width_seconds = 3600
-            and starts_at >= date_trunc('day', $3, 'UTC')
-            and starts_at < date_trunc('hour', $3, 'UTC')
-        union all
-        select debits_minor, credits_minor from read.dated_sums
-        where account_id = $1 and width_seconds = 60
-            and starts_at >= date_trunc('hour', $3, 'UTC')
-            and starts_at < date_trunc('minute', $3, 'UTC')
-        union all
-        select debits_minor, credits_minor from read.dated_sums
-        where account_id = $1 and width_seconds = 1
-            and starts_at >= date_trunc('minute', $3, 'UTC')
-            and starts_at < date_trunc('second', $3, 'UTC')
-        union all
-        select debits_minor, credits_minor from read.dated_sums
-        where account_id = $1 and width_seconds = 0
-            and starts_at >= date_trunc('second', $3, 'UTC') and starts_at <= $3
-        union all
-        (select -debits_after_minor, -credits_after_minor from read.dated_postings
-        where account_id = $1 and position <= $2
-        order by position desc, posting_index desc limit 1)
+/// A statement for what is dated of an account: less what was recorded up to a position, more what took effect up
+/// to a time. All three are expressions.
+pub(crate) fn dated_sum(account: &str, position: &str, time: &str) -> String {
+    let table = format!("read.dated_sums where account_id = {account}");
+    let effective = rows_up_to(time, "debits_minor, credits_minor", &table);
+    format!(
+        "select (coalesce(sum(debits_minor), 0) - coalesce(sum(credits_minor), 0))::bigint
+        from (
+            {effective}
+            union all
+            (select -debits_after_minor, -credits_after_minor from read.dated_postings
+            where account_id = {account} and position <= {position}
+            order by position desc, posting_index desc limit 1)
+        ) as parts"
     )
-    select (coalesce(sum(debits_minor), 0) - coalesce(sum(credits_minor), 0))::bigint from parts";
+}
 
 /// Show a balance
 ///
@@ -161,7 +146,8 @@ pub(crate) async fn show_balance(
         return Ok(snapshot.answer(Problem::not_found()));
     };
     let shown = snapshot.position();
-    let position = match at.recorded_at.or(at.effective_at) {
+    let effective_at = at.effective_at.map(|EffectiveUntil(time)| time);
+    let position = match at.recorded_at.or(effective_at) {
         Some(time) => shown.min(point_in_time::up_to(snapshot.db(), time).await.map_err(refused)?),
         None => wanted.unwrap_or(shown),
     };
@@ -181,7 +167,7 @@ pub(crate) async fn show_balance(
         held_credits: Some(decimal(recorded.credits_pending, currency)),
         position: position.number(),
     };
-    if let Some(time) = at.effective_at {
+    if let Some(time) = effective_at {
         let dated = dated(snapshot.db(), id.uuid(), position, time).await.map_err(refused)?;
         balance += if normal_side == "debit" { dated } else { -dated };
         then.balance = decimal(balance, currency);
@@ -210,7 +196,7 @@ async fn dated(
     position: Position,
     time: Timestamp,
 ) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(DATED)
+    sqlx::query_scalar(AssertSqlSafe(dated_sum("$1", "$2", "$3")))
         .bind(account)
         .bind(position.number())
         .bind(time.datetime())

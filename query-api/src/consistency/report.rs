@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::asked::{At, ConsistencyQuestion, Expected};
 use super::drifts::{Drift, Reason, explain};
-use crate::accounts::balance::DATED;
+use crate::accounts::balance::dated_sum;
 use crate::caller_scope::visible_to;
 use crate::database::refused;
 use crate::log::point_in_time;
@@ -240,10 +240,9 @@ impl Scope {
     }
 }
 
-/// The statement with the balance in it. The sum of what is dated is written for one account, the position and
-/// the time; here these are the account of the row, `$3` and `$4`.
+/// The statement with the balance in it.
 fn with_balance(statement: &str) -> String {
-    let dated = DATED.replace("$3", "$4").replace("$2", "$3").replace("$1", "a.account_id");
+    let dated = dated_sum("a.account_id", "$3", "$4");
     statement.replace("{balance}", &BALANCE.replace("{dated}", &dated))
 }
 

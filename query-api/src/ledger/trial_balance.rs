@@ -1,19 +1,22 @@
 //! `GET /v1/ledger/trial-balance`
 
-use api_conventions::{Caller, Problem, StrictQuery};
+use api_conventions::{Caller, FieldError, MISSING_FIELD, Problem, StrictQuery};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::accounts::AccountType;
 use domain::{Currency, Timestamp};
 use event_store::log::Position;
-use projections::TRIAL_BALANCE_SEGMENT;
+use projections::{ALL_LEDGERS, TRIAL_BALANCE_SEGMENT};
 use serde::{Deserialize, Serialize};
+use sqlx::AssertSqlSafe;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use crate::caller_scope::{OwnerFilter, visible_to};
 use crate::database::refused;
-use crate::log::point_in_time;
+use crate::dated::rows_up_to;
+use crate::log::point_in_time::{self, EffectiveUntil};
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
 use crate::row_values::{currency, wide_decimal};
@@ -41,6 +44,10 @@ pub(crate) struct TrialBalanceFilters {
     /// Of all that was recorded up to this time (RFC 3339).
     #[param(value_type = Option<String>, format = DateTime, example = "2026-01-31T23:59:59.999999Z")]
     recorded_at: Option<Timestamp>,
+    /// Of all that took effect up to this time (RFC 3339), or up to the end of this day, as known now. Of one
+    /// ledger only.
+    #[param(value_type = Option<String>, example = "2026-01-31")]
+    effective_at: Option<EffectiveUntil>,
 }
 
 /// All that was ever posted, by currency.
@@ -83,41 +90,40 @@ pub(crate) struct TypeBalance {
     credits: String,
 }
 
-/// Sums are sent as texts, since they may exceed 64 bits.
+/// Sums are sent as texts, since they may exceed 64 bits. All ledgers together have rows of their own.
 const SUMS: &str = "
-    select currency, type, sum(debits_posted)::text, sum(credits_posted)::text
+    select currency, type, debits_posted::text, credits_posted::text
     from read.trial_balance
-    where ($1::uuid is null or ledger = $1) and ($2::uuid is null or ledger = $2)
-        and ($3::text is null or currency = $3) and ($4::text is null or type = $4)
-    group by currency, type
+    where ledger = $1
+        and ($2::text is null or currency = $2) and ($3::text is null or type = $3)
     order by currency, type";
 
 /// The sums as they were: each row as it was at the end of the last segment before the position's, and what
 /// the entries of that segment added up to the position. The mark of a row that did not change since is the
-/// row itself. Postings are looked up entry by entry, each by one key.
+/// row itself. Postings are looked up entry by entry, each by one key. `{dated}` are more rows.
 const SUMS_THEN: &str = "
     with before as (
         select t.currency, t.type,
-            case when t.position / $6 < $5 / $6 then t.debits_posted
+            case when t.position / $5 < $4 / $5 then t.debits_posted
                 else coalesce(m.debits_posted, 0) end as debits,
-            case when t.position / $6 < $5 / $6 then t.credits_posted
+            case when t.position / $5 < $4 / $5 then t.credits_posted
                 else coalesce(m.credits_posted, 0) end as credits
         from read.trial_balance as t
         left join lateral (
             select debits_posted, credits_posted from read.trial_balance_marks as m
             where m.ledger = t.ledger and m.currency = t.currency and m.type = t.type
-                and m.segment < $5 / $6
+                and m.segment < $4 / $5
             order by m.segment desc limit 1
         ) as m on true
-        where ($1::uuid is null or t.ledger = $1) and ($2::uuid is null or t.ledger = $2)
+        where t.ledger = $1
     ), since as (
         select p.currency, a.type,
             case p.direction when 'debit' then p.amount_minor else 0 end as debits,
             case p.direction when 'credit' then p.amount_minor else 0 end as credits
         from (
             select position, account_ids from read.entries
-            where position >= ($5 / $6) * $6 and position <= $5
-                and ($1::uuid is null or ledger = $1) and ($2::uuid is null or ledger = $2)
+            where position >= ($4 / $5) * $5 and position <= $4
+                and ($6::uuid is null or ledger = $6)
         ) as e
         cross join lateral unnest(e.account_ids) as named (account_id)
         cross join lateral (
@@ -129,16 +135,17 @@ const SUMS_THEN: &str = "
         ) as a
     )
     select currency, type, sum(debits)::text, sum(credits)::text
-    from (select * from before union all select * from since) as both_parts
-    where ($3::text is null or currency = $3) and ($4::text is null or type = $4)
+    from (select * from before union all select * from since {dated}) as all_parts
+    where ($2::text is null or currency = $2) and ($3::text is null or type = $3)
     group by currency, type
     having sum(debits) <> 0 or sum(credits) <> 0
     order by currency, type";
 
 /// Show the trial balance
 ///
-/// Whether everything that was posted balances: now, after any position, or at any time. Of one type of
-/// accounts alone it need not.
+/// Whether everything that was posted balances: now, after any position, at any time, or of all that took effect up
+/// to a time. Of one type of accounts alone it need not. By effective time give the `ledger`, where the key sees
+/// several.
 #[utoipa::path(
     get, path = "/v1/ledger/trial-balance", tag = "ledger", params(TrialBalanceFilters),
     responses((status = 200, description = "The sums", body = TrialBalance))
@@ -150,8 +157,14 @@ pub(crate) async fn show_trial_balance(
     min: MinPosition,
 ) -> Result<Response, Problem> {
     let wanted = filters.position()?;
+    let (visible, asked) = (visible_to(&caller), filters.ledger.map(OwnerFilter::uuid));
+    let ledger = visible.or(asked);
+    let effective_at = filters.effective_at(ledger)?;
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min.at_least(wanted)).await?;
-    let then = match filters.recorded_at {
+    if asked.is_some() && asked != ledger {
+        return Ok(snapshot.answer(Json(TrialBalance { currencies: Vec::new() })));
+    }
+    let then = match filters.recorded_at.or(effective_at) {
         Some(time) => {
             let shown = snapshot.position();
             let until = point_in_time::up_to(snapshot.db(), time).await.map_err(refused)?;
@@ -159,15 +172,17 @@ pub(crate) async fn show_trial_balance(
         }
         None => wanted,
     };
-    let reading = sqlx::query_as(if then.is_some() { SUMS_THEN } else { SUMS })
-        .bind(visible_to(&caller))
-        .bind(filters.ledger.map(OwnerFilter::uuid))
+    let statement = if then.is_some() { sums_then(effective_at) } else { SUMS.to_owned() };
+    let mut reading = sqlx::query_as(AssertSqlSafe(statement))
+        .bind(ledger.unwrap_or(ALL_LEDGERS))
         .bind(filters.currency.map(Currency::code))
         .bind(filters.r#type.map(AccountType::name));
-    let reading = match then {
-        Some(position) => reading.bind(position.number()).bind(TRIAL_BALANCE_SEGMENT),
-        None => reading,
-    };
+    if let Some(position) = then {
+        reading = reading.bind(position.number()).bind(TRIAL_BALANCE_SEGMENT).bind(ledger);
+    }
+    if let Some(time) = effective_at {
+        reading = reading.bind(time.datetime());
+    }
     let rows: Vec<(String, String, String, String)> =
         reading.fetch_all(snapshot.db()).await.map_err(refused)?;
     let sums = rows.into_iter().map(Sum::try_from).collect::<Result<Vec<_>, Problem>>()?;
@@ -175,12 +190,35 @@ pub(crate) async fn show_trial_balance(
     Ok(snapshot.answer(Json(TrialBalance { currencies })))
 }
 
+/// What took effect up to a time is what was recorded until then, less what of that is dated, more what is dated
+/// until then.
+fn sums_then(effective_at: Option<Timestamp>) -> String {
+    let dated = effective_at.map(|_| {
+        let table = "read.dated_ledger_sums where ledger = $1";
+        format!("union all {}", rows_up_to("$7", "currency, type, debits, credits", table))
+    });
+    SUMS_THEN.replace("{dated}", &dated.unwrap_or_default())
+}
+
 impl TrialBalanceFilters {
     /// The position, where one is asked for.
     fn position(self) -> Result<Option<Position>, Problem> {
-        let (at, recorded_at) = (self.position.is_some(), self.recorded_at.is_some());
-        point_in_time::only_one(&[("position", at), ("recorded_at", recorded_at)])?;
+        point_in_time::only_one(&[
+            ("position", self.position.is_some()),
+            ("recorded_at", self.recorded_at.is_some()),
+            ("effective_at", self.effective_at.is_some()),
+        ])?;
         point_in_time::position(self.position)
+    }
+
+    /// The effective time, where one is asked for. Sums by it are kept for each ledger, not for all together.
+    fn effective_at(self, ledger: Option<Uuid>) -> Result<Option<Timestamp>, Problem> {
+        if self.effective_at.is_some() && ledger.is_none() {
+            let detail = "required beside `effective_at`: the key sees several ledgers";
+            let error = FieldError::of_parameter("ledger", MISSING_FIELD, detail);
+            return Err(Problem::invalid(vec![error]));
+        }
+        Ok(self.effective_at.map(|EffectiveUntil(time)| time))
     }
 }
 

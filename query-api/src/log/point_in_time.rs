@@ -1,9 +1,27 @@
 //! Points in time: positions, and times as the last position until then.
 
 use api_conventions::{FieldError, INVALID_VALUE, Problem};
-use domain::Timestamp;
+use domain::{Day, Timestamp};
 use event_store::log::{Position, last_before};
+use serde::{Deserialize, Deserializer};
 use sqlx::PgConnection;
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Up to when something takes effect: a time, or a day, up to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EffectiveUntil(pub(crate) Timestamp);
+
+impl<'de> Deserialize<'de> for EffectiveUntil {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        if let Ok(day) = text.parse::<Day>() {
+            let last = Timestamp::from_micros(day.start().micros() + DAY_MICROS - 1);
+            return Ok(Self(last));
+        }
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
 
 /// The last position that was recorded at `time` or before.
 pub(crate) async fn up_to(db: &mut PgConnection, time: Timestamp) -> Result<Position, sqlx::Error> {
