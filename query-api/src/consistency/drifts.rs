@@ -4,14 +4,18 @@ use api_conventions::{DecimalText, Problem};
 use domain::{AccountId, EntryId, Money, Timestamp};
 use event_store::log::Position;
 use serde::Serialize;
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::asked::Expected;
 use crate::database::refused;
+use crate::position::MinPosition;
+use crate::read_model::ReadModel;
 use crate::row_values::{decimal, timestamp, wide_decimal};
+use crate::snapshot::Snapshot;
+use crate::state::ApiState;
 
 /// The most drifts whose entries are looked for, in the order in which they were sent: more than a person looks
 /// into before asking again.
@@ -20,6 +24,9 @@ const DRIFTS_EXPLAINED_MAX: usize = 50;
 const ENTRIES_MAX: i64 = 20;
 /// The most postings of an account in which a time is looked for when both books agreed: some milliseconds each.
 const POSTINGS_SEARCHED_MAX: i64 = 10_000;
+/// The most postings of an account in which those are looked for that took effect up to a time: the entry of each
+/// has to be looked up, some milliseconds an account.
+const POSTINGS_LOOKED_UP_MAX: i64 = 1_000;
 
 /// A balance that is not the same here.
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,11 +56,13 @@ pub(crate) struct Drift {
     #[schema(required, example = "10.00")]
     difference: Option<String>,
     /// The last position after which the balance here was what the consumer has, among the account's last 10,000
-    /// postings: the entries after it are the difference, if the consumer's books just stopped. Null where there is
-    /// none, and for an effective time.
+    /// postings: the entries after it are the difference, if the consumer's books just stopped. For a balance of
+    /// zero that is where the account was opened, if there is none later. Null where there is none, and for an
+    /// effective time.
     #[schema(required, example = 41)]
     agreed_at: Option<i64>,
-    /// The last 20 postings to the account that count, newest first. Of the first 50 drifts only.
+    /// The last 20 postings to the account that count, newest first; for an effective time those among its last
+    /// 1,000. Of the first 50 drifts only.
     entries: Vec<DriftEntry>,
     #[serde(skip)]
     searched: Option<(AccountId, Money)>,
@@ -155,21 +164,27 @@ const ENTRIES: &str = "
     order by drift.nth, p.position desc, p.posting_index desc";
 
 /// An entry may have several postings of one account, between which there was no balance to agree on: the last of
-/// them counts, before which, read backwards, there is none of its position.
+/// them counts, before which, read backwards, there is none of its position. Where all postings of the account were
+/// searched, there was nothing in it before the first.
 const AGREED: &str = "
-    select drift.nth, max(last.position)
+    select drift.nth, coalesce(agreed.position,
+        case when drift.expected = 0 and agreed.searched < $4 then account.opened_position end)
     from unnest($1::uuid[], $2::bigint[]) with ordinality as drift (account_id, expected, nth)
+    join read.accounts as account using (account_id)
     cross join lateral (
-        select position, balance_after_minor,
-            lag(position) over (order by position desc, posting_index desc) as later
+        select count(*) as searched,
+            max(position) filter (where balance_after_minor = drift.expected
+                and later is distinct from position) as position
         from (
-            select position, posting_index, balance_after_minor from read.postings
-            where account_id = drift.account_id and position <= $3
-            order by position desc, posting_index desc limit $4
-        ) as searched
-    ) as last
-    where last.balance_after_minor = drift.expected and last.later is distinct from last.position
-    group by drift.nth";
+            select position, balance_after_minor,
+                lag(position) over (order by position desc, posting_index desc) as later
+            from (
+                select position, posting_index, balance_after_minor from read.postings
+                where account_id = drift.account_id and position <= $3
+                order by position desc, posting_index desc limit $4
+            ) as searched
+        ) as last
+    ) as agreed";
 
 #[derive(FromRow)]
 struct EntryRow {
@@ -186,17 +201,23 @@ struct EntryRow {
 }
 
 /// Adds to drifts the entries behind them, and since when there is one.
+///
+/// Each statement is a transaction of its own, so that none is longer than one slow statement. They show one
+/// position all the same: postings up to it stay as they are.
 pub(super) async fn explain(
     drifts: &mut [Drift],
     position: Position,
     effective_at: Option<Timestamp>,
-    db: &mut PgConnection,
+    api: &ApiState,
 ) -> Result<(), Problem> {
     let explained = drifts.iter_mut().filter_map(|drift| {
         let (account, theirs) = drift.searched?;
         Some((account.uuid(), theirs, drift))
     });
     let mut explained: Vec<_> = explained.take(DRIFTS_EXPLAINED_MAX).collect();
+    if explained.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<Uuid> = explained.iter().map(|(id, ..)| *id).collect();
     // Of balances in two currencies none is the other, and what is dated has no balance at a position.
     if effective_at.is_none() {
@@ -204,36 +225,54 @@ pub(super) async fn explain(
             .iter()
             .map(|(_, theirs, drift)| (drift.reason == Reason::Balance).then_some(theirs.minor))
             .collect();
-        let agreed: Vec<(i64, i64)> = sqlx::query_as(AGREED)
-            .bind(&ids)
-            .bind(&expected)
-            .bind(position.number())
-            .bind(POSTINGS_SEARCHED_MAX)
-            .fetch_all(&mut *db)
-            .await
-            .map_err(refused)?;
-        for (nth, position) in agreed {
+        for (nth, agreed_at) in agreed(&ids, &expected, position, api).await? {
             if let Some((.., drift)) = explained.get_mut(place(nth)?) {
-                drift.agreed_at = Some(position);
+                drift.agreed_at = agreed_at;
             }
         }
     }
-    let rows: Vec<EntryRow> = sqlx::query_as(ENTRIES)
-        .bind(&ids)
-        .bind(position.number())
-        .bind(effective_at.map(Timestamp::datetime))
-        .bind(POSTINGS_SEARCHED_MAX)
-        .bind(ENTRIES_MAX)
-        .fetch_all(db)
-        .await
-        .map_err(refused)?;
-    for row in rows {
+    for row in entries(&ids, position, effective_at, api).await? {
         if let Some((_, theirs, drift)) = explained.get_mut(place(row.nth)?) {
             let entry = row.shown(*theirs, drift.agreed_at);
             drift.entries.push(entry);
         }
     }
     Ok(())
+}
+
+async fn agreed(
+    ids: &[Uuid],
+    expected: &[Option<i64>],
+    position: Position,
+    api: &ApiState,
+) -> Result<Vec<(i64, Option<i64>)>, Problem> {
+    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, api, MinPosition(position)).await?;
+    sqlx::query_as(AGREED)
+        .bind(ids)
+        .bind(expected)
+        .bind(position.number())
+        .bind(POSTINGS_SEARCHED_MAX)
+        .fetch_all(snapshot.db())
+        .await
+        .map_err(refused)
+}
+
+async fn entries(
+    ids: &[Uuid],
+    position: Position,
+    effective_at: Option<Timestamp>,
+    api: &ApiState,
+) -> Result<Vec<EntryRow>, Problem> {
+    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, api, MinPosition(position)).await?;
+    sqlx::query_as(ENTRIES)
+        .bind(ids)
+        .bind(position.number())
+        .bind(effective_at.map(Timestamp::datetime))
+        .bind(POSTINGS_LOOKED_UP_MAX)
+        .bind(ENTRIES_MAX)
+        .fetch_all(snapshot.db())
+        .await
+        .map_err(refused)
 }
 
 /// Postgres counts from one.

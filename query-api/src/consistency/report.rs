@@ -88,32 +88,41 @@ struct Ours {
     balance_minor: i64,
 }
 
-/// `{balance}` is [`BALANCE`].
-const OURS: &str = "
-    select account_id, code, currency, {balance} as balance_minor
-    from unnest($5::uuid[]) as asked (account_id)
-    join read.accounts as a using (account_id)
-    where ledger = $2 and ($1::uuid is null or ledger = $1)";
-
-const MISSING: &str = "
-    select account_id, code, currency, balance_minor, count(*) over () as missing
-    from (
-        select account_id, code, currency, opened_position, {balance} as balance_minor
-        from (
-            select account_id, code, currency, normal_side, opened_position from read.accounts
-            where ledger = $2 and ($1::uuid is null or ledger = $1)
-            order by opened_position limit $6
-        ) as a
-        where not exists (
-            select from unnest($5::uuid[]) as asked (id) where asked.id = a.account_id)
-    ) as unmentioned
-    where balance_minor <> 0
-    order by opened_position limit $7";
-
-const LEDGER_EXCEEDS: &str = "
-    select exists (select from read.accounts
+/// The accounts that the consumer mentioned, and those it did not among the first of the ledger: all in one
+/// statement, so that it is of one position and nothing else holds up the transaction that it takes. `{balance}` is
+/// [`BALANCE`]. The counts are there even if no account is.
+const COMPARED: &str = "
+    with looked_at as materialized (
+        select account_id, code, currency, normal_side, opened_position from read.accounts
         where ledger = $2 and ($1::uuid is null or ledger = $1)
-        order by opened_position offset $3)";
+        order by opened_position limit $6
+    ), compared as materialized (
+        select account_id, code, currency, opened_position, mentioned, {balance} as balance_minor
+        from (
+            select account_id, code, currency, normal_side, opened_position, true as mentioned
+            from unnest($5::uuid[]) as asked (account_id)
+            join read.accounts using (account_id)
+            where ledger = $2 and ($1::uuid is null or ledger = $1)
+            union all
+            select account_id, code, currency, normal_side, opened_position, false
+            from looked_at
+            where not exists (
+                select from unnest($5::uuid[]) as asked (id) where asked.id = account_id)
+        ) as a
+    ), missing as materialized (
+        select * from compared where not mentioned and balance_minor <> 0
+    )
+    select counted.looked_at, counted.missing, shown.*
+    from (
+        select (select count(*) from looked_at) as looked_at,
+            (select count(*) from missing) as missing
+    ) as counted
+    left join (
+        select * from compared where mentioned
+        union all
+        (select * from missing order by opened_position limit $7)
+    ) as shown on true
+    order by shown.opened_position";
 
 /// The balance of the account `a` after the position `$3`, and what is dated up to the time `$4`, if there is one.
 const BALANCE: &str = "
@@ -164,17 +173,14 @@ pub(crate) async fn report_consistency(
     };
     let mentioned = asked.balances.iter().map(|expected| expected.account.uuid()).collect();
     let scope = Scope { visible, ledger: asked.ledger, position, effective_at, mentioned };
-    let ours = scope.ours(&mut snapshot).await?;
-    let missing = scope.missing(&mut snapshot).await?;
-    // A transaction holds up the vacuum of the log's head. Entries stay as they are, so they can be read after it.
+    let Compared { ours, missing } = scope.compare(&mut snapshot).await?;
+    // A transaction holds up the vacuum of the log's head, so what is left to read has transactions of its own.
+    // They may be of later positions: the postings up to this one stay as they are.
     let standing = snapshot.end();
-    let compared =
-        asked.balances.iter().filter_map(|expected| compare(expected, &ours).transpose());
-    let mut drifts = compared.collect::<Result<Vec<Drift>, Problem>>()?;
+    let drifts = asked.balances.iter().filter_map(|expected| drift(expected, &ours).transpose());
+    let mut drifts = drifts.collect::<Result<Vec<Drift>, Problem>>()?;
     let counted = if effective_at.is_some() { shown } else { position };
-    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, MinPosition(counted)).await?;
-    explain(&mut drifts, counted, effective_at, snapshot.db()).await?;
-    drop(snapshot);
+    explain(&mut drifts, counted, effective_at, &api).await?;
     Ok(standing.said_in(Json(ConsistencyReport {
         result: if drifts.is_empty() { "zero_drift" } else { "drift" },
         checked: asked.balances.len(),
@@ -193,50 +199,49 @@ struct Scope {
     mentioned: Vec<Uuid>,
 }
 
+/// What is here.
+struct Compared {
+    /// Of the accounts that were mentioned.
+    ours: BTreeMap<Uuid, Ours>,
+    missing: Missing,
+}
+
 #[derive(FromRow)]
-struct MissingRow {
-    #[sqlx(flatten)]
-    ours: Ours,
+struct Counted {
+    looked_at: i64,
     missing: i64,
+    mentioned: Option<bool>,
 }
 
 impl Scope {
-    async fn ours(&self, snapshot: &mut Snapshot) -> Result<BTreeMap<Uuid, Ours>, Problem> {
-        let rows: Vec<Ours> = sqlx::query_as(AssertSqlSafe(with_balance(OURS)))
+    async fn compare(&self, snapshot: &mut Snapshot) -> Result<Compared, Problem> {
+        let rows = sqlx::query(AssertSqlSafe(with_balance(COMPARED)))
             .bind(self.visible)
             .bind(self.ledger)
             .bind(self.position.number())
             .bind(self.effective_at.map(Timestamp::datetime))
             .bind(&self.mentioned)
-            .fetch_all(snapshot.db())
-            .await
-            .map_err(refused)?;
-        Ok(rows.into_iter().map(|ours| (ours.account_id, ours)).collect())
-    }
-
-    async fn missing(&self, snapshot: &mut Snapshot) -> Result<Missing, Problem> {
-        let exceeds: bool = sqlx::query_scalar(LEDGER_EXCEEDS)
-            .bind(self.visible)
-            .bind(self.ledger)
-            .bind(ACCOUNTS_LOOKED_AT_MAX)
-            .fetch_one(snapshot.db())
-            .await
-            .map_err(refused)?;
-        let rows: Vec<MissingRow> = sqlx::query_as(AssertSqlSafe(with_balance(MISSING)))
-            .bind(self.visible)
-            .bind(self.ledger)
-            .bind(self.position.number())
-            .bind(self.effective_at.map(Timestamp::datetime))
-            .bind(&self.mentioned)
-            .bind(ACCOUNTS_LOOKED_AT_MAX)
+            // One more than counts, which tells that there are more.
+            .bind(ACCOUNTS_LOOKED_AT_MAX + 1)
             .bind(MISSING_MAX)
             .fetch_all(snapshot.db())
             .await
             .map_err(refused)?;
-        let count = rows.first().map_or(0, |row| row.missing);
-        let accounts = rows.into_iter().map(|row| MissingAccount::try_from(row.ours));
-        let accounts = accounts.collect::<Result<_, _>>()?;
-        Ok(Missing { count, all_looked_at: !exceeds, accounts })
+        let mut missing = Missing { count: 0, all_looked_at: true, accounts: Vec::new() };
+        let mut ours = BTreeMap::new();
+        for row in &rows {
+            let counted = Counted::from_row(row).map_err(refused)?;
+            missing.count = counted.missing;
+            missing.all_looked_at = counted.looked_at <= ACCOUNTS_LOOKED_AT_MAX;
+            let Some(mentioned) = counted.mentioned else { continue };
+            let account = Ours::from_row(row).map_err(refused)?;
+            if mentioned {
+                ours.insert(account.account_id, account);
+            } else {
+                missing.accounts.push(account.try_into()?);
+            }
+        }
+        Ok(Compared { ours, missing })
     }
 }
 
@@ -260,7 +265,7 @@ impl TryFrom<Ours> for MissingAccount {
 }
 
 /// The drift, if there is one.
-fn compare(expected: &Expected, ours: &BTreeMap<Uuid, Ours>) -> Result<Option<Drift>, Problem> {
+fn drift(expected: &Expected, ours: &BTreeMap<Uuid, Ours>) -> Result<Option<Drift>, Problem> {
     let Some(ours) = ours.get(&expected.account.uuid()) else {
         return Ok(Some(Drift::of_unknown(expected)));
     };

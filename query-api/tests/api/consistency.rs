@@ -85,6 +85,51 @@ async fn a_drift_has_the_last_entries_and_is_searched_further_back() {
     assert!(agreed < positions[19], "further back than the entries shown");
 }
 
+/// Books that stopped before the first posting have nothing in the account.
+#[tokio::test]
+async fn books_that_have_nothing_agreed_when_the_account_was_opened() {
+    let platform = Platform::new().await;
+    platform.open(TOKO, "till", AccountType::Asset, "USD").await;
+    let opened = platform.position();
+    platform.post_in(TOKO, "in", ("till", "sales"), 500, "USD").await;
+    let theirs = |balance: &str| json!({"balances": [{"code": "till", "balance": balance, "currency": "USD"}]});
+    let merchant = platform.merchant.seeing(platform.position());
+    let report = ask(&merchant, theirs("0.00")).await;
+    assert_eq!(report["drifts"][0]["agreed_at"], opened);
+    assert_eq!(report["drifts"][0]["entries"][0]["agreed"], false);
+    assert_eq!(ask(&merchant, theirs("1.00")).await["drifts"][0]["agreed_at"], Value::Null);
+    platform.post_in(TOKO, "out", ("sales", "till"), 500, "USD").await;
+    let emptied = platform.position();
+    platform.post_in(TOKO, "in-again", ("till", "sales"), 700, "USD").await;
+    let merchant = platform.merchant.seeing(platform.position());
+    let report = ask(&merchant, theirs("0.00")).await;
+    assert_eq!(report["drifts"][0]["agreed_at"], emptied, "the last time");
+}
+
+/// What is compared is of one position, and so are the entries behind it, although they are read later.
+#[tokio::test]
+async fn a_report_is_of_one_position_whatever_is_posted_meanwhile() {
+    let platform = Platform::new().await;
+    platform.sell(TOKO, "order-1", 1_000).await;
+    let merchant = platform.merchant.seeing(platform.position());
+    let theirs = json!({"balances": [
+        {"code": "cash", "balance": "0.00", "currency": "USD"},
+        {"code": "sales", "balance": "0.00", "currency": "USD"},
+    ]});
+    for turn in 0..20 {
+        let reference = format!("meanwhile-{turn}");
+        let (report, _) =
+            tokio::join!(ask(&merchant, theirs.clone()), platform.sell(TOKO, &reference, 100));
+        let drifts = report["drifts"].as_array().expect("drifts");
+        assert_eq!(drifts[0]["actual"], drifts[1]["actual"], "both sides of all entries");
+        for drift in drifts {
+            let last = &drift["entries"][0];
+            assert_eq!(last["balance"], drift["actual"], "the last entry that counts");
+            assert!(last["position"].as_i64() <= report["position"].as_i64());
+        }
+    }
+}
+
 /// A balance that an account passes through within an entry was never its balance.
 #[tokio::test]
 async fn books_agree_after_entries_not_within_them() {
