@@ -171,6 +171,8 @@ problem_kinds! {
         "The account above is of another type" CallingProgram;
     CHART_TOO_DEEP = 422 "chart-too-deep"
         "The chart of accounts has no room below" CallingProgram;
+    TOO_MANY_ACCOUNTS = 422 "too-many-accounts"
+        "More accounts than are added up at once" CallingProgram;
     EFFECTIVE_TIME_OUT_OF_RANGE = 422 "effective-time-out-of-range"
         "An entry cannot take effect then" CallingProgram;
     EFFECTIVE_BEFORE_ORIGINAL = 422 "effective-before-original"

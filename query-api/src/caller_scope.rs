@@ -13,6 +13,15 @@ pub(crate) fn visible_to(caller: &Caller) -> Option<Uuid> {
     caller.role.of_one_merchant().then_some(caller.merchant_id.uuid())
 }
 
+/// The one ledger that a list is of, if it is of one: the one visible, else the one asked for. It is empty where
+/// these are two, which [`ASKED_IS_SEEN`] says.
+pub(crate) fn one_ledger(visible: Option<Uuid>, asked: Option<Uuid>) -> Option<Uuid> {
+    visible.or(asked)
+}
+
+/// Whether the ledger asked for, `$2`, is the one that is listed, `$1`. It names no column: see [`crate::key_range`].
+pub(crate) const ASKED_IS_SEEN: &str = "($2::uuid is null or $2 = $1)";
+
 /// The owner of rows as the answer names it: null for the platform itself.
 pub(crate) fn owner(id: Uuid) -> Option<MerchantId> {
     let owner = MerchantId::from_uuid(id);

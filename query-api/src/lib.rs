@@ -19,6 +19,7 @@ mod dead_letters;
 mod document;
 mod exports;
 mod key_directory;
+mod key_range;
 mod ledger;
 mod ledgers;
 mod log;

@@ -1,6 +1,6 @@
 //! `GET /v1/accounts/{id}/rollup`
 
-use api_conventions::{Caller, PathId, Problem, StrictQuery};
+use api_conventions::{Caller, PathId, Problem, StrictQuery, problem_kinds as kinds};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -46,21 +46,31 @@ pub(crate) struct CurrencyRollup {
     credits: String,
 }
 
-/// A chart has few levels, each found by the index over parents.
+/// The most accounts that are added up: some tenths of a second.
+const ACCOUNTS_ADDED_UP_MAX: i64 = 50_000;
+
+/// A chart has few levels, each found by the index over parents, of which nobody knows how many accounts each has: as
+/// a range they are taken to be few, and the index is used. No more is read than may be added up, and one more, which
+/// tells that there are too many.
 const ROLLUP: &str = "
     with recursive below as (
         select account_id, currency, debits_posted, credits_posted, normal_side as top_side
         from read.accounts where account_id = $1 and ($2::uuid is null or ledger = $2)
         union all
         select a.account_id, a.currency, a.debits_posted, a.credits_posted, below.top_side
-        from below join read.accounts as a on a.parent = below.account_id
+        from below cross join lateral (
+            select account_id, currency, debits_posted, credits_posted from read.accounts
+            where parent between below.account_id and below.account_id offset 0
+        ) as a
     )
     select currency, count(*), top_side, sum(debits_posted)::text, sum(credits_posted)::text
-    from below group by currency, top_side order by currency";
+    from (select * from below limit $3) as counted
+    group by currency, top_side order by currency";
 
 /// Add up an account and those below it
 ///
-/// The balances of an account and of all accounts below it in the chart of accounts, by currency.
+/// The balances of an account and of all accounts below it in the chart of accounts, by currency: of at most 50,000
+/// accounts. Where there are more, ask for the accounts below one by one.
 #[utoipa::path(
     get, path = "/v1/accounts/{id}/rollup", tag = "accounts",
     params(
@@ -70,6 +80,9 @@ const ROLLUP: &str = "
     responses(
         (status = 200, description = "The sums", body = Rollup),
         (status = 404, description = "`not-found`: unknown, or another merchant's"),
+        (status = 422, description = "`too-many-accounts`: more than are added up at once; \
+                                      `invalid-request` with the parameter that is wrong, \
+                                      `position-beyond-head`"),
     )
 )]
 pub(crate) async fn show_rollup(
@@ -83,11 +96,16 @@ pub(crate) async fn show_rollup(
     let rows: Vec<(String, i64, String, String, String)> = sqlx::query_as(ROLLUP)
         .bind(id.uuid())
         .bind(visible_to(&caller))
+        .bind(ACCOUNTS_ADDED_UP_MAX + 1)
         .fetch_all(snapshot.db())
         .await
         .map_err(refused)?;
     if rows.is_empty() {
         return Ok(snapshot.answer(Problem::not_found()));
+    }
+    if rows.iter().map(|(_, accounts, ..)| accounts).sum::<i64>() > ACCOUNTS_ADDED_UP_MAX {
+        let detail = format_args!("it has {ACCOUNTS_ADDED_UP_MAX} accounts below it, or more");
+        return Err(Problem::new(kinds::TOO_MANY_ACCOUNTS, detail));
     }
     let currencies = rows.into_iter().map(added_up).collect::<Result<_, _>>()?;
     Ok(snapshot.answer(Json(Rollup { account: id, currencies })))

@@ -89,13 +89,13 @@ struct Ours {
 }
 
 /// The accounts that the consumer mentioned, and those it did not among the first of the ledger: all in one
-/// statement, so that it is of one position and nothing else holds up the transaction that it takes. `{balance}` is
-/// [`BALANCE`]. The counts are there even if no account is.
+/// statement, so that it is of one position and nothing else holds up the transaction that it takes. The ledger is a
+/// range, as [`crate::key_range`] says. `{balance}` is [`BALANCE`]. The counts are there even if no account is.
 const COMPARED: &str = "
     with looked_at as materialized (
         select account_id, code, currency, normal_side, opened_position from read.accounts
-        where ledger = $2 and ($1::uuid is null or ledger = $1)
-        order by opened_position limit $6
+        where ledger between $2 and $2 and ($1::uuid is null or $1 = $2)
+        order by ledger, opened_position limit $6
     ), compared as materialized (
         select account_id, code, currency, opened_position, mentioned, {balance} as balance_minor
         from (

@@ -127,7 +127,8 @@ pub(super) struct Line {
     pub(super) balance: Money,
 }
 
-/// The checkpoint is named before any other table, as in `Shown`.
+/// The checkpoint is named before any other table, as in `Shown`. The ledger is a range, as [`crate::key_range`]
+/// says.
 const ENTRIES: &str = "
     select model.position as model_position, model.state as model_state,
         model.version as model_version, e.entry_id is not null as found, e.entry_id, e.position,
@@ -152,9 +153,9 @@ const ENTRIES: &str = "
             select *, octet_length(metadata::text) + coalesce(octet_length(description), 0)
                 + posting_count * $8::bigint as bytes
             from read.entries
-            where ledger = $3 and ($2::uuid is null or ledger = $2)
+            where ledger between $3 and $3 and ($2::uuid is null or $2 = $3)
                 and position > $4 and position <= $5
-            order by position limit $6
+            order by ledger, position limit $6
         ) as page
         window ascending as (order by position)
     ) as e on e.nth = 1 or e.bytes_so_far <= $7
@@ -170,9 +171,9 @@ const ACCOUNTS: &str = "
     from read.checkpoint as model
     left join lateral (
         select account_id, code, type, normal_side, currency, opened_position from read.accounts
-        where ledger = $3 and ($2::uuid is null or ledger = $2)
+        where ledger between $3 and $3 and ($2::uuid is null or $2 = $3)
             and opened_position > $4 and opened_position <= $5
-        order by opened_position limit $6
+        order by ledger, opened_position limit $6
     ) as a on true
     left join lateral (
         select balance_after_minor from read.postings

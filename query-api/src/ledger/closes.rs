@@ -7,14 +7,16 @@ use axum::response::Response;
 use domain::books::CurrencyTotals;
 use domain::{Day, MerchantId, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use sqlx::postgres::PgRow;
 use sqlx::types::Json as JsonColumn;
+use sqlx::{AssertSqlSafe, FromRow};
 use time::{Date, OffsetDateTime};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::caller_scope::{OwnerFilter, owner, visible_to};
+use crate::caller_scope::{ASKED_IS_SEEN, OwnerFilter, one_ledger, owner, visible_to};
 use crate::database::refused;
+use crate::key_range::KeyRange;
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
 use crate::row_values::{timestamp, wide_decimal};
@@ -99,25 +101,33 @@ struct DayRow {
     digest: Option<String>,
 }
 
-impl TryFrom<DayRow> for DayClose {
-    type Error = Problem;
+impl Close for DayRow {
+    const COLUMNS: &'static str = "ledger, day, cut_off_at, cut_off_position, closed_at, accounts, \
+        totals, previous, digest";
+    const TABLE: &'static str = "read.day_closes";
+    const POSITION: &'static str = "cut_off_position";
+    type Shown = DayClose;
 
-    fn try_from(row: DayRow) -> Result<Self, Problem> {
-        let totals = row.totals.map(|JsonColumn(totals)| {
+    fn position(&self) -> i64 {
+        self.cut_off_position
+    }
+
+    fn shown(self) -> Result<DayClose, Problem> {
+        let totals = self.totals.map(|JsonColumn(totals)| {
             totals.into_iter().map(BalanceTotals::try_from).collect::<Result<Vec<_>, _>>()
         });
-        let midnight = row.day.midnight().assume_utc();
-        Ok(Self {
-            ledger: owner(row.ledger),
+        let midnight = self.day.midnight().assume_utc();
+        Ok(DayClose {
+            ledger: owner(self.ledger),
             day: Day::of(timestamp(midnight)),
-            status: if row.closed_at.is_some() { "closed" } else { "closing" },
-            cut_off_at: timestamp(row.cut_off_at),
-            cut_off_position: row.cut_off_position,
-            closed_at: row.closed_at.map(timestamp),
-            accounts: row.accounts,
+            status: if self.closed_at.is_some() { "closed" } else { "closing" },
+            cut_off_at: timestamp(self.cut_off_at),
+            cut_off_position: self.cut_off_position,
+            closed_at: self.closed_at.map(timestamp),
+            accounts: self.accounts,
             totals: totals.transpose()?,
-            previous: row.previous,
-            digest: row.digest,
+            previous: self.previous,
+            digest: self.digest,
         })
     }
 }
@@ -151,13 +161,44 @@ pub(crate) struct CloseFilters {
     ledger: Option<OwnerFilter>,
 }
 
-const DAYS: &str = "
-    select ledger, day, cut_off_at, cut_off_position, closed_at, accounts, totals, previous, digest
-    from read.day_closes
-    where ($1::uuid is null or ledger = $1) and ($2::uuid is null or ledger = $2)
-        and ($3::bigint is null or cut_off_position < $3)
-    order by cut_off_position desc
-    limit $4";
+/// A row of a list of closes, which are listed by their positions, the last first.
+trait Close: for<'r> FromRow<'r, PgRow> + Send + Unpin {
+    const COLUMNS: &'static str;
+    const TABLE: &'static str;
+    const POSITION: &'static str;
+    type Shown: Serialize;
+
+    fn position(&self) -> i64;
+
+    fn shown(self) -> Result<Self::Shown, Problem>;
+}
+
+async fn list<C: Close>(
+    api: &ApiState,
+    caller: &Caller,
+    query: &ListQuery<CloseFilters, i64>,
+    min: MinPosition,
+) -> Result<Response, Problem> {
+    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, api, min).await?;
+    let asked = query.filters.ledger.map(OwnerFilter::uuid);
+    let ledger = one_ledger(visible_to(caller), asked);
+    let range = KeyRange::default();
+    let range = if ledger.is_some() { range.with("ledger", "$1") } else { range };
+    let on_page = format!("{ASKED_IS_SEEN} and ($3::bigint is null or {} < $3)", C::POSITION);
+    let page = range.backwards(C::COLUMNS, C::TABLE, C::POSITION, &on_page);
+    let rows: Vec<C> = sqlx::query_as(AssertSqlSafe(format!("{page} limit $4")))
+        .bind(ledger)
+        .bind(asked)
+        .bind(query.after)
+        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX))
+        .fetch_all(snapshot.db())
+        .await
+        .map_err(refused)?;
+    let keyed = rows.into_iter().map(|row| Ok((row.position(), row.shown()?)));
+    let rows: Vec<(i64, C::Shown)> = keyed.collect::<Result<_, Problem>>()?;
+    let page = Page::of(rows, query.limit, |(position, _)| *position, |(_, close)| close);
+    Ok(snapshot.answer(Json(page)))
+}
 
 /// List closed days
 ///
@@ -173,19 +214,7 @@ pub(crate) async fn list_closes(
     query: ListQuery<CloseFilters, i64>,
     min: MinPosition,
 ) -> Result<Response, Problem> {
-    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
-    let rows: Vec<DayRow> = sqlx::query_as(DAYS)
-        .bind(visible_to(&caller))
-        .bind(query.filters.ledger.map(OwnerFilter::uuid))
-        .bind(query.after)
-        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX))
-        .fetch_all(snapshot.db())
-        .await
-        .map_err(refused)?;
-    let keyed = rows.into_iter().map(|row| Ok((row.cut_off_position, DayClose::try_from(row)?)));
-    let rows: Vec<(i64, DayClose)> = keyed.collect::<Result<_, Problem>>()?;
-    let page = Page::of(rows, query.limit, |(position, _)| *position, |(_, close)| close);
-    Ok(snapshot.answer(Json(page)))
+    list::<DayRow>(&api, &caller, &query, min).await
 }
 
 #[derive(FromRow)]
@@ -197,13 +226,25 @@ struct MonthRow {
     closed_position: i64,
 }
 
-const MONTHS: &str = "
-    select ledger, month, digest, closed_at, closed_position
-    from read.month_closes
-    where ($1::uuid is null or ledger = $1) and ($2::uuid is null or ledger = $2)
-        and ($3::bigint is null or closed_position < $3)
-    order by closed_position desc
-    limit $4";
+impl Close for MonthRow {
+    const COLUMNS: &'static str = "ledger, month, digest, closed_at, closed_position";
+    const TABLE: &'static str = "read.month_closes";
+    const POSITION: &'static str = "closed_position";
+    type Shown = MonthClose;
+
+    fn position(&self) -> i64 {
+        self.closed_position
+    }
+
+    fn shown(self) -> Result<MonthClose, Problem> {
+        Ok(MonthClose {
+            ledger: owner(self.ledger),
+            month: self.month,
+            digest: self.digest,
+            closed_at: timestamp(self.closed_at),
+        })
+    }
+}
 
 /// List closed months
 ///
@@ -218,21 +259,5 @@ pub(crate) async fn list_month_closes(
     query: ListQuery<CloseFilters, i64>,
     min: MinPosition,
 ) -> Result<Response, Problem> {
-    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
-    let rows: Vec<MonthRow> = sqlx::query_as(MONTHS)
-        .bind(visible_to(&caller))
-        .bind(query.filters.ledger.map(OwnerFilter::uuid))
-        .bind(query.after)
-        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX))
-        .fetch_all(snapshot.db())
-        .await
-        .map_err(refused)?;
-    let shown = |row: MonthRow| MonthClose {
-        ledger: owner(row.ledger),
-        month: row.month,
-        digest: row.digest,
-        closed_at: timestamp(row.closed_at),
-    };
-    let page = Page::of(rows, query.limit, |row| row.closed_position, shown);
-    Ok(snapshot.answer(Json(page)))
+    list::<MonthRow>(&api, &caller, &query, min).await
 }

@@ -13,14 +13,15 @@ use domain::{
     AccountId, DisputeId, EntryId, HoldId, MerchantId, PaymentId, StreamVersion, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 use sqlx::types::Json as JsonColumn;
+use sqlx::{AssertSqlSafe, FromRow};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::caller_scope::{OwnerFilter, owner, visible_to};
+use crate::caller_scope::{ASKED_IS_SEEN, OwnerFilter, one_ledger, owner, visible_to};
 use crate::database::refused;
+use crate::key_range::KeyRange;
 use crate::ledgers::ids_named;
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
@@ -178,18 +179,51 @@ pub(crate) struct HoldFilters {
     ledger: Option<OwnerFilter>,
 }
 
-const LIST: &str = "
-    select hold_id, ledger, external_ref, description, metadata, payment_id, dispute_id, status,
-        expires_at, postings, outstanding, entries, version, recorded_at, updated_at, position
-    from read.holds
-    where ($1::uuid is null or ledger = $1)
-        and ($2::uuid is null or ledger = $2)
-        and ($3::uuid[] is null or hold_id = any($3))
+/// The holds that a reference stands for, in as many ledgers as there are.
+const NAMED: &str = "
+    select position from read.holds
+    where hold_id = any($3)
+        and ($1::uuid is null or ledger = $1) and ($2::uuid is null or ledger = $2)
         and ($4::text is null or status = $4)
         and ($5::uuid is null or account_ids @> array[$5])
         and ($6::bigint is null or position < $6)
-    order by position desc
-    limit $7";
+    order by position desc";
+
+/// A hold is in the ledger of its accounts.
+const ACCOUNT_IS_SEEN: &str = "
+    exists (select from read.accounts
+        where account_id = $5 and ($1::uuid is null or ledger = $1))";
+
+/// The positions of a page first, each source by an index of its own, then their rows.
+const LIST: &str = "
+    select hold.*
+    from ({positions} limit $7) as page
+    cross join lateral (
+        select hold_id, ledger, external_ref, description, metadata, payment_id, dispute_id, status,
+            expires_at, postings, outstanding, entries, version, recorded_at, updated_at, position
+        from read.holds where position = page.position offset 0
+    ) as hold
+    order by hold.position desc";
+
+/// A statement for the positions of holds. It takes the ledger that is listed as `$1` and the one asked for as `$2`.
+fn positions(filters: &HoldFilters, one_ledger: bool) -> String {
+    if filters.external_ref.is_some() {
+        return NAMED.to_owned();
+    }
+    let with_status = |range: KeyRange| match filters.status {
+        Some(_) => range.with("status", "$4"),
+        None => range,
+    };
+    let on_page = format!("{ASKED_IS_SEEN} and ($6::bigint is null or position < $6)");
+    if filters.account.is_some() {
+        let range = with_status(KeyRange::default().with("account_id", "$5"));
+        let conditions = format!("{on_page} and {ACCOUNT_IS_SEEN}");
+        return range.backwards("position", "read.account_holds", "position", &conditions);
+    }
+    let range = KeyRange::default();
+    let range = with_status(if one_ledger { range.with("ledger", "$1") } else { range });
+    range.backwards("position", "read.holds", "position", &on_page)
+}
 
 /// List holds
 ///
@@ -210,8 +244,11 @@ pub(crate) async fn list_holds(
     let ledger = ledger.map(OwnerFilter::uuid);
     let named = |ledger, text: &str| HoldId::of_recorded(ledger, text).uuid();
     let ids = ids_named(snapshot.db(), external_ref.as_deref(), visible, ledger, named).await?;
-    let rows: Vec<HoldRow> = sqlx::query_as(LIST)
-        .bind(visible)
+    let one_ledger = one_ledger(visible, ledger);
+    let positions = positions(&query.filters, one_ledger.is_some());
+    let list = LIST.replace("{positions}", &positions);
+    let rows: Vec<HoldRow> = sqlx::query_as(AssertSqlSafe(list))
+        .bind(one_ledger)
         .bind(ledger)
         .bind(ids)
         .bind(status.map(HoldStatus::name))

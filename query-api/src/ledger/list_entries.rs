@@ -12,8 +12,9 @@ use sqlx::{AssertSqlSafe, FromRow};
 use utoipa::IntoParams;
 
 use super::{EntryRow, EntrySummary};
-use crate::caller_scope::{OwnerFilter, visible_to};
+use crate::caller_scope::{ASKED_IS_SEEN, OwnerFilter, one_ledger, visible_to};
 use crate::database::refused;
+use crate::key_range::KeyRange;
 use crate::ledgers::ids_named;
 use crate::log::TimeRange;
 use crate::position::MinPosition;
@@ -73,8 +74,11 @@ pub(crate) struct EntryFilters {
     effective_to: Option<Timestamp>,
 }
 
-/// Where positions of entries are looked for, each by an index of its own. All take the caller's ledger as `$1`,
-/// the ledger asked for as `$2`, and the positions after `$4` and before `$3`.
+/// The positions that are looked at.
+const IN_RANGE: &str = "position > $4 and position < $3";
+
+/// Where positions of entries are looked for, each by an index of its own. All take the one ledger that is listed as
+/// `$1`, the ledger asked for as `$2`, and the positions after `$4` and before `$3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Ids,
@@ -108,43 +112,42 @@ impl Source {
         }
     }
 
-    const fn sql(self) -> &'static str {
+    /// A statement for positions, the last first.
+    fn positions(self, one_ledger: bool) -> String {
+        let any = KeyRange::default();
+        let ledger = || KeyRange::default().with("ledger", "$1");
+        let entries = |range: &KeyRange, conditions: &str| {
+            let conditions = format!("{conditions}{ASKED_IS_SEEN} and {IN_RANGE}");
+            range.backwards("position", "read.entries", "position", &conditions)
+        };
         match self {
-            Self::Ids => "select position from read.entries where entry_id = any($5)",
-            Self::Payment => "select position from read.entries where payment_id = $6",
-            Self::Dispute => "select position from read.entries where dispute_id = $7",
+            Self::Ids => entries(&any, "entry_id = any($5) and "),
+            Self::Payment => entries(&any.with("payment_id", "$6"), ""),
+            Self::Dispute => entries(&any.with("dispute_id", "$7"), ""),
             Self::Metadata => {
-                "select position from read.entry_metadata
-                 where ledger = coalesce($1, $2) and key = $8 and value = $9"
+                let range = ledger().with("key", "$8").with("value", "$9");
+                let conditions = format!("{ASKED_IS_SEEN} and {IN_RANGE}");
+                range.backwards("position", "read.entry_metadata", "position", &conditions)
             }
-            Self::Account => {
+            Self::Account => format!(
                 "select distinct position from read.postings
                  where account_id = (select account_id from read.accounts
-                     where account_id = $10 and ($1::uuid is null or ledger = $1)
-                         and ($2::uuid is null or ledger = $2))"
-            }
-            Self::Late => {
-                "select position from read.entries
-                 where late_for is not null and ledger = coalesce($1, $2)"
-            }
-            // What is not dated takes effect when it is recorded, and that is a range of positions.
+                         where account_id = $10 and ($1::uuid is null or ledger = $1))
+                     and {ASKED_IS_SEEN} and {IN_RANGE}
+                 order by position desc"
+            ),
+            Self::Late => entries(&ledger(), "late_for is not null and "),
+            // What is not dated takes effect when it is recorded, and that is a range of positions. What is dated in
+            // that range is looked at too: to leave it out would take as many looks.
             Self::Dated => {
-                "select position from (
-                     (select position from read.entries
-                     where effective_at is not null and ledger = coalesce($1, $2)
-                         and position > $4 and position < $3
-                     order by position desc limit $13)
-                     union all
-                     (select position from read.entries
-                     where effective_at is null and ledger = coalesce($1, $2)
-                         and position > greatest($4, $16) and position <= $17 and position < $3
-                     order by position desc limit $13)
-                 ) as effective where true"
+                let dated = entries(&ledger(), "effective_at is not null and ");
+                let recorded = entries(&ledger(), "position > $16 and position <= $17 and ");
+                format!(
+                    "select position from (({dated} limit $13) union ({recorded} limit $13))
+                         as effective order by position desc"
+                )
             }
-            Self::All => {
-                "select position from read.entries
-                 where ($1::uuid is null or ledger = $1) and ($2::uuid is null or ledger = $2)"
-            }
+            Self::All => entries(&if one_ledger { ledger() } else { any }, ""),
         }
     }
 
@@ -158,7 +161,7 @@ impl Source {
 /// looked, whether or not there is an entry in it.
 const LIST: &str = "
     with looked_at as materialized (
-        {source} and position > $4 and position < $3 order by position desc limit $13
+        {positions} limit $13
     )
     select scan.looked_at_count, scan.looked_at_to, e.*
     from (
@@ -231,8 +234,10 @@ pub(crate) async fn list_entries(
     let effective = TimeRange::between(filters.effective_from, filters.effective_to, db).await;
     let effective = effective.map_err(refused)?;
     let before = query.after.unwrap_or(i64::MAX).min(range.up_to.number().saturating_add(1));
-    let rows = sqlx::query(AssertSqlSafe(LIST.replace("{source}", source.sql())))
-        .bind(visible)
+    let one_ledger = one_ledger(visible, ledger);
+    let positions = source.positions(one_ledger.is_some());
+    let rows = sqlx::query(AssertSqlSafe(LIST.replace("{positions}", &positions)))
+        .bind(one_ledger)
         .bind(ledger)
         .bind(before)
         .bind(range.after.number())

@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod actors;
 mod bookkeeping;
+mod bounded;
 mod consistency;
 mod document;
 mod events;
