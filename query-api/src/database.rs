@@ -27,6 +27,12 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// so that none comes near the 5 s after which it would hold up the vacuum of the log's head.
 const STATEMENT_TIMEOUT: &str = "2s";
 
+/// How searches are planned. For what is asked for: filters that are not given are nulls, and a plan made for any
+/// value would use no index. And without bitmaps of rows, which have no order: where Postgres takes an account to have
+/// few postings, it would read all that it has to sort them, however few are asked for.
+const SEARCHES: [(&str, &str); 2] =
+    [("plan_cache_mode", "force_custom_plan"), ("enable_bitmapscan", "off")];
+
 /// The pools. Connections are made when they are needed.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
@@ -44,8 +50,7 @@ impl Database {
         let settings =
             [("statement_timeout", STATEMENT_TIMEOUT), ("client_min_messages", "warning")];
         let bounded = options.clone().options(settings);
-        // Filters that are not given are nulls; a plan made for any value would use no index.
-        let searching = bounded.clone().options([("plan_cache_mode", "force_custom_plan")]);
+        let searching = bounded.clone().options(SEARCHES);
         let looking_up = look_up_options(bounded);
         Self {
             searches: pool(&searching, SEARCH_CONNECTIONS_MAX),
