@@ -2,7 +2,7 @@
 
 use event_store::log::connect_options;
 use migrations::Role;
-use projections::{Options, Retry, Runner};
+use projections::{Feed, Options, Retry, Runner};
 use replay_tool::verify::{Finding, Observer, Part, VerifyOptions, verify};
 use tokio_util::sync::CancellationToken;
 
@@ -52,8 +52,7 @@ impl App {
         let options = Options {
             database: connect_options(&self.database.url(Role::Projector)).expect("a URL"),
             projections: projections::all(),
-            nats: None,
-            appended: Some(store.head()),
+            feed: Feed::Process(store.recent()),
             clock: std::sync::Arc::clone(store.clock()),
             retry: Retry::default(),
         };
