@@ -60,7 +60,7 @@ pub use random::{RandomSource, SystemRandom};
 pub use recorded_answers::recorded_answer;
 
 use key_directory::LoggedKeys;
-use state::ApiState;
+use state::{ApiState, AtHand};
 
 /// The histogram of how long requests take, in seconds.
 const REQUEST_SECONDS: &str = "runut_http_request_seconds";
@@ -95,7 +95,7 @@ pub fn router(api: CommandApi) -> Router {
     let keys = Arc::new(LoggedKeys::of(store.clone()));
     let limits = Arc::new(RateLimits::new(rate_limit));
     let imports = Arc::new(Semaphore::new(IMPORTS_MAX));
-    let state = ApiState { store: store.clone(), random, psps, imports };
+    let state = ApiState::from(AtHand { store: store.clone(), random, psps, imports });
     let routes = routes.with_state(state.clone());
     let signed_routes = signed_routes.with_state(state);
     // Measured outside of authentication, so that refusals count too.

@@ -336,6 +336,7 @@ async fn with_what_is_there(
     checked: Vec<CheckedStep>,
 ) -> Result<Vec<LedgerStep>, Problem> {
     let mut posted: HashMap<EntryId, EntryPosted> = HashMap::new();
+    let mut held: HashMap<HoldId, usize> = HashMap::new();
     let mut steps = Vec::with_capacity(checked.len());
     // What is held or was posted before counts like what the body spells out: all of it is moved.
     let mut moved = Vec::with_capacity(checked.len());
@@ -349,17 +350,21 @@ async fn with_what_is_there(
                 LedgerStep::Post(entry)
             }
             CheckedStep::Hold(hold) => {
-                moved.push(hold.postings.as_slice().len());
+                let postings = hold.postings.as_slice().len();
+                moved.push(postings);
+                held.insert(HoldId::of(ledger, &hold.external_ref), postings);
                 LedgerStep::Hold(hold)
             }
             CheckedStep::PostHold(hold_id, wanted) => {
                 let hold = hold_of(store, ledger, hold_id).await?;
-                moved.extend(hold.as_ref().map(|hold| hold.postings.len()));
+                let there = hold.as_ref().map(|hold| hold.postings.len());
+                moved.extend(there.or(held.get(&hold_id).copied()));
                 LedgerStep::PostHold(wanted.into_command(ledger, hold_id, hold.as_deref()))
             }
             CheckedStep::VoidHold(hold_id) => {
                 let hold = hold_of(store, ledger, hold_id).await?;
-                moved.extend(hold.as_ref().map(|hold| hold.postings.len()));
+                let there = hold.as_ref().map(|hold| hold.postings.len());
+                moved.extend(there.or(held.get(&hold_id).copied()));
                 LedgerStep::VoidHold(VoidHold::new(ledger, hold_id, hold.as_deref()))
             }
             CheckedStep::Reverse(entry_id, wanted) => {

@@ -7,6 +7,7 @@ mod lines;
 pub use lines::IMPORT_PAUSE_MAX;
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use api_conventions::{
     Caller, IDEMPOTENCY_KEY_CHARACTERS_MAX, IdempotencyKey, Problem, RequestContext, StrictQuery,
@@ -168,12 +169,12 @@ pub(crate) async fn import_entries(
         let detail = format_args!("of an import at most {IMPORT_KEY_CHARACTERS_MAX} characters");
         return Err(Problem::new(kinds::MALFORMED_IDEMPOTENCY_KEY, detail));
     }
-    let turn = api.imports.try_acquire_owned().map_err(|_| {
+    let turn = Arc::clone(&api.imports).try_acquire_owned().map_err(|_| {
         Problem::unavailable(format_args!("{IMPORTS_MAX} imports are under way already"))
     })?;
     let lines = Lines::begin(body).await.map_err(lines::NoLine::problem)?;
     let from_line = query.from_line.map_or(1, NonZeroU64::get);
-    let import = Import { store: api.store, caller, context, key };
+    let import = Import { store: api.store.clone(), caller, context, key };
     let (answer, answered) = mpsc::channel(1);
     let work = async move {
         import.run(lines, from_line, answer).await;

@@ -208,6 +208,13 @@ async fn the_bound_of_a_chain_counts_what_holds_and_entries_moved_before() {
         let most = merchant.post(CHAINS, &json!({"steps": vec![&step; 10]})).await.expect(409);
         assert_eq!(most.pointers(), ["/steps/1"], "as many as may be: {step}");
     }
+    // And what the chain itself holds.
+    let mut made = of_a_thousand("made", &books.sales, &books.cash);
+    made["type"] = json!("hold");
+    let mut steps = vec![made];
+    steps.resize(11, json!({"type": "void_hold", "hold": books.hold_id("made")}));
+    let refused = merchant.post(CHAINS, &json!({"steps": steps})).await.expect(422);
+    assert_eq!(refused.pointers(), ["/steps"]);
     // Spelt out and not: together they count.
     let mut steps = vec![json!({"type": "void_hold", "hold": hold}); 10];
     steps.push(books.deposit("one-more", "1.00"));

@@ -19,6 +19,11 @@ use crate::recent::{LoggedEvent, RecentEvents};
 
 /// The most messages in flight: enough to hide the round trip, little to send again.
 const IN_FLIGHT_MAX: i64 = 1_000;
+/// So many messages or more are followed by the next [`BURST_EVERY`] later at the earliest: many small bursts
+/// cost the server and this process more than a few large ones.
+const BUSY_EVENTS: usize = 32;
+/// See [`BUSY_EVENTS`].
+const BURST_EVERY: Duration = Duration::from_millis(10);
 /// How often the head is read while nothing is heard of it: other processes write too.
 const HEAD_POLL: Duration = Duration::from_millis(25);
 /// How often an idle mirror asks the stream how far it is: JetStream may lose its tail in a power cut.
@@ -149,6 +154,7 @@ impl Mirror {
     ) -> Result<(), MirrorStatus> {
         let mut checked = tokio::time::Instant::now();
         loop {
+            let began = tokio::time::Instant::now();
             let page = self.page(db, position).await;
             let page = page.map_err(|error| MirrorStatus::LogAway(error.to_string()))?;
             let events = page.events();
@@ -167,6 +173,9 @@ impl Mirror {
             }
             checked = tokio::time::Instant::now();
             metrics::gauge!("runut_mirror_position").set(position_gauge(position));
+            if events.len() >= BUSY_EVENTS {
+                tokio::time::sleep_until(began + BURST_EVERY).await;
+            }
         }
     }
 

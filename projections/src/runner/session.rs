@@ -31,7 +31,7 @@ const PASSED_TOGETHER_MAX: usize = 1_000;
 /// statements, however little it holds; what comes at such a rate is soon enough for one of a decent size.
 const BUSY_EVENTS: usize = 32;
 /// See [`BUSY_EVENTS`]. A projection that is far behind works for longer than that on each page anyway.
-const BATCH_EVERY: Duration = Duration::from_millis(10);
+const BATCH_EVERY: Duration = Duration::from_millis(25);
 /// A projection further behind than this reads pages from Postgres even where JetStream has the events:
 /// large pages are quicker than messages that are confirmed.
 const FAR_BEHIND_EVENTS: i64 = 1_000;
