@@ -37,7 +37,7 @@ bench: services ## Every measurement, in release mode; what the README's tables 
 	$(TARGET)/release/runut bench append
 	$(TARGET)/release/runut bench replay
 	$(TARGET)/release/runut bench lag
-	$(TARGET)/release/runut bench http --rates 3000
+	$(TARGET)/release/runut bench http --loads uniform:1000,uniform:2,zipf:100000 --find-limit
 	$(TARGET)/release/runut bench batch
 	$(TARGET)/release/runut bench history
 	$(TARGET)/release/runut bench payments --rates 300,1000,1200,1400

@@ -40,7 +40,7 @@ impl WebhookDigest {
 
 impl std::fmt::Display for WebhookDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&crate::log::digest_to_hex(&self.0))
     }
 }
 

@@ -73,6 +73,17 @@ pub(crate) fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
+/// A SHA-256 as 64 hex digits; made by hand, since two are with every event.
+pub(crate) fn digest_to_hex(digest: &[u8; 32]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(64);
+    for byte in digest {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 0b1111)]));
+    }
+    text
+}
+
 impl LeafHash {
     /// From 32 stored bytes; `None` if there are not 32.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -98,7 +109,7 @@ impl LeafHash {
 
 impl fmt::Display for LeafHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&digest_to_hex(&self.0))
     }
 }
 

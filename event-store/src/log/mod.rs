@@ -11,7 +11,7 @@ pub use connect::{
     look_up_options,
 };
 pub use leaf_hash::LeafHash;
-pub(crate) use leaf_hash::{Leaf, digest_from_hex};
+pub(crate) use leaf_hash::{Leaf, digest_from_hex, digest_to_hex};
 pub use position::{LOG_ID, Position};
 pub use read::{
     EVENTS_PAGE_MAX, Head, LOG_PAGE_BYTES_MAX, LogFilter, LogPage, PAGE_BYTES_MAX, StreamPage,

@@ -26,7 +26,7 @@ struct Cached {
 /// Read by everybody, written by the sequencer alone.
 #[derive(Debug, Default)]
 pub(crate) struct StateCache {
-    states: DashMap<StateKey, Cached>,
+    states: DashMap<StateKey, Cached, ahash::RandomState>,
     /// How often everything in it was dropped.
     generation: AtomicU64,
 }

@@ -1,8 +1,9 @@
 //! Answers under their idempotency keys: the recent ones in memory, all of them in Postgres.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ahash::HashMap;
 use domain::MerchantId;
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row};

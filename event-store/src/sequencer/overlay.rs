@@ -1,9 +1,9 @@
 //! The overlay of a batch: what its commands have decided so far, over the committed states, or over
 //! those that there will be once the batch before it is committed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::HashMap;
 use domain::{AccountId, State, StateKey, States};
 
 use super::cache::StateCache;
@@ -42,10 +42,10 @@ impl<'a> Overlay<'a> {
         Self {
             cache,
             before,
-            slots: HashMap::new(),
+            slots: HashMap::default(),
             events: Vec::new(),
-            claims: HashMap::new(),
-            touched: HashMap::new(),
+            claims: HashMap::default(),
+            touched: HashMap::default(),
         }
     }
 

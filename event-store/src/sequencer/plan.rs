@@ -1,8 +1,8 @@
 //! Deciding a batch: every command in order, over an overlay, into the rows of one statement.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::HashMap;
 use domain::{
     Context, Decision, MerchantId, NewEvent, Rejection, StateKey, StepDone, StreamId, Timestamp,
 };
@@ -12,7 +12,7 @@ use super::cache::StateCache;
 use super::known_answers::{KeyName, KnownAnswer, KnownAnswers};
 use super::overlay::{Changes, Overlay};
 use super::pending::Pending;
-use crate::log::{EventMetadata, Head, Leaf, Position, RecordedEvent};
+use crate::log::{EventMetadata, Head, Leaf, Position, RecordedEvent, digest_to_hex};
 use crate::recent::LoggedEvent;
 use crate::request::{Answer, NewAnswer, RequestKey, RequestPart, SubmitError};
 use crate::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, EVENT_DATA_BYTES_MAX};
@@ -183,7 +183,7 @@ impl<'a> Planner<'a> {
             changes: Changes::default(),
             outcomes: Vec::new(),
             known: Vec::new(),
-            keys: HashMap::new(),
+            keys: HashMap::default(),
         };
         Self { known, before, overlay, next: head.position.next(), bytes: 0, plan }
     }
@@ -399,17 +399,11 @@ fn metadata(pending: &Pending, merchant: MerchantId) -> String {
         traceparent: origin.traceparent.clone(),
         idempotency_key: key.map(|key| key.key.clone()),
         idempotency_owner: key.map(|key| key.owner).filter(|owner| *owner != merchant),
-        fingerprint: key.map(|key| hex(&key.fingerprint)),
+        fingerprint: key.map(|key| digest_to_hex(&key.fingerprint)),
     };
     // A struct of texts, for which this cannot fail.
     serde_json::to_string(&metadata)
         .unwrap_or_else(|error| unreachable!("metadata is JSON: {error}"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0b1111)]).collect()
 }
 
 /// The keys that `pending` needs and that are not in `cache`.
