@@ -3,12 +3,13 @@
 use domain::{DecodeError, Event, MerchantId, StreamId, StreamVersion, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::leaf_hash::{Leaf, LeafHash};
 use super::position::Position;
+use super::read::leaf_hash_at;
 
 /// Where an event came from: the request that led to it. Stored with the event, for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -86,6 +87,14 @@ impl RecordedEvent {
             recorded_at: self.recorded_at,
         }
         .hash()
+    }
+
+    /// Whether the log that `db` is connected to has this very event at its position, and so all before it.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn stands_in(&self, db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        Ok(leaf_hash_at(db, self.position).await? == Some(self.leaf_hash))
     }
 
     /// Reads a row of [`RecordedEvent::COLUMNS`].

@@ -157,6 +157,11 @@ impl Mirror {
             let began = tokio::time::Instant::now();
             let page = self.page(db, position).await;
             let page = page.map_err(|error| MirrorStatus::LogAway(error.to_string()))?;
+            let Some(page) = page else {
+                // The sequencer will find out too; until then there is nothing to publish.
+                tokio::time::sleep(HEAD_POLL).await;
+                return Ok(());
+            };
             let events = page.events();
             if events.is_empty() {
                 self.report(MirrorStatus::Mirrored(position));
@@ -179,13 +184,20 @@ impl Mirror {
         }
     }
 
-    /// What follows `position`: as this process has it in memory, or from the log.
-    async fn page(&self, db: &mut PgConnection, position: Position) -> Result<Page, sqlx::Error> {
+    /// What follows `position`: as this process has it in memory, or from the log. `None` where the log, over
+    /// the connection that holds the lock, has not what memory has: an older database was restored, or took over.
+    async fn page(
+        &self,
+        db: &mut PgConnection,
+        position: Position,
+    ) -> Result<Option<Page>, sqlx::Error> {
         let kept = self.recent.as_ref().and_then(|recent| recent.after(position, IN_FLIGHT_MAX));
-        Ok(match kept {
-            Some(kept) => Page::Kept(kept),
-            None => Page::Read(log::page_after(db, position, IN_FLIGHT_MAX).await?),
-        })
+        let kept = kept.unwrap_or_default();
+        let Some(last) = kept.last() else {
+            return Ok(Some(Page::Read(log::page_after(db, position, IN_FLIGHT_MAX).await?)));
+        };
+        let stands = last.recorded.stands_in(db).await?;
+        Ok(stands.then_some(Page::Kept(kept)))
     }
 
     /// Until the head is said to have moved, or it is time to look.

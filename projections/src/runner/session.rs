@@ -259,8 +259,13 @@ impl<'f> Session<'f> {
             Source::Log => {}
             Source::Process(recent) => {
                 if let Some(kept) = recent.after(applied, PAGE_EVENTS_MAX)
-                    && !kept.is_empty()
+                    && let Some(last) = kept.last()
                 {
+                    // Over the connection that will write them: the database may be an older one by now, and
+                    // this session may know before the sequencer does.
+                    if !answered(last.recorded.stands_in(&mut self.writer)).await?? {
+                        return Err(End::LookAgain);
+                    }
                     return Ok(Page::of(&kept));
                 }
             }
@@ -298,6 +303,8 @@ impl<'f> Session<'f> {
         if page.nothing() {
             // Whoever said that there is more was wrong, or has not committed.
             self.head = self.read_to();
+            // It may be said again at once.
+            tokio::time::sleep(PASS_EVERY).await;
         }
         Ok(page)
     }
