@@ -98,6 +98,7 @@ fn entry(
     }
     let event = Event::EntryPosted(EntryPosted::plain(LEDGER, external_ref.clone(), postings));
     let metadata = EventMetadata {
+        decided_at: None,
         actor: "key_01jd0000000000000000000000".to_owned(),
         correlation_id: "01jd0000000000000000000000".to_owned(),
         traceparent: None,

@@ -5,8 +5,8 @@ use event_store::mirror::MirrorStatus;
 use event_store::{EventStore, OldSnapshot, QUEUE_COMMANDS_MAX};
 use tokio::sync::watch;
 
-/// The log and the queue before it decide; the mirror and old snapshots are shown, but commands go on
-/// whatever they are.
+/// The log, its clock among it, and the queue before it decide; the mirror, old snapshots and a head that is ahead of
+/// the clock are shown, but commands go on whatever they are.
 pub(crate) async fn checks(
     store: EventStore,
     mirror: Option<watch::Receiver<MirrorStatus>>,
@@ -18,7 +18,7 @@ pub(crate) async fn checks(
         detail: trouble.unwrap_or_else(|| "can be written".to_owned()),
     };
     let snapshots = snapshots(store.old_snapshot().borrow().as_ref());
-    let mut checks = vec![log, queue(store.free_places()), snapshots];
+    let mut checks = vec![log, queue(store.free_places()), snapshots, head(store.head_is_ahead())];
     checks.extend(mirror.map(|status| mirrored(&status.borrow())));
     checks
 }
@@ -42,6 +42,16 @@ fn snapshots(old: Option<&OldSnapshot>) -> ReadinessCheck {
         None => "none is old".to_owned(),
     };
     ReadinessCheck { name: "snapshots", ok: true, detail }
+}
+
+/// Never the reason to send commands elsewhere: every process has the same head.
+fn head(ahead: bool) -> ReadinessCheck {
+    let detail = if ahead {
+        "alarm, a person must act; its time is ahead of the database's clock: one that leapt wrote it"
+    } else {
+        "its time is not ahead of the clock"
+    };
+    ReadinessCheck { name: "head", ok: true, detail: detail.to_owned() }
 }
 
 /// Never the reason to send commands elsewhere: every process would have the same one.
@@ -78,6 +88,12 @@ mod tests {
             the log says by whom";
         assert_eq!((alarm.ok, alarm.detail.as_str()), (true, said));
         assert_eq!(snapshots(None).detail, "none is old");
+    }
+
+    #[test]
+    fn a_head_ahead_of_the_clock_is_said() {
+        assert!(head(true).ok && head(true).detail.starts_with("alarm, a person must act"));
+        assert_eq!(head(false).detail, "its time is not ahead of the clock");
     }
 
     #[test]

@@ -122,7 +122,9 @@ pub(crate) fn no_answer(error: &SubmitError) -> Problem {
     let problem = match error {
         SubmitError::KeyReused => Problem::new(kinds::IDEMPOTENCY_KEY_REUSED, error),
         SubmitError::KeyInUse => Problem::new(kinds::IDEMPOTENCY_KEY_IN_USE, error),
-        SubmitError::Overloaded | SubmitError::Unavailable => Problem::unavailable(error),
+        SubmitError::Overloaded | SubmitError::Unavailable | SubmitError::ClockSkewed(_) => {
+            Problem::unavailable(error)
+        }
         SubmitError::OutcomeUnknown => Problem::new(kinds::OUTCOME_UNKNOWN, error),
         SubmitError::EventTooLarge { .. } => Problem::new(kinds::BODY_TOO_LARGE, error),
         // Whatever the database refuses should have been refused by its field, long before.
@@ -139,14 +141,17 @@ mod tests {
     use super::*;
     use axum::http::header;
     use axum::response::IntoResponse;
+    use event_store::ClockSkew;
 
     #[test]
     fn what_has_no_answer_says_whether_to_try_again_and_when() {
+        let skew = ClockSkew { micros: 86_400_000_000 };
         for (error, status, code, retry_after) in [
             (SubmitError::KeyReused, 422, "idempotency-key-reused", None),
             (SubmitError::KeyInUse, 409, "idempotency-key-in-use", Some("1")),
             (SubmitError::Overloaded, 503, "unavailable", Some("1")),
             (SubmitError::Unavailable, 503, "unavailable", Some("1")),
+            (SubmitError::ClockSkewed(skew), 503, "unavailable", Some("1")),
             (SubmitError::OutcomeUnknown, 503, "outcome-unknown", Some("1")),
             (SubmitError::EventTooLarge { bytes: 300_000 }, 413, "body-too-large", None),
             (SubmitError::Refused, 500, "internal", None),

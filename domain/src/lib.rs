@@ -50,7 +50,7 @@ pub use rejection::{Rejection, RejectionClass};
 pub use state::{State, StateKey, States};
 pub use stream::{StreamId, StreamVersion};
 pub use text::{InvalidText, Metadata, Name};
-pub use time::Timestamp;
+pub use time::{EventTime, Timestamp};
 
 use uuid::Uuid;
 

@@ -15,7 +15,7 @@ use crate::merchants::Merchant;
 use crate::payments::{Payment, PaymentEvent, PspName};
 use crate::psps::Psp;
 use crate::stream::{StreamId, StreamVersion};
-use crate::time::Timestamp;
+use crate::time::EventTime;
 
 /// What a state is found by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -235,16 +235,16 @@ impl Event {
 }
 
 impl State {
-    /// The state under `key` after `event`, which is number `version` of its stream and was recorded at
-    /// `recorded_at`. No rules here: what happened, happened. `None` where a state that the event builds
+    /// The state under `key` after `event`, which is number `version` of its stream and has this time. No rules here: what happened, happened. `None` where a state that the event builds
     /// on is missing.
     pub fn evolve(
         key: &StateKey,
         state: Option<Self>,
         event: &Event,
         version: StreamVersion,
-        recorded_at: Timestamp,
+        time: impl Into<EventTime>,
     ) -> Option<Self> {
+        let EventTime { recorded_at, decided_at } = time.into();
         match (event, state) {
             (Event::MerchantRegistered(event), _) => {
                 Some(Self::Merchant(Merchant::registered(event, version).into()))
@@ -328,15 +328,15 @@ impl State {
                     Some(Self::Card(card)) => Some(Arc::unwrap_or_clone(card)),
                     Some(_) | None => None,
                 };
-                Some(Self::Card(Card::after(before, event, version, recorded_at).into()))
+                Some(Self::Card(Card::after(before, event, version, decided_at).into()))
             }
             (Event::Psp(event), _) => Some(Self::Psp(Psp::after(event, version).into())),
             (Event::Payment(PaymentEvent::Created(event)), _) => {
-                Some(Self::Payment(Payment::created(event, version, recorded_at).into()))
+                Some(Self::Payment(Payment::created(event, version, decided_at).into()))
             }
             (Event::Payment(event), Some(Self::Payment(payment))) => {
                 let payment = Arc::unwrap_or_clone(payment);
-                Some(Self::Payment(payment.evolved(event, version, recorded_at).into()))
+                Some(Self::Payment(payment.evolved(event, version, decided_at).into()))
             }
             (
                 Event::ApiKeyRevoked(_)

@@ -17,6 +17,24 @@ const LAST_MICROS: i64 = 253_402_300_799_999_999;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 
+/// When an event was recorded, and when it was decided by the clock.
+///
+/// The two are the same, unless a clock that leapt left a time in the log that is ahead of now: what is recorded from then
+/// on has the time of the log's head, since recorded time never falls, and says when it was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventTime {
+    /// Its time in the log: what orders events and dates entries.
+    pub recorded_at: Timestamp,
+    /// The clock's time: what schedules count from.
+    pub decided_at: Timestamp,
+}
+
+impl From<Timestamp> for EventTime {
+    fn from(at: Timestamp) -> Self {
+        Self { recorded_at: at, decided_at: at }
+    }
+}
+
 impl Timestamp {
     /// From microseconds since the epoch.
     pub const fn from_micros(micros: i64) -> Self {

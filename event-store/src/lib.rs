@@ -9,6 +9,7 @@
 //! **Architecture Invariant:** this is the only crate that writes to `events`.
 
 mod clock;
+mod clock_guard;
 mod give;
 mod health;
 pub mod log;
@@ -26,6 +27,7 @@ mod webhooks;
 use std::time::Duration;
 
 pub use clock::{Clock, IdSource, RandomIds, SystemClock};
+pub use clock_guard::{CLOCK_SKEW_MAX_MICROS, ClockSkew};
 pub use give::Given;
 pub use health::Health;
 pub use recent::{LoggedEvent, RecentEvents};

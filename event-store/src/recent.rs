@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use domain::{Event, State, StateKey};
+use domain::{Event, EventTime, State, StateKey};
 use tokio::sync::watch;
 
 use crate::log::{PAGE_BYTES_MAX, Position, RecordedEvent};
@@ -25,6 +25,7 @@ pub struct LoggedEvent {
     pub recorded: RecordedEvent,
     /// What the data of the row say.
     pub event: Arc<Event>,
+    time: EventTime,
     /// The states that it changes.
     pub(crate) changes: Vec<StateKey>,
 }
@@ -33,13 +34,13 @@ impl LoggedEvent {
     /// The event of a row whose data say `event`.
     pub(crate) fn new(recorded: RecordedEvent, event: Event) -> Self {
         let changes = event.changes(&recorded.stream_id);
-        Self { recorded, event: Arc::new(event), changes }
+        let time = recorded.time();
+        Self { recorded, event: Arc::new(event), time, changes }
     }
 
     /// The state under `key` after this event.
     pub(crate) fn apply(&self, key: &StateKey, state: Option<State>) -> Option<State> {
-        let RecordedEvent { version, recorded_at, .. } = self.recorded;
-        State::evolve(key, state, &self.event, version, recorded_at)
+        State::evolve(key, state, &self.event, self.recorded.version, self.time)
     }
 
     fn bytes(&self) -> i64 {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::{Command, Decision, MerchantId, Rejection, Timestamp};
 
+use crate::clock_guard::ClockSkew;
 use crate::log::Position;
 
 /// Makes the answer to a request from its outcome and the time it is recorded at. Called while the batch
@@ -112,6 +113,9 @@ pub enum SubmitError {
     /// The log cannot be reached, or this process is stopping. Nothing was written.
     #[error("the log cannot be written now")]
     Unavailable,
+    /// This process' clock disagrees with the database's. Nothing was written.
+    #[error("{0}; nothing is decided here until they agree")]
+    ClockSkewed(ClockSkew),
     /// Sent, and not known whether written. The same request with the same key tells, later.
     #[error("it is not known yet whether the command was written")]
     OutcomeUnknown,
@@ -130,7 +134,11 @@ impl SubmitError {
     /// Whether the same request with the same key may succeed later.
     pub const fn retryable(&self) -> bool {
         match self {
-            Self::KeyInUse | Self::Overloaded | Self::Unavailable | Self::OutcomeUnknown => true,
+            Self::KeyInUse
+            | Self::Overloaded
+            | Self::Unavailable
+            | Self::ClockSkewed(_)
+            | Self::OutcomeUnknown => true,
             Self::KeyReused | Self::EventTooLarge { .. } | Self::Refused => false,
         }
     }

@@ -9,16 +9,16 @@ use domain::holds::Hold;
 use domain::ledger::EntryPosted;
 use domain::payments::Payment;
 use domain::{
-    AccountId, ApiKeyId, Context, EntryId, Event, HoldId, PaymentId, State, StateKey, StreamId,
-    StreamVersion,
+    AccountId, ApiKeyId, EntryId, Event, HoldId, PaymentId, State, StateKey, StreamId,
+    StreamVersion, Timestamp,
 };
-use sqlx::Row;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, IdSource};
+use crate::clock_guard::{ClockGuard, ClockSkew};
 use crate::health::Health;
 use crate::log::{self, ConnectError, Position};
 use crate::recent::{RecentEvents, Tail};
@@ -53,8 +53,6 @@ const LOAD_PATIENCE: Duration = Duration::from_secs(5);
 const CLAIMED_KEY_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks.
 const CLAIMED_KEY_POLL: Duration = Duration::from_millis(50);
-/// How far the process' clock may be from the database's before it is not ready.
-const CLOCK_SKEW_MAX_MICROS: i64 = 1_000_000;
 
 /// What opening the log takes.
 #[derive(Debug)]
@@ -83,7 +81,7 @@ struct Shared {
     webhook_pool: PgPool,
     webhooks: Together<NewWebhook, Result<(), Arc<sqlx::Error>>>,
     key_look_ups: Semaphore,
-    clock: Arc<dyn Clock>,
+    guard: Arc<ClockGuard>,
     ids: Arc<dyn IdSource>,
     recent: RecentEvents,
     health: Arc<Health>,
@@ -116,13 +114,14 @@ impl EventStore {
         let tail = Arc::new(Tail::default());
         let watchers = Arc::new(Watchers::default());
         let health = Arc::new(Health::default());
+        let guard = Arc::new(ClockGuard::new(options.clock));
         let sequencer = Sequencer {
             options: append,
             queue: waiting,
             cache: Arc::clone(&cache),
             tail: Arc::clone(&tail),
             watchers: Arc::clone(&watchers),
-            clock: Arc::clone(&options.clock),
+            guard: Arc::clone(&guard),
             head_sender,
             health: Arc::clone(&health),
             state,
@@ -136,7 +135,7 @@ impl EventStore {
             webhook_pool,
             webhooks: Together::new(WEBHOOK_INSERTS_AT_ONCE_MAX, WEBHOOKS_TOGETHER_MAX),
             key_look_ups: Semaphore::new(KEY_LOOK_UPS_MAX),
-            clock: options.clock,
+            guard,
             ids: options.ids,
             recent: RecentEvents::new(tail, head_receiver),
             health,
@@ -150,10 +149,11 @@ impl EventStore {
     /// # Errors
     /// [`SubmitError`]; each says whether something may have been written.
     pub async fn submit(&self, mut request: Request) -> Result<Answer, SubmitError> {
-        let context = Context { now: self.shared.clock.now(), event_id: self.shared.ids.next() };
+        let event_id = self.shared.ids.next();
         let deadline = Instant::now() + SUBMIT_TIMEOUT;
         let mut failed_admissions = 0;
         loop {
+            self.shared.guard.check_again().await.map_err(SubmitError::ClockSkewed)?;
             let mut reads = request.command.reads();
             if failed_admissions > 0 {
                 // It may be refused only where what it claims as new is not there already.
@@ -164,7 +164,7 @@ impl EventStore {
             let (reply, answered) = oneshot::channel();
             let pending = Pending {
                 request,
-                context,
+                event_id,
                 reads,
                 loaded,
                 failed_admissions,
@@ -415,7 +415,7 @@ impl EventStore {
 
     /// The time and ids that this store was opened with.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.shared.clock
+        self.shared.guard.clock()
     }
 
     /// Fresh ids.
@@ -433,13 +433,25 @@ impl EventStore {
         if self.shared.queue.is_closed() {
             return Some("the sequencer has stopped".to_owned());
         }
-        match self.clock_skew_micros().await {
-            Ok(skew) if skew.abs() > CLOCK_SKEW_MAX_MICROS => {
-                Some(format!("the clock is {skew} µs off the database's"))
-            }
-            Ok(_) => self.shared.health.trouble(),
+        match self.measured_skew().await {
+            Ok(Some(skew)) => Some(skew.to_string()),
+            Ok(None) => self.shared.health.trouble(),
             Err(error) => Some(error.to_string()),
         }
+    }
+
+    /// Now, for deciding what is due.
+    ///
+    /// # Errors
+    /// [`SubmitError::ClockSkewed`]: the process' clock disagrees with the database's, so nothing is.
+    pub async fn decidable_now(&self) -> Result<Timestamp, SubmitError> {
+        self.shared.guard.check_again().await.map_err(SubmitError::ClockSkewed)?;
+        Ok(self.shared.guard.now())
+    }
+
+    /// Whether the time of the log's head is ahead of the database's clock by more than clocks may be: an alarm.
+    pub fn head_is_ahead(&self) -> bool {
+        self.shared.guard.head_is_ahead()
     }
 
     /// Watches for old snapshots on the log's server; to be run beside the sequencer.
@@ -452,14 +464,12 @@ impl EventStore {
         self.shared.health.watch_old_snapshot()
     }
 
-    /// This process' clock minus the database's.
-    async fn clock_skew_micros(&self) -> Result<i64, LoadError> {
-        let before = self.shared.clock.now().micros();
-        let row = sqlx::query("select clock_timestamp()").fetch_one(&self.shared.pool).await?;
-        let after = self.shared.clock.now().micros();
-        let theirs: OffsetDateTime = row.try_get(0)?;
-        let theirs = domain::Timestamp::from_datetime(theirs).micros();
-        Ok(before + (after - before) / 2 - theirs)
+    /// How far this process' clock is from the database's just now, if that is too far.
+    async fn measured_skew(&self) -> Result<Option<ClockSkew>, sqlx::Error> {
+        let before = self.shared.guard.now();
+        let asked = sqlx::query_scalar::<_, OffsetDateTime>("select log_clock()");
+        let database = Timestamp::from_datetime(asked.fetch_one(&self.shared.pool).await?);
+        Ok(ClockSkew::check(before, database, self.shared.guard.now()).err())
     }
 }
 

@@ -40,7 +40,7 @@ const UNANSWERED: &str = "
     from idempotency_keys k
     join events e on e.log_id = k.log_id and e.position = k.position
     where k.log_id = $1 and k.response is null
-        and k.recorded_at < clock_timestamp() - $2 * interval '1 millisecond'
+        and k.recorded_at < log_clock() - $2 * interval '1 millisecond'
     limit $3";
 
 impl EventStore {

@@ -7,10 +7,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{PaymentId, Timestamp};
+use domain::PaymentId;
 use sha2::{Digest, Sha256};
 use sqlx::Row;
-use time::OffsetDateTime;
 
 use crate::store::EventStore;
 
@@ -49,7 +48,6 @@ impl std::fmt::Display for WebhookDigest {
 pub(crate) struct NewWebhook {
     digest: WebhookDigest,
     psp: Arc<str>,
-    received_at: Timestamp,
     body: Bytes,
 }
 
@@ -78,15 +76,16 @@ pub enum WebhookOutcome {
 
 const KEEP: &str = "
     insert into webhooks as w (digest, psp, received_at, body, state, deliveries)
-    select *, 'received', 1 from unnest($1::bytea[], $2::text[], $3::timestamptz[], $4::bytea[])
+    select digest, psp, log_clock(), body, 'received', 1
+    from unnest($1::bytea[], $2::text[], $3::bytea[]) as n (digest, psp, body)
     on conflict (digest, psp) do update set deliveries = w.deliveries + 1";
 
 const CLAIM: &str = "
-    update webhooks w set claimed_until = $1
+    update webhooks w set claimed_until = log_clock() + $1 * interval '1 millisecond'
     from (
         select digest, psp from webhooks
-        where state = 'received' and (claimed_until is null or claimed_until < $2)
-        order by received_at limit $3 for update skip locked
+        where state = 'received' and (claimed_until is null or claimed_until < log_clock())
+        order by received_at limit $2 for update skip locked
     ) due
     where w.digest = due.digest and w.psp = due.psp
     returning w.digest, w.psp, w.body";
@@ -114,11 +113,10 @@ impl EventStore {
         &self,
         psp: &str,
         body: impl Into<Bytes>,
-        received_at: Timestamp,
     ) -> Result<WebhookDigest, Arc<sqlx::Error>> {
         let body = body.into();
         let digest = WebhookDigest::of(&body);
-        let webhook = NewWebhook { digest, psp: psp.into(), received_at, body };
+        let webhook = NewWebhook { digest, psp: psp.into(), body };
         let together = |webhooks| self.clone().keep_each(webhooks);
         self.webhooks_together().one(webhook, together).await?;
         Ok(digest)
@@ -140,11 +138,9 @@ impl EventStore {
             let (once, again): (Vec<_>, Vec<_>) = webhooks
                 .into_iter()
                 .partition(|webhook| seen.insert((webhook.digest.0, Arc::clone(&webhook.psp))));
-            let received = once.iter().map(|webhook| webhook.received_at.datetime());
             sqlx::query(KEEP)
                 .bind(once.iter().map(|webhook| &webhook.digest.0[..]).collect::<Vec<_>>())
                 .bind(once.iter().map(|webhook| &*webhook.psp).collect::<Vec<_>>())
-                .bind(received.collect::<Vec<_>>())
                 .bind(once.iter().map(|webhook| &*webhook.body).collect::<Vec<_>>())
                 .execute(self.webhook_pool())
                 .await?;
@@ -158,9 +154,7 @@ impl EventStore {
     /// # Errors
     /// Whatever the database says.
     pub async fn claim_webhooks(&self, many: i64) -> Result<Vec<ReceivedWebhook>, sqlx::Error> {
-        let now = self.clock().now();
-        let until: OffsetDateTime = now.plus_millis(CLAIM_MS).datetime();
-        let claiming = sqlx::query(CLAIM).bind(until).bind(now.datetime()).bind(many);
+        let claiming = sqlx::query(CLAIM).bind(CLAIM_MS).bind(many);
         let rows = claiming.fetch_all(self.webhook_pool()).await?;
         rows.iter()
             .map(|row| {

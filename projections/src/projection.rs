@@ -19,6 +19,8 @@ pub struct AppliedEvent {
     pub merchant_id: MerchantId,
     /// When it was recorded.
     pub recorded_at: Timestamp,
+    /// When it was decided, by the clock; see [`domain::EventTime`].
+    pub decided_at: Timestamp,
     /// The stored hash of its row.
     pub leaf_hash: LeafHash,
     /// What happened.
@@ -33,6 +35,7 @@ impl AppliedEvent {
             version: recorded.version,
             merchant_id: recorded.merchant_id,
             recorded_at: recorded.recorded_at,
+            decided_at: recorded.time().decided_at,
             leaf_hash: recorded.leaf_hash,
             event,
         }

@@ -93,6 +93,31 @@ impl TestDatabase {
         &self.name
     }
 
+    /// Has the database say that it is `micros` microseconds after 1970, and nothing else, until it is told another
+    /// time: for tests that move time by hand. A process whose clock says something else decides nothing then.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn stop_clock_at(&self, micros: i64) {
+        let now = format!("select timestamptz 'epoch' + {micros} * interval '1 microsecond'");
+        self.set_clock(&now).await;
+    }
+
+    /// Has the database's clock be so many microseconds ahead of the machine's, or behind.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn skew_clock(&self, micros: i64) {
+        let now = format!("select clock_timestamp() + {micros} * interval '1 microsecond'");
+        self.set_clock(&now).await;
+    }
+
+    async fn set_clock(&self, now: &str) {
+        let function = "create or replace function log_clock() returns timestamptz \
+            language sql volatile parallel safe as";
+        run(&mut self.owner().await, format!("{function} $${now}$$")).await;
+    }
+
     /// Copies the log as it is now, as a backup does, while others use it.
     ///
     /// # Panics

@@ -13,7 +13,7 @@ pub use ledger::{LedgerWorkError, LedgerWorker, LedgerWorkerOptions};
 pub use payments::{PAYMENTS_AT_ONCE_MAX, PaymentWorker, PaymentWorkerOptions};
 pub use pruner::{
     BATCH_KEYS_MAX, KEYS_KEPT_FOR, PASS_BATCHES_MAX, PASS_INTERVAL, PassError, Pruned, Pruner,
-    PrunerOptions, UNANSWERED_COUNTED_MAX, WEBHOOKS_KEPT_FOR,
+    PrunerOptions, STEADY_FOR, UNANSWERED_COUNTED_MAX, WEBHOOKS_KEPT_FOR,
 };
 
 pub use webhooks::{WebhookError, WebhookWorker};

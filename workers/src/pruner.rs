@@ -1,5 +1,9 @@
 //! Removes idempotency keys and webhooks past their time.
 //!
+//! Their age is judged by the database's clock, in the statements themselves; the role's row security holds even if they
+//! were others. Nothing is removed while the process' clock disagrees with the database's, nor for a while after either
+//! leapt: a leap that is put right within that time removes nothing too early.
+//!
 //! Only answered keys: one without an answer belongs to a request that is still under way, however
 //! long ago it began, and removing it would let a repetition start the work a second time. Those
 //! are left to what finishes them (ADR 0008), and counted so that somebody notices.
@@ -8,9 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Timestamp;
-use event_store::Clock;
 use event_store::log::{self, ConnectError, LOG_ID};
+use event_store::{Clock, ClockSkew};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use time::OffsetDateTime;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a key and its answer are kept, as promised to callers: three days outlast a weekend's
@@ -26,6 +32,12 @@ pub const BATCH_KEYS_MAX: i64 = 1_000;
 pub const PASS_BATCHES_MAX: u32 = 1_000;
 /// The time between two passes.
 pub const PASS_INTERVAL: Duration = Duration::from_secs(60);
+/// How long both clocks have to have gone steadily before anything is removed, after a leap and after the start: longer
+/// than it takes to notice a leap and put it right.
+pub const STEADY_FOR: Duration = Duration::from_secs(15 * 60);
+/// How much more or less than the monotonic clock the database's may have gone between two passes, in microseconds. More
+/// is a leap.
+const LEAP_MICROS: i64 = 1_000_000;
 /// Unanswered keys past their time are counted up to this: that there are many is all one needs to
 /// know.
 pub const UNANSWERED_COUNTED_MAX: i64 = 10_000;
@@ -37,7 +49,8 @@ const REMOVE: &str = "
     delete from idempotency_keys
     where (log_id, merchant_id, key) in (
         select log_id, merchant_id, key from idempotency_keys
-        where log_id = $1 and recorded_at < $2 and response is not null
+        where log_id = $1 and response is not null
+            and recorded_at < log_clock() - $2 * interval '1 second'
         limit $3
     )";
 
@@ -45,14 +58,15 @@ const REMOVE_WEBHOOKS: &str = "
     delete from webhooks
     where (digest, psp) in (
         select digest, psp from webhooks
-        where state = 'processed' and received_at < $1
+        where state = 'processed' and received_at < log_clock() - $1 * interval '1 second'
         limit $2
     )";
 
 const COUNT_UNANSWERED: &str = "
     select count(*) from (
         select from idempotency_keys
-        where log_id = $1 and recorded_at < $2 and response is null
+        where log_id = $1 and response is null
+            and recorded_at < log_clock() - $2 * interval '1 second'
         limit $3
     ) unanswered";
 
@@ -63,6 +77,8 @@ pub struct PrunerOptions {
     pub database_url: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How long the clocks have to have gone steadily before anything is removed: [`STEADY_FOR`].
+    pub steady_for: Duration,
 }
 
 /// Removes idempotency keys older than [`KEYS_KEPT_FOR`].
@@ -70,7 +86,31 @@ pub struct PrunerOptions {
 pub struct Pruner {
     database: PgConnectOptions,
     clock: Arc<dyn Clock>,
+    steady_for: Duration,
     db: Option<PgConnection>,
+    steady: Option<Steady>,
+}
+
+/// Since when the database's clock has gone steadily.
+#[derive(Debug, Clone, Copy)]
+struct Steady {
+    since: Instant,
+    looked: Instant,
+    database: Timestamp,
+}
+
+impl Steady {
+    /// After the database's clock said `database` at `now`.
+    fn after(before: Option<Self>, now: Instant, database: Timestamp) -> Self {
+        let since = before.filter(|before| !before.leapt(now, database)).map(|one| one.since);
+        Self { since: since.unwrap_or(now), looked: now, database }
+    }
+
+    fn leapt(&self, now: Instant, database: Timestamp) -> bool {
+        let passed = i64::try_from((now - self.looked).as_micros()).unwrap_or(i64::MAX);
+        let said = database.micros() - self.database.micros();
+        (said - passed).abs() > LEAP_MICROS
+    }
 }
 
 /// What a pass did.
@@ -96,6 +136,9 @@ pub enum PassError {
     /// A statement failed.
     #[error("keys could not be removed")]
     Statement(#[from] sqlx::Error),
+    /// The process' clock disagrees with the database's, so neither is believed.
+    #[error("nothing is removed while the clocks disagree")]
+    Clock(#[from] ClockSkew),
 }
 
 impl Pruner {
@@ -106,18 +149,25 @@ impl Pruner {
     pub fn new(options: PrunerOptions) -> Result<Self, ConnectError> {
         let database = log::connect_options(&options.database_url)?
             .options([("statement_timeout", STATEMENT_MAX_MS)]);
-        Ok(Self { database, clock: options.clock, db: None })
+        Ok(Self {
+            database,
+            clock: options.clock,
+            steady_for: options.steady_for,
+            db: None,
+            steady: None,
+        })
     }
 
-    /// Makes a pass now and then one each [`PASS_INTERVAL`], until `shutdown`.
+    /// Makes a pass each [`PASS_INTERVAL`], until `shutdown`, once the clocks have gone steadily for long enough.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut passes = tokio::time::interval(PASS_INTERVAL);
         passes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let work = async {
             loop {
                 passes.tick().await;
-                match self.pass().await {
-                    Ok(pruned) => report(pruned),
+                match self.pass_if_steady().await {
+                    Ok(None) => {}
+                    Ok(Some(pruned)) => report(pruned),
                     Err(error) => {
                         metrics::counter!("runut_pruner_failures_total").increment(1);
                         let error: &dyn std::error::Error = &error;
@@ -133,20 +183,51 @@ impl Pruner {
         }
     }
 
+    /// [`Self::pass`], if the database's clock did not leap lately.
+    async fn pass_if_steady(&mut self) -> Result<Option<Pruned>, PassError> {
+        let mut db = self.connected().await?;
+        let database = self.agreed_time(&mut db).await?;
+        self.db = Some(db);
+        let now = Instant::now();
+        let steady = Steady::after(self.steady, now, database);
+        if self.steady.is_some_and(|before| before.since != steady.since) {
+            tracing::warn!("the database's clock leapt; nothing is removed for a while");
+        }
+        self.steady = Some(steady);
+        if now - steady.since < self.steady_for {
+            return Ok(None);
+        }
+        self.pass().await.map(Some)
+    }
+
+    async fn connected(&mut self) -> Result<PgConnection, ConnectError> {
+        match self.db.take() {
+            Some(db) => Ok(db),
+            None => log::connect(&self.database).await,
+        }
+    }
+
+    /// The database's time, with which this process' clock agrees.
+    async fn agreed_time(&self, db: &mut PgConnection) -> Result<Timestamp, PassError> {
+        let before = self.clock.now();
+        let database: OffsetDateTime =
+            sqlx::query_scalar("select log_clock()").fetch_one(db).await?;
+        let database = Timestamp::from_datetime(database);
+        ClockSkew::check(before, database, self.clock.now())?;
+        Ok(database)
+    }
+
     /// Removes what is past its time now, in batches, each a transaction of its own.
     ///
     /// # Errors
     /// [`PassError`]; the next pass connects again.
     pub async fn pass(&mut self) -> Result<Pruned, PassError> {
         // Put back only if all went well: a connection in doubt is not used again.
-        let mut db = match self.db.take() {
-            Some(db) => db,
-            None => log::connect(&self.database).await?,
-        };
-        let cutoff = self.before(KEYS_KEPT_FOR);
+        let mut db = self.connected().await?;
+        self.agreed_time(&mut db).await?;
         let mut pruned = Pruned { removed: 0, webhooks: 0, batches: 0, unanswered: 0 };
         while pruned.batches < PASS_BATCHES_MAX {
-            let removed = remove_batch(&mut db, cutoff).await?;
+            let removed = remove_batch(&mut db).await?;
             metrics::counter!("runut_idempotency_keys_pruned_total").increment(removed);
             pruned.removed += removed;
             pruned.batches += 1;
@@ -154,9 +235,8 @@ impl Pruner {
                 break;
             }
         }
-        let cutoff_of_webhooks = self.before(WEBHOOKS_KEPT_FOR);
         while pruned.batches < PASS_BATCHES_MAX {
-            let removed = remove_webhooks(&mut db, cutoff_of_webhooks).await?;
+            let removed = remove_webhooks(&mut db).await?;
             metrics::counter!("runut_webhooks_pruned_total").increment(removed);
             pruned.webhooks += removed;
             pruned.batches += 1;
@@ -164,29 +244,28 @@ impl Pruner {
                 break;
             }
         }
-        pruned.unanswered = count_unanswered(&mut db, cutoff).await?;
+        pruned.unanswered = count_unanswered(&mut db).await?;
         self.db = Some(db);
         Ok(pruned)
     }
-
-    fn before(&self, kept_for: Duration) -> Timestamp {
-        let kept_micros = i64::try_from(kept_for.as_micros()).unwrap_or(i64::MAX);
-        Timestamp::from_micros(self.clock.now().micros().saturating_sub(kept_micros))
-    }
 }
 
-async fn remove_batch(db: &mut PgConnection, cutoff: Timestamp) -> Result<u64, sqlx::Error> {
-    let removing = sqlx::query(REMOVE).bind(LOG_ID).bind(cutoff.datetime()).bind(BATCH_KEYS_MAX);
-    Ok(removing.execute(db).await?.rows_affected())
+fn seconds(kept_for: Duration) -> i64 {
+    i64::try_from(kept_for.as_secs()).unwrap_or(i64::MAX)
 }
 
-async fn remove_webhooks(db: &mut PgConnection, cutoff: Timestamp) -> Result<u64, sqlx::Error> {
-    let removing = sqlx::query(REMOVE_WEBHOOKS).bind(cutoff.datetime()).bind(BATCH_KEYS_MAX);
-    Ok(removing.execute(db).await?.rows_affected())
+async fn remove_batch(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let removing = sqlx::query(REMOVE).bind(LOG_ID).bind(seconds(KEYS_KEPT_FOR));
+    Ok(removing.bind(BATCH_KEYS_MAX).execute(db).await?.rows_affected())
 }
 
-async fn count_unanswered(db: &mut PgConnection, cutoff: Timestamp) -> Result<i64, sqlx::Error> {
-    let counting = sqlx::query_scalar(COUNT_UNANSWERED).bind(LOG_ID).bind(cutoff.datetime());
+async fn remove_webhooks(db: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let removing = sqlx::query(REMOVE_WEBHOOKS).bind(seconds(WEBHOOKS_KEPT_FOR));
+    Ok(removing.bind(BATCH_KEYS_MAX).execute(db).await?.rows_affected())
+}
+
+async fn count_unanswered(db: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let counting = sqlx::query_scalar(COUNT_UNANSWERED).bind(LOG_ID).bind(seconds(KEYS_KEPT_FOR));
     counting.bind(UNANSWERED_COUNTED_MAX).fetch_one(db).await
 }
 
@@ -205,5 +284,32 @@ fn report(pruned: Pruned) {
     if pruned.unanswered > 0 {
         let keys = pruned.unanswered;
         tracing::warn!(keys, "requests past their time have no answer yet, their keys are kept");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_leap_of_the_databases_clock_begins_the_wait_anew() {
+        let start = Instant::now();
+        let minute = |minutes: u64| start + Duration::from_secs(60 * minutes);
+        let database = |minutes: i64| Timestamp::from_micros(60_000_000 * minutes);
+        let mut steady = None;
+        for (at, said, since) in [
+            (0, 0, 0),
+            (1, 1, 0),
+            // The machine slept for as long as the clock says.
+            (9, 9, 0),
+            (10, 10 + 4_320, 10),
+            (11, 11 + 4_320, 10),
+            (12, 12, 12),
+            (13, 13, 12),
+        ] {
+            let after = Steady::after(steady, minute(at), database(said));
+            assert_eq!(after.since, minute(since), "at {at}");
+            steady = Some(after);
+        }
     }
 }

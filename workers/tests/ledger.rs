@@ -71,6 +71,7 @@ impl Books {
     /// With accounts for cash, sales and costs.
     async fn open() -> Self {
         let database = TestDatabase::create().await;
+        database.stop_clock_at(NOON.micros()).await;
         let clock = Arc::new(HandClock(AtomicI64::new(NOON.micros())));
         let options = StoreOptions {
             database_url: database.url(Role::Application),
@@ -112,8 +113,11 @@ impl Books {
         LedgerWorker::new(options).expect("a worker")
     }
 
-    fn pass(&self, millis: i64) {
-        self.clock.0.fetch_add(millis * 1_000, Ordering::SeqCst);
+    /// Moves the time on, the database's and the process'.
+    async fn pass(&self, millis: i64) {
+        let now = self.clock.now().plus_millis(millis);
+        self.database.stop_clock_at(now.micros()).await;
+        self.clock.0.store(now.micros(), Ordering::SeqCst);
     }
 
     async fn give(&self, command: Command) -> Position {
@@ -204,7 +208,7 @@ async fn a_hold_ends_when_its_time_is_over_and_once_whoever_ends_it() {
     books.caught_up().await;
     let (one, other) = (books.worker(), books.worker());
     assert_eq!(one.end_holds().await.expect("a pass"), 0);
-    books.pass(1_000);
+    books.pass(1_000).await;
     let (first, second) = tokio::join!(one.end_holds(), other.end_holds());
     assert_eq!(first.expect("a pass") + second.expect("a pass"), 1);
     let status = async |id| books.store.hold(id).await.expect("the log").map(|hold| hold.status);
@@ -268,7 +272,7 @@ async fn holds_that_end_at_once_share_appends_and_one_that_cannot_end_keeps_none
     let holds = books.many_holds(MANY, 1_000).await;
     books.caught_up().await;
     books.spoil(spoilt).await;
-    books.pass(1_000);
+    books.pass(1_000).await;
     let (store, worker) = books.another_worker().await;
     let mut ended = 0;
     for _ in 0..2 {
@@ -303,7 +307,7 @@ async fn a_day_is_closed_with_the_balances_that_take_effect_on_it() {
         let at = dated.map(|days| books.clock.now().plus_millis(days * DAY_MILLIS));
         let (debit, credit) = if n % 7 == 0 { ("costs", "cash") } else { ("cash", "sales") };
         books.post(debit, credit, n, at).await;
-        books.pass(3_600_000);
+        books.pass(3_600_000).await;
     }
     books.cut_off(today).await;
     let late = today.start();
@@ -345,7 +349,7 @@ async fn a_close_that_fails_on_one_ledger_holds_up_no_other() {
         usd(1).currency(),
     );
     books.give(Command::OpenAccount(open_in_other)).await;
-    books.pass(2 * DAY_MILLIS);
+    books.pass(2 * DAY_MILLIS).await;
     let worker = books.worker();
     for (break_it, mend_it) in [
         (
@@ -387,7 +391,7 @@ async fn a_worker_may_die_at_every_step_of_ending_and_closing() {
     let mut holds = Vec::new();
     let steps = killed_at_every_wait(async |waits| {
         holds.push(books.hold(&format!("h{}", holds.len()), 1).await);
-        books.pass(DAY_MILLIS);
+        books.pass(DAY_MILLIS).await;
         // A day that a dead one left open is closed before the next is cut off.
         let command = Command::CutOffDay(CutOffDay { ledger: LEDGER, day });
         let given = books.store.give(Origin::default(), command).await.expect("the log");
@@ -428,9 +432,9 @@ async fn what_has_not_cleared_for_too_long_is_counted() {
     books.post("costs", "cash", 5, None).await;
     books.caught_up().await;
     let worker = books.worker();
-    books.pass(DAY_MILLIS - 1);
+    books.pass(DAY_MILLIS - 1).await;
     assert_eq!(worker.watch_clearing().await.expect("a pass"), 0);
-    books.pass(1);
+    books.pass(1).await;
     assert_eq!(worker.watch_clearing().await.expect("a pass"), 1);
     books.post("cash", "costs", 5, None).await;
     books.caught_up().await;
@@ -465,12 +469,12 @@ async fn a_wash_within_an_entry_leaves_the_age_of_a_balance_alone() {
         books.caught_up().await;
     };
     wash("clear", Direction::Debit).await;
-    books.pass(DAY_MILLIS);
+    books.pass(DAY_MILLIS).await;
     assert_eq!(worker.watch_clearing().await.expect("a pass"), 0, "it was never uncleared");
     books.post("costs", "cash", 5, None).await;
-    books.pass(DAY_MILLIS - 1);
+    books.pass(DAY_MILLIS - 1).await;
     wash("uncleared", Direction::Credit).await;
     assert_eq!(worker.watch_clearing().await.expect("a pass"), 0);
-    books.pass(1);
+    books.pass(1).await;
     assert_eq!(worker.watch_clearing().await.expect("a pass"), 1, "as old as before");
 }

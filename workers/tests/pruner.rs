@@ -17,6 +17,7 @@ use workers::{
 /// The time at which all these tests play.
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const MICROSECOND: Duration = Duration::from_micros(1);
+const HOUR_MICROS: i64 = 3_600_000_000;
 /// How long a worker may take to do what it does in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -37,12 +38,17 @@ struct Keys {
 impl Keys {
     async fn none() -> Self {
         let database = TestDatabase::create().await;
+        database.stop_clock_at(NOW.micros()).await;
         let owner = database.owner().await;
         Self { database, owner }
     }
 
     fn options(&self) -> PrunerOptions {
-        PrunerOptions { database_url: self.database.url(Role::Pruner), clock: Arc::new(FixedClock) }
+        PrunerOptions {
+            database_url: self.database.url(Role::Pruner),
+            clock: Arc::new(FixedClock),
+            steady_for: Duration::ZERO,
+        }
     }
 
     /// Adds `count` keys of this age, all called `name` and a number.
@@ -62,6 +68,20 @@ impl Keys {
         .execute(&mut self.owner)
         .await
         .expect("keys are added");
+    }
+
+    async fn add_webhook(&mut self, name: &str, state: &str, age: Duration) {
+        let age_micros = i64::try_from(age.as_micros()).expect("an age in range");
+        sqlx::query(
+            "insert into webhooks (digest, psp, received_at, body, state, deliveries)
+             values (sha256($1::bytea), $1, $3, $1::bytea, $2, 1)",
+        )
+        .bind(name)
+        .bind(state)
+        .bind(Timestamp::from_micros(NOW.micros() - age_micros).datetime())
+        .execute(&mut self.owner)
+        .await
+        .expect("a webhook is added");
     }
 
     async fn left(&mut self) -> Vec<String> {
@@ -182,17 +202,7 @@ async fn webhooks_that_were_worked_off_a_month_ago_are_removed_and_dead_ones_kep
         ("dead", "dead", 2 * WEBHOOKS_KEPT_FOR),
         ("waiting", "received", 2 * WEBHOOKS_KEPT_FOR),
     ] {
-        let age_micros = i64::try_from(age.as_micros()).expect("an age in range");
-        sqlx::query(
-            "insert into webhooks (digest, psp, received_at, body, state, deliveries)
-             values (sha256($1::bytea), $1, $3, $1::bytea, $2, 1)",
-        )
-        .bind(name)
-        .bind(state)
-        .bind(Timestamp::from_micros(NOW.micros() - age_micros).datetime())
-        .execute(&mut keys.owner)
-        .await
-        .expect("a webhook is added");
+        keys.add_webhook(name, state, age).await;
     }
     let mut pruner = Pruner::new(keys.options()).expect("a pruner");
     assert_eq!(pruner.pass().await.expect("a pass").webhooks, 1);
@@ -201,4 +211,41 @@ async fn webhooks_that_were_worked_off_a_month_ago_are_removed_and_dead_ones_kep
         .await
         .expect("webhooks are listed");
     assert_eq!(left, ["dead", "waiting", "young"]);
+}
+
+#[tokio::test]
+async fn nothing_is_removed_while_the_clocks_disagree_whichever_of_them_leapt() {
+    let mut keys = Keys::none().await;
+    keys.add("old", 1, 2 * KEYS_KEPT_FOR, true).await;
+    keys.add("fresh", 1, Duration::ZERO, true).await;
+    let mut pruner = Pruner::new(keys.options()).expect("a pruner");
+    // The database's clock is elsewhere than the process', by more than keys are kept and by little.
+    for leap in [80 * HOUR_MICROS, -80 * HOUR_MICROS, 1_000_001, -1_000_001] {
+        keys.database.stop_clock_at(NOW.micros() + leap).await;
+        let refused = pruner.pass().await.expect_err("the clocks disagree");
+        assert!(matches!(refused, workers::PassError::Clock(_)), "{refused}");
+        assert_eq!(keys.left().await.len(), 2);
+    }
+    keys.database.stop_clock_at(NOW.micros()).await;
+    assert_eq!(pruner.pass().await.expect("a pass").removed, 1);
+    assert_eq!(keys.left().await, ["fresh1"]);
+}
+
+#[tokio::test]
+async fn the_pruners_role_can_remove_nothing_younger_than_promised_whatever_it_sends() {
+    let mut keys = Keys::none().await;
+    keys.add("old", 1, KEYS_KEPT_FOR + MICROSECOND, true).await;
+    keys.add("young", 1, KEYS_KEPT_FOR, true).await;
+    keys.add("claimed", 1, 2 * KEYS_KEPT_FOR, false).await;
+    for (name, age) in [("old", WEBHOOKS_KEPT_FOR + MICROSECOND), ("young", WEBHOOKS_KEPT_FOR)] {
+        keys.add_webhook(name, "processed", age).await;
+    }
+    keys.add_webhook("dead", "dead", 2 * WEBHOOKS_KEPT_FOR).await;
+    let mut role = keys.database.connect(Role::Pruner).await;
+    for (everything, removed) in [("delete from idempotency_keys", 1), ("delete from webhooks", 1)]
+    {
+        let done = sqlx::query(everything).execute(&mut role).await.expect(everything);
+        assert_eq!(done.rows_affected(), removed, "{everything}");
+    }
+    assert_eq!(keys.left().await, ["claimed1", "young1"]);
 }

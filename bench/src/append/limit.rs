@@ -29,12 +29,12 @@ pub(super) async fn measure(
         PreparedBatches::prepare(&mut db, &SystemClock, &RandomIds, requests?).await?;
     let mut latencies = Latencies::new()?;
     for _ in 0..batches / LEAD_SHARE {
-        prepared.send_next(&mut db).await?;
+        prepared.send_next(&mut db, &SystemClock).await?;
     }
     let (started, mut done) = (Instant::now(), 0);
     loop {
         let sent = Instant::now();
-        let Some(events) = prepared.send_next(&mut db).await? else { break };
+        let Some(events) = prepared.send_next(&mut db, &SystemClock).await? else { break };
         latencies.record(sent.elapsed());
         done += u64::try_from(events)?;
     }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::limits::WEBHOOK_BODY_BYTES_MAX;
 use crate::psps::NotLetIn;
 use crate::state::ApiState;
+use crate::submission::no_answer;
 
 /// A webhook that is kept.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,14 +42,15 @@ pub(crate) async fn receive_webhook(
 ) -> Result<Json<KeptWebhook>, Problem> {
     let (parts, body) = request.into_parts();
     let body = read_body(&parts.headers, body, WEBHOOK_BODY_BYTES_MAX).await?;
-    let now = api.store.clock().now();
+    // By a clock that is wrong, fresh signatures are stale and stale ones fresh.
+    let now = api.store.decidable_now().await.map_err(|error| no_answer(&error))?;
     let source = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
     let checked = api.psps.check_webhook(&psp, source, &parts.headers, &body, now);
     checked.map_err(|refusal| match refusal {
         NotLetIn::NotExpected | NotLetIn::NotFromThere => Problem::not_found(),
         NotLetIn::NotSigned { reason } => Problem::new(kinds::WEBHOOK_NOT_SIGNED, reason),
     })?;
-    let kept = api.store.keep_webhook(&psp, body, now).await.map_err(|error| {
+    let kept = api.store.keep_webhook(&psp, body).await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a webhook cannot be kept");
         Problem::unavailable("it cannot be kept now")
     })?;

@@ -78,7 +78,7 @@ async fn what_is_not_signed_or_expected_is_not_kept() {
 async fn an_operator_has_a_dead_letter_worked_off_again() {
     let app = App::new().await;
     let store = &app.service.store;
-    let digest = store.keep_webhook("alpha", &b"{}"[..], store.clock().now()).await.expect("kept");
+    let digest = store.keep_webhook("alpha", &b"{}"[..]).await.expect("kept");
     let claimed = store.claim_webhooks(10).await.expect("claimed");
     assert_eq!(claimed.len(), 1);
     assert_eq!(store.claim_webhooks(10).await.expect("claims"), [], "one worker at a time");

@@ -68,7 +68,7 @@ impl StartAttempt {
         };
         let Some(open) = open else { return Err(not_due) };
         match open.phase {
-            Phase::Due { at } if at <= context.now => {}
+            Phase::Due { at } if at <= payment.reached(context.now) => {}
             Phase::Due { .. } | Phase::Sent { .. } | Phase::Unknown { .. } => return Err(not_due),
         }
         let bound_to = match self.operation {

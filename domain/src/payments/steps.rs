@@ -30,11 +30,18 @@ impl Payment {
 
     /// Everything that is to be done by `now`.
     pub fn steps(&self, now: Timestamp) -> Vec<Step> {
+        let now = self.reached(now);
         let due = self.operations().filter(|open| open.due_at() <= now);
         let lapsed = self.lapses_at().filter(|at| *at <= now).map(|_| Step::Expire);
         let checks = self.checks.iter().filter(|check| check.ask_at <= now);
         let checks = checks.map(|check| Step::Ask { attempt: check.attempt });
         due.map(step).chain(checks).chain(lapsed).collect()
+    }
+
+    /// `now`, or the time of its last event where the clock is behind that: what is due from that time on is due. A
+    /// clock that leapt when the event was recorded keeps nothing waiting.
+    pub(super) fn reached(&self, now: Timestamp) -> Timestamp {
+        now.max(self.updated_at)
     }
 
     fn operations(&self) -> impl Iterator<Item = &OpenOperation> {

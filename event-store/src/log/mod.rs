@@ -13,6 +13,7 @@ pub use connect::{
 pub use leaf_hash::LeafHash;
 pub(crate) use leaf_hash::{Leaf, digest_from_hex, digest_to_hex};
 pub use position::{LOG_ID, Position};
+pub(crate) use read::head_and_clock;
 pub use read::{
     EVENTS_PAGE_MAX, Head, LOG_PAGE_BYTES_MAX, LogFilter, LogPage, PAGE_BYTES_MAX, StreamPage,
     UNMEASURED_EVENTS_MAX, events_after, head, last_before, leaf_hash_at, log_page, page_after,

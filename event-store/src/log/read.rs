@@ -66,6 +66,21 @@ pub async fn head(db: impl PgExecutor<'_>) -> Result<Head, sqlx::Error> {
     })
 }
 
+/// The head of the log, and the database's time.
+///
+/// # Errors
+/// Whatever the database says; no row means that the schema is not there.
+pub(crate) async fn head_and_clock(
+    db: impl PgExecutor<'_>,
+) -> Result<(Head, Timestamp), sqlx::Error> {
+    let head = "select position, recorded_at, log_clock() from log_head where log_id = $1";
+    let row = sqlx::query(head).bind(LOG_ID).fetch_one(db).await?;
+    let time = |column: usize| row.try_get::<OffsetDateTime, _>(column);
+    let position = Position::from_number(row.try_get(0)?);
+    let head = Head { position, recorded_at: Timestamp::from_datetime(time(1)?) };
+    Ok((head, Timestamp::from_datetime(time(2)?)))
+}
+
 /// The leaf hash of the event at a position, if there is one.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! An event as it was recorded.
 
-use domain::{DecodeError, Event, MerchantId, StreamId, StreamVersion, Timestamp};
+use domain::{DecodeError, Event, EventTime, MerchantId, StreamId, StreamVersion, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -30,7 +30,14 @@ pub struct EventMetadata {
     /// SHA-256 of the request, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// When the event was decided, by the clock, where that is not when it was recorded: the time of the log's head was
+    /// ahead of the clock then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Timestamp>,
 }
+
+/// How metadata begin to say when the event was decided. In a text of theirs the quotes would be escaped.
+const DECIDED_AT: &str = "\"decided_at\":";
 
 /// A row of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +77,20 @@ impl RecordedEvent {
     /// [`DecodeError`] where this program does not know the type or version, or the data is damaged.
     pub fn decode(&self) -> Result<Event, DecodeError> {
         Event::decode(&self.event_type, self.schema_version, &self.data)
+    }
+
+    /// When it was recorded and when it was decided.
+    pub fn time(&self) -> EventTime {
+        let recorded_at = self.recorded_at;
+        EventTime { recorded_at, decided_at: self.decided_late().unwrap_or(recorded_at) }
+    }
+
+    /// What the metadata say; hardly any have it, so it is looked for before they are parsed.
+    fn decided_late(&self) -> Option<Timestamp> {
+        if !self.metadata.contains(DECIDED_AT) {
+            return None;
+        }
+        serde_json::from_str::<EventMetadata>(&self.metadata).ok()?.decided_at
     }
 
     /// The hash that the row's columns have now.

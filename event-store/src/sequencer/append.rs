@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use domain::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -11,11 +12,18 @@ use crate::log::{LOG_ID, RecordedEvent};
 /// Moves the head if it is where the batch was decided; everything else depends on that row, so that
 /// nothing is written when it is not. A batch without events leaves the head's time alone too: others go by
 /// the position to know whether they are up to date.
+///
+/// And it moves only where the sender's clock, `$27`, agrees with the database's, and the time of the batch is ahead of
+/// neither that nor the head: a clock that leapt, however short, leaves no time in the log. Behind it may be by what the
+/// statement waited for the head, which is at most the statement's own time-out, and twice that to be safe. Keys count
+/// from the clock's time where the head's is ahead of it, so that nobody waits for a request under one for longer.
 const APPEND: &str = "
     with head as (
         update log_head set position = $2::bigint + coalesce(cardinality($4::bigint[]), 0),
                recorded_at = case when cardinality($4::bigint[]) > 0 then $3 else recorded_at end
         where log_id = $1 and position = $2
+            and $27 <= log_clock() + interval '1 second' and $27 >= log_clock() - interval '10 seconds'
+            and $3 <= greatest($27, recorded_at)
         returning log_id
     ), appended as (
         insert into events (log_id, position, stream_id, version, event_id, event_type,
@@ -31,7 +39,7 @@ const APPEND: &str = "
         insert into idempotency_keys (log_id, merchant_id, key, fingerprint, resource_id, status,
                response, position, recorded_at)
         select head.log_id, k.merchant_id, k.key, k.fingerprint, k.resource_id, k.status,
-               k.response, k.position, $3
+               k.response, k.position, least($3, $27 + interval '1 second')
         from head, unnest($14::uuid[], $15::text[], $16::bytea[], $17::text[], $18::smallint[],
              $19::text[], $20::bigint[])
              as k (merchant_id, key, fingerprint, resource_id, status, response, position)
@@ -48,7 +56,7 @@ const APPEND: &str = "
             debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending,
             position = excluded.position
     )
-    select log_id from head";
+    select exists (select from head), log_clock()";
 
 /// Sets the answers of claimed keys, in the same statement as the append that ends their requests. It is an
 /// insert because that finds the row by its key whatever statistics say: an update that joins is planned for
@@ -57,19 +65,20 @@ const ANSWERED: &str = ", answered as (
         insert into idempotency_keys as i (log_id, merchant_id, key, fingerprint, resource_id, status,
                response, position, shown_position, recorded_at)
         select head.log_id, k.merchant_id, k.key, k.fingerprint, k.resource_id, k.status,
-               k.response, k.position, k.position, $3
-        from head, unnest($27::uuid[], $28::text[], $29::bytea[], $30::text[], $31::smallint[],
-             $32::text[], $33::bigint[])
+               k.response, k.position, k.position, least($3, $27 + interval '1 second')
+        from head, unnest($28::uuid[], $29::text[], $30::bytea[], $31::text[], $32::smallint[],
+             $33::text[], $34::bigint[])
              as k (merchant_id, key, fingerprint, resource_id, status, response, position)
         on conflict (log_id, merchant_id, key) do update
         set resource_id = excluded.resource_id, status = excluded.status,
             response = excluded.response, shown_position = excluded.shown_position
         where i.response is null
     )
-    select log_id from head";
+    select exists (select from head), log_clock()";
 
-static APPEND_WITH_ANSWERS: LazyLock<String> =
-    LazyLock::new(|| APPEND.replace("\n    select log_id from head", ANSWERED));
+static APPEND_WITH_ANSWERS: LazyLock<String> = LazyLock::new(|| {
+    APPEND.replace("\n    select exists (select from head), log_clock()", ANSWERED)
+});
 
 /// How a batch was refused.
 #[derive(Debug)]
@@ -86,14 +95,27 @@ pub(super) enum Failure {
     Unknown(sqlx::Error),
 }
 
-/// Sends the batch; `Ok(false)` means that the head is elsewhere and nothing was written.
-pub(super) async fn append(db: &mut PgConnection, plan: &Plan) -> Result<bool, Failure> {
+/// What the statement came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Receipt {
+    /// Whether anything was written: everything, else nothing.
+    pub(super) written: bool,
+    /// The database's time.
+    pub(super) database_time: Timestamp,
+}
+
+/// Sends the batch at `sent_at`, as the process' clock says.
+pub(super) async fn append(
+    db: &mut PgConnection,
+    plan: &Plan,
+    sent_at: Timestamp,
+) -> Result<Receipt, Failure> {
     let sent = if plan.answered.keys.is_empty() {
-        bind(sqlx::query(APPEND), plan).fetch_optional(db).await
+        bind(sqlx::query(APPEND), plan, sent_at).fetch_one(db).await
     } else {
         let rows = &plan.answered;
         let fingerprints: Vec<&[u8]> = rows.fingerprints.iter().map(|print| &print[..]).collect();
-        bind(sqlx::query(sqlx::AssertSqlSafe(APPEND_WITH_ANSWERS.as_str())), plan)
+        bind(sqlx::query(sqlx::AssertSqlSafe(APPEND_WITH_ANSWERS.as_str())), plan, sent_at)
             .bind(&rows.owners)
             .bind(&rows.keys)
             .bind(fingerprints)
@@ -101,17 +123,20 @@ pub(super) async fn append(db: &mut PgConnection, plan: &Plan) -> Result<bool, F
             .bind(&rows.statuses)
             .bind(&rows.responses)
             .bind(&rows.positions)
-            .fetch_optional(db)
+            .fetch_one(db)
             .await
     };
-    let row: Option<PgRow> = sent.map_err(|error| classify(error, plan))?;
-    debug_assert!(row.as_ref().is_none_or(|row| row.try_get::<i16, _>(0).is_ok()));
-    Ok(row.is_some())
+    sent.and_then(|row| receipt(&row)).map_err(|error| classify(error, plan))
+}
+
+fn receipt(row: &PgRow) -> Result<Receipt, sqlx::Error> {
+    let database_time = Timestamp::from_datetime(row.try_get(1)?);
+    Ok(Receipt { written: row.try_get(0)?, database_time })
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-fn bind<'q>(query: Query<'q>, plan: &'q Plan) -> Query<'q> {
+fn bind<'q>(query: Query<'q>, plan: &'q Plan, sent_at: Timestamp) -> Query<'q> {
     fn column<'p, T>(plan: &'p Plan, of: impl Fn(&'p RecordedEvent) -> T) -> Vec<T> {
         plan.events().iter().map(|event| of(&event.recorded)).collect()
     }
@@ -145,6 +170,7 @@ fn bind<'q>(query: Query<'q>, plan: &'q Plan) -> Query<'q> {
         .bind(&balances.debits_pending)
         .bind(&balances.credits_pending)
         .bind(&balances.positions)
+        .bind(sent_at.datetime())
 }
 
 fn classify(error: sqlx::Error, plan: &Plan) -> Failure {

@@ -56,8 +56,12 @@ impl Sequencer {
 
     /// Folds what others appended into the cached states, up to the head as it is now.
     pub(super) async fn catch_up(&mut self) -> Result<(), CatchUpError> {
+        let guard = Arc::clone(&self.guard);
         let db = self.connected().await.ok_or(CatchUpError::Disconnected)?;
-        let head = log::head(&mut *db).await?;
+        let asked_at = guard.now();
+        let (head, database_time) = log::head_and_clock(&mut *db).await?;
+        guard.observe(asked_at, database_time);
+        guard.observe_head(head.recorded_at, database_time);
         let seen = self.state.head.position;
         if head.position < seen {
             self.forget();

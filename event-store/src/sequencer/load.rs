@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{Event, State, StateKey, StreamVersion, Timestamp};
+use domain::{Event, EventTime, State, StateKey, StreamVersion, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row};
 use time::OffsetDateTime;
@@ -47,7 +47,9 @@ impl LoadError {
 /// and in its order: where nothing is known of the table yet, a join may read all of it.
 const LOAD: &str = "
     select h.position, k.ordinal, e.version, e.event_type, e.schema_version, e.data::text,
-           e.recorded_at, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending
+           e.recorded_at,
+           case when e.metadata::text like '%\"decided_at\":%' then e.metadata->>'decided_at' end,
+           b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending
     from log_head h
     cross join unnest($2::text[], $3::uuid[]) with ordinality as k (stream_id, account_id, ordinal)
     left join lateral (
@@ -90,11 +92,10 @@ pub(crate) async fn load(
         head = Position::from_number(row.try_get(0)?);
         let ordinal: i64 = row.try_get(1)?;
         let index = usize::try_from(ordinal - 1).unwrap_or(usize::MAX);
-        let (Some(key), Some((event, version, recorded_at))) = (keys.get(index), event(row)?)
-        else {
+        let (Some(key), Some((event, version, time))) = (keys.get(index), event(row)?) else {
             continue;
         };
-        let folded = State::evolve(key, states.remove(&index), &event, version, recorded_at);
+        let folded = State::evolve(key, states.remove(&index), &event, version, time);
         if let Some(state) = folded {
             states.insert(index, with_totals(state, row)?);
         }
@@ -109,23 +110,25 @@ pub(crate) async fn load(
         .collect())
 }
 
-fn event(row: &PgRow) -> Result<Option<(Event, StreamVersion, Timestamp)>, LoadError> {
+fn event(row: &PgRow) -> Result<Option<(Event, StreamVersion, EventTime)>, LoadError> {
     let Some(version) = row.try_get::<Option<i64>, _>(2)? else { return Ok(None) };
     let event = Event::decode(row.try_get(3)?, row.try_get(4)?, row.try_get(5)?)?;
     let recorded_at = Timestamp::from_datetime(row.try_get::<OffsetDateTime, _>(6)?);
-    Ok(Some((event, StreamVersion::from_number(version), recorded_at)))
+    let decided_at = row.try_get::<Option<&str>, _>(7)?.and_then(|text| text.parse().ok());
+    let time = EventTime { recorded_at, decided_at: decided_at.unwrap_or(recorded_at) };
+    Ok(Some((event, StreamVersion::from_number(version), time)))
 }
 
 /// An account's totals come from its balance row, which the append keeps current.
 fn with_totals(state: State, row: &PgRow) -> Result<State, LoadError> {
     match state {
         State::Account(mut account) => {
-            if let Some(debits_posted) = row.try_get::<Option<i64>, _>(7)? {
+            if let Some(debits_posted) = row.try_get::<Option<i64>, _>(8)? {
                 account.totals = domain::accounts::Totals {
                     debits_posted,
-                    credits_posted: row.try_get(8)?,
-                    debits_pending: row.try_get(9)?,
-                    credits_pending: row.try_get(10)?,
+                    credits_posted: row.try_get(9)?,
+                    debits_pending: row.try_get(10)?,
+                    credits_pending: row.try_get(11)?,
                 };
             }
             Ok(State::Account(account))

@@ -35,7 +35,7 @@ pub(crate) use watchers::Watchers;
 
 use self::known_answers::KnownAnswers;
 use self::write::Batch;
-use crate::clock::Clock;
+use crate::clock_guard::ClockGuard;
 use crate::health::Health;
 use crate::log::{self, ConnectError, Head, LeafHash, Position};
 use crate::recent::Tail;
@@ -66,7 +66,7 @@ pub struct Sequencer {
     pub(crate) cache: Arc<StateCache>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) watchers: Arc<Watchers>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) guard: Arc<ClockGuard>,
     pub(crate) head_sender: watch::Sender<Position>,
     pub(crate) health: Arc<Health>,
     pub(crate) state: Writer,

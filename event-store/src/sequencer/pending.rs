@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use domain::{Context, StateKey};
+use domain::StateKey;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::load::Loaded;
-use crate::clock::{Clock, IdSource};
+use crate::clock::IdSource;
 use crate::request::{Answer, Request, SubmitError};
 
 /// What the sequencer says to the waiting caller.
@@ -62,8 +63,8 @@ impl Fate {
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) request: Request,
-    /// When it came, and the id of its first event: decided again, it has the same ids.
-    pub(crate) context: Context,
+    /// The id of its first event: decided again, it has the same ids.
+    pub(crate) event_id: Uuid,
     /// Worked out once, by the caller's thread.
     pub(crate) reads: Vec<StateKey>,
     /// States that were not in the cache, as the caller loaded them.
@@ -77,12 +78,12 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// A command for which nobody waits.
-    pub(super) fn alone(request: Request, clock: &dyn Clock, ids: &dyn IdSource) -> Self {
-        let context = Context { now: clock.now(), event_id: ids.next() };
+    pub(super) fn alone(request: Request, ids: &dyn IdSource) -> Self {
+        let event_id = ids.next();
         let reads = request.command.reads();
         let fate = Arc::default();
         let (reply, _) = oneshot::channel();
-        Self { request, context, reads, loaded: Vec::new(), failed_admissions: 0, fate, reply }
+        Self { request, event_id, reads, loaded: Vec::new(), failed_admissions: 0, fate, reply }
     }
 
     /// Says that the states have to be loaded again.

@@ -12,6 +12,7 @@ use super::cache::StateCache;
 use super::known_answers::{KeyName, KnownAnswer, KnownAnswers};
 use super::overlay::{Changes, Overlay};
 use super::pending::Pending;
+use crate::clock_guard::CLOCK_SKEW_MAX_MICROS;
 use crate::log::{EventMetadata, Head, Leaf, Position, RecordedEvent, digest_to_hex};
 use crate::recent::LoggedEvent;
 use crate::request::{Answer, NewAnswer, RequestKey, RequestPart, SubmitError};
@@ -62,7 +63,10 @@ pub(super) struct BalanceRows {
 pub(super) struct Plan {
     /// Where the head was when this was decided, and must still be.
     pub(super) head: Head,
+    /// The time of its events; never before the head's.
     pub(super) recorded_at: Timestamp,
+    /// The time that it is decided as of: that one, unless the head's is further ahead of the clock than clocks may be.
+    pub(super) decided_at: Timestamp,
     pub(super) claimed: KeyRows,
     pub(super) answered: KeyRows,
     pub(super) balances: BalanceRows,
@@ -77,6 +81,11 @@ impl Plan {
     /// state, and not on a stored answer alone.
     pub(super) fn needs_writing(&self) -> bool {
         self.writes() || self.rests_on_state()
+    }
+
+    /// When it was decided, where its events cannot be recorded at that time.
+    fn decided_late(&self) -> Option<Timestamp> {
+        (self.decided_at != self.recorded_at).then_some(self.decided_at)
     }
 
     /// The rows of `events`, ascending.
@@ -173,10 +182,13 @@ impl<'a> Planner<'a> {
         head: Head,
         now: Timestamp,
     ) -> Self {
+        // Never falls with position, whatever the clocks of several processes say.
+        let recorded_at = now.max(head.recorded_at);
+        let ahead_micros = recorded_at.micros() - now.micros();
         let plan = Plan {
             head,
-            // Never falls with position, whatever the clocks of several processes say.
-            recorded_at: now.max(head.recorded_at),
+            recorded_at,
+            decided_at: if ahead_micros > CLOCK_SKEW_MAX_MICROS { now } else { recorded_at },
             claimed: KeyRows::default(),
             answered: KeyRows::default(),
             balances: BalanceRows::default(),
@@ -283,11 +295,10 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// What the decision goes by. A command may have waited: what is decided as of now would else be recorded
+    /// What the decision goes by. A command may have waited: what is decided as of when it came would else be recorded
     /// when it may not be any more, such as the posting of a hold whose time was over meanwhile.
     fn context(&self, pending: &Pending) -> Context {
-        let now = pending.context.now.max(self.plan.recorded_at);
-        Context { now, ..pending.context }
+        Context { now: self.plan.decided_at, event_id: pending.event_id }
     }
 
     /// Whether what the command claims as new has been looked for. Where it is refused nothing of it reaches
@@ -300,7 +311,7 @@ impl<'a> Planner<'a> {
         let position = self.next;
         self.next = position.next();
         let NewEvent { stream, version, event_id, merchant_id, event } = new;
-        let metadata = metadata(pending, merchant_id);
+        let metadata = metadata(pending, merchant_id, self.plan.decided_late());
         self.bytes += data.len() + metadata.len();
         let (event_type, schema_version) = (event.event_type(), event.schema_version());
         let recorded_at = self.plan.recorded_at;
@@ -390,7 +401,7 @@ fn refuses(decided: &Result<Decision, Rejection>) -> bool {
     }
 }
 
-fn metadata(pending: &Pending, merchant: MerchantId) -> String {
+fn metadata(pending: &Pending, merchant: MerchantId, decided_at: Option<Timestamp>) -> String {
     let origin = &pending.request.origin;
     let key = pending.request.key.as_ref();
     let metadata = EventMetadata {
@@ -400,6 +411,7 @@ fn metadata(pending: &Pending, merchant: MerchantId) -> String {
         idempotency_key: key.map(|key| key.key.clone()),
         idempotency_owner: key.map(|key| key.owner).filter(|owner| *owner != merchant),
         fingerprint: key.map(|key| digest_to_hex(&key.fingerprint)),
+        decided_at,
     };
     // A struct of texts, for which this cannot fail.
     serde_json::to_string(&metadata)

@@ -54,7 +54,7 @@ impl PreparedBatches {
         let mut plans = Vec::with_capacity(batches.len());
         for batch in batches {
             let pending: Vec<Pending> =
-                batch.into_iter().map(|request| Pending::alone(request, clock, ids)).collect();
+                batch.into_iter().map(|request| Pending::alone(request, ids)).collect();
             let mut missing: Vec<_> =
                 pending.iter().flat_map(|one| super::plan::missing(one, &cache)).collect();
             missing.sort_by_key(|key| key.stream());
@@ -81,11 +81,14 @@ impl PreparedBatches {
     pub async fn send_next(
         &mut self,
         db: &mut PgConnection,
+        clock: &dyn Clock,
     ) -> Result<Option<usize>, PreparedError> {
         let Some(plan) = self.plans.next() else { return Ok(None) };
-        match append(db, &plan).await {
-            Ok(true) => Ok(Some(plan.events().len())),
-            Ok(false) => Err(PreparedError("somebody else wrote to the log".to_owned())),
+        match append(db, &plan, clock.now()).await {
+            Ok(receipt) if receipt.written => Ok(Some(plan.events().len())),
+            Ok(_) => Err(PreparedError(
+                "somebody else wrote to the log, or the clock is not the database's".to_owned(),
+            )),
             Err(failure) => Err(PreparedError(format!("{failure:?}"))),
         }
     }

@@ -11,8 +11,9 @@ use super::catch_up::CatchUpError;
 use super::known_answers::KeyName;
 use super::pending::{Pending, Reply};
 use super::plan::{Outcome, Plan};
-use super::write::{Attempt, Batch, attempt};
+use super::write::{Answered, Attempt, Batch, attempt};
 use super::{RECONNECT_FIRST, RECONNECT_MAX, Sequencer};
+use crate::clock_guard::ClockSkew;
 use crate::log;
 use crate::request::{RequestPart, SubmitError};
 
@@ -50,6 +51,11 @@ impl Contention {
 enum Sent {
     Committed,
     HeadMoved,
+    ClockRefused {
+        skew: ClockSkew,
+        /// Whether an earlier sending of the same plan may be written still.
+        in_doubt: bool,
+    },
     Taken,
     CacheWrong,
     Refused,
@@ -112,6 +118,10 @@ impl Sequencer {
                     return Resolution::Settled(postponed);
                 }
                 Sent::HeadMoved => self.follow_moved_head().await,
+                Sent::ClockRefused { skew, in_doubt } => {
+                    turn_away(group, skew, in_doubt);
+                    return Resolution::Settled(Vec::new());
+                }
                 Sent::Taken if look_ups < LOOK_UPS_MAX => {
                     look_ups += 1;
                     self.look_up_taken(&group).await;
@@ -148,7 +158,7 @@ impl Sequencer {
                         return Sent::HeadMoved;
                     }
                     match self.state.db.as_mut() {
-                        Some(db) => attempt(db, plan).await,
+                        Some(db) => attempt(db, plan, &self.guard).await,
                         None => Attempt::NotTried,
                     }
                 }
@@ -158,13 +168,21 @@ impl Sequencer {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RECONNECT_MAX);
                 }
-                Attempt::Answered(Ok(true)) => return Sent::Committed,
-                Attempt::Answered(Ok(false)) if in_doubt => match self.is_ours(plan).await {
-                    Some(true) => return Sent::Committed,
-                    Some(false) => return Sent::HeadMoved,
-                    None => {}
-                },
-                Attempt::Answered(Ok(false)) => return Sent::HeadMoved,
+                Attempt::Answered(Ok(Answered::Committed)) => return Sent::Committed,
+                Attempt::Answered(Ok(answered)) if in_doubt => {
+                    match (self.is_ours(plan).await, answered) {
+                        (Some(true), _) => return Sent::Committed,
+                        (Some(false), Answered::ClockRefused(skew)) => {
+                            return Sent::ClockRefused { skew, in_doubt };
+                        }
+                        (Some(false), _) => return Sent::HeadMoved,
+                        (None, _) => {}
+                    }
+                }
+                Attempt::Answered(Ok(Answered::HeadMoved)) => return Sent::HeadMoved,
+                Attempt::Answered(Ok(Answered::ClockRefused(skew))) => {
+                    return Sent::ClockRefused { skew, in_doubt };
+                }
                 Attempt::Answered(Err(Failure::Taken)) => return Sent::Taken,
                 Attempt::Answered(Err(Failure::CacheWrong(error))) => {
                     tracing::error!(
@@ -322,6 +340,17 @@ pub(super) fn settle(group: Vec<Pending>, outcomes: Vec<Outcome>) -> Vec<Pending
         }));
     }
     postponed
+}
+
+/// Answers everybody that this process may not decide now.
+fn turn_away(group: Vec<Pending>, skew: ClockSkew, in_doubt: bool) {
+    metrics::counter!("runut_clock_refusals_total").increment(1);
+    for pending in group {
+        let error =
+            if in_doubt { SubmitError::OutcomeUnknown } else { SubmitError::ClockSkewed(skew) };
+        // A caller that went away asks again with its key, if it wants to know.
+        drop(pending.reply.send(Reply::Done(Err(error))));
+    }
 }
 
 /// Halves a refused group, so that what is wrong in it ends up alone; the first half is next.

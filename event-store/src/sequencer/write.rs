@@ -4,19 +4,21 @@
 
 use std::collections::HashSet;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use domain::StateKey;
+use domain::{StateKey, Timestamp};
 use sqlx::postgres::PgConnection;
 
-use super::append::{Failure, append};
+use super::append::{Failure, Receipt, append};
 use super::cache::CACHED_STATES_MAX;
 use super::intake::{Intake, NextBatch};
 use super::pending::Pending;
 use super::plan::{Plan, Planner, missing};
 use super::resolve::settle;
 use super::{Sequencer, Work, Writer};
+use crate::clock_guard::{ClockGuard, ClockSkew};
 
 /// How long a statement may take before its connection counts as dead. More than the server's own bound.
 const STATEMENT_PATIENCE: Duration = Duration::from_secs(6);
@@ -38,25 +40,47 @@ impl Batch {
     }
 }
 
+/// What Postgres answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// It is written.
+    Committed,
+    /// Nothing is written: the head is elsewhere.
+    HeadMoved,
+    /// Nothing is written: this process' clock disagrees with the database's.
+    ClockRefused(ClockSkew),
+}
+
 /// What sending a batch once came to.
 #[derive(Debug)]
 pub(super) enum Attempt {
     /// There is no connection.
     NotTried,
     /// Postgres answered, or the connection broke.
-    Answered(Result<bool, Failure>),
+    Answered(Result<Answered, Failure>),
     /// Nothing came back.
     Silent(tokio::time::error::Elapsed),
 }
 
 /// Sends it once.
-pub(super) async fn attempt(db: &mut PgConnection, plan: &Plan) -> Attempt {
-    let started = Instant::now();
-    let sent = tokio::time::timeout(STATEMENT_PATIENCE, append(db, plan)).await;
+pub(super) async fn attempt(db: &mut PgConnection, plan: &Plan, guard: &ClockGuard) -> Attempt {
+    let (started, sent_at) = (Instant::now(), guard.now());
+    let sent = tokio::time::timeout(STATEMENT_PATIENCE, append(db, plan, sent_at)).await;
     metrics::histogram!("runut_append_seconds").record(started.elapsed());
     match sent {
-        Ok(answer) => Attempt::Answered(answer),
+        Ok(Ok(receipt)) => Attempt::Answered(Ok(judge(receipt, sent_at, guard))),
+        Ok(Err(failure)) => Attempt::Answered(Err(failure)),
         Err(elapsed) => Attempt::Silent(elapsed),
+    }
+}
+
+fn judge(receipt: Receipt, sent_at: Timestamp, guard: &ClockGuard) -> Answered {
+    let Receipt { written, database_time } = receipt;
+    guard.observe(sent_at, database_time);
+    match ClockSkew::check(sent_at, database_time, guard.now()) {
+        _ if written => Answered::Committed,
+        Err(skew) => Answered::ClockRefused(skew),
+        Ok(()) => Answered::HeadMoved,
     }
 }
 
@@ -96,7 +120,7 @@ impl Sequencer {
             }
             let (attempt, following, more) = self.write(&batch, committed.take()).await;
             set_aside.extend(more);
-            if let Attempt::Answered(Ok(true)) = attempt {
+            if let Attempt::Answered(Ok(Answered::Committed)) = attempt {
                 committed = Some(batch);
                 next = following;
                 if let Some(pause) = self.state.contention.courtesy() {
@@ -112,9 +136,9 @@ impl Sequencer {
 
     /// All that waits, up to the bounds of a batch.
     fn take_in(&mut self, first: Work) -> (Option<Batch>, Vec<Pending>) {
-        let Self { queue, cache, tail, clock, state: Writer { known, head, .. }, .. } = self;
+        let Self { queue, cache, tail, guard, state: Writer { known, head, .. }, .. } = self;
         let next = NextBatch::default();
-        let clock = &**clock;
+        let clock = &**guard.clock();
         let mut intake = Intake { cache, tail, known, clock, head: *head, before: None, next };
         intake.take(first);
         while !intake.full() {
@@ -138,12 +162,14 @@ impl Sequencer {
             return (Attempt::NotTried, None, set_aside);
         };
         let (attempt, next) = {
-            let mut sending = pin!(attempt(&mut db, &batch.plan));
+            let guard = Arc::clone(&self.guard);
+            let mut sending = pin!(attempt(&mut db, &batch.plan, &guard));
             // Postgres has work before anything else is done.
             let mut sent = futures::poll!(&mut sending);
             set_aside.extend(self.conclude(before));
-            let Self { queue, cache, tail, clock, state: Writer { known, head, .. }, .. } = self;
-            let (clock, before, next) = (&**clock, Some(&batch.plan), NextBatch::default());
+            let Self { queue, cache, tail, state: Writer { known, head, .. }, .. } = self;
+            let (before, next) = (Some(&batch.plan), NextBatch::default());
+            let clock = &**guard.clock();
             let mut intake = Intake { cache, tail, known, clock, head: *head, before, next };
             // Those that had no room have it in the next.
             let mut open = set_aside.is_empty();
@@ -183,7 +209,7 @@ impl Sequencer {
         if group.is_empty() {
             return None;
         }
-        let (now, head) = (self.clock.now(), self.state.head);
+        let (now, head) = (self.guard.now(), self.state.head);
         let mut planner = Planner::over(&self.cache, &self.state.known, head, now);
         group.iter().for_each(|pending| planner.add(pending));
         Some(Batch { group, plan: planner.finish() })
@@ -215,6 +241,6 @@ impl Sequencer {
     }
 
     fn recent(&self, plan: &Plan) -> bool {
-        self.clock.now().micros() - plan.recorded_at.micros() <= RECORDED_AGE_MAX_MICROS
+        self.guard.now().micros() - plan.decided_at.micros() <= RECORDED_AGE_MAX_MICROS
     }
 }

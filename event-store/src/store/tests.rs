@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::accounts::{AccountType, OpenAccount};
 use domain::ledger::{Details, Direction, ExternalRef, PostEntry, Posting, Postings};
-use domain::{AccountId, Amount, Command, Context, MerchantId, StateKey};
+use domain::{AccountId, Amount, Command, MerchantId, StateKey};
 use migrations::Role;
 use testkit::TestDatabase;
 use tokio::sync::oneshot;
@@ -69,12 +69,12 @@ fn post(reference: &str, debit: &str, credit: &str) -> Command {
 fn set_aside(store: &EventStore, command: Command) -> (Pending, oneshot::Receiver<Reply>) {
     let request = request(command);
     let (reply, answered) = oneshot::channel();
-    let context = Context { now: store.clock().now(), event_id: store.ids().next() };
+    let event_id = store.ids().next();
     let reads = request.command.reads();
     let loaded = Vec::new();
     let failed_admissions = u32::MAX;
     let fate = Arc::default();
-    (Pending { request, context, reads, loaded, failed_admissions, fate, reply }, answered)
+    (Pending { request, event_id, reads, loaded, failed_admissions, fate, reply }, answered)
 }
 
 /// Commands whose states could not be admitted again and again, which the sequencer then loads itself, are not

@@ -1,6 +1,7 @@
 //! The log against a real Postgres: order, once-ness, storms and faults.
 
 mod ahead;
+mod clocks;
 mod faults;
 mod given;
 mod rebuilds;

@@ -147,6 +147,7 @@ impl Clock for HandClock {
 #[tokio::test]
 async fn what_waits_in_the_queue_is_decided_as_of_when_it_is_recorded() {
     let database = TestDatabase::create().await;
+    database.stop_clock_at(NOON.micros()).await;
     let clock = Arc::new(HandClock(AtomicI64::new(NOON.micros())));
     let url = database.url(Role::Application);
     let first = Process::with_clock(url.clone(), Arc::clone(&clock) as Arc<dyn Clock>).await;
@@ -184,6 +185,7 @@ async fn what_waits_in_the_queue_is_decided_as_of_when_it_is_recorded() {
         store.free_places() == event_store::QUEUE_COMMANDS_MAX - 3
     })
     .await;
+    database.stop_clock_at(ends_at.micros()).await;
     clock.0.store(ends_at.micros(), Ordering::SeqCst);
     let stop = CancellationToken::new();
     let running = tokio::spawn(sequencer.run(stop.clone()));

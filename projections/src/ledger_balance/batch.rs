@@ -176,7 +176,7 @@ impl<'a> Batch<'a> {
         account.clearing = event.clearing;
         account.version = Some(applied.version.number());
         account.updated = Some((applied.position, applied.recorded_at));
-        account.watch_clearing(applied.recorded_at);
+        account.watch_clearing(applied.decided_at);
         self.amended.insert(event.account_id, event);
         Ok(())
     }
@@ -204,7 +204,7 @@ impl<'a> Batch<'a> {
         }
         // Only once all of it is posted: an entry may pass through an account and leave it as it was.
         for posting in &event.postings {
-            self.account(posting.account_id)?.watch_clearing(applied.recorded_at);
+            self.account(posting.account_id)?.watch_clearing(applied.decided_at);
         }
         self.entry_rows.insert(event.entry_id, self.entries.len());
         self.entries.push(EntryRow::new(applied, event, metadata_json(&event.metadata)?));

@@ -45,7 +45,7 @@ pub(super) fn fold(
         known.into_iter().map(|row| (row.payment.id, row)).collect();
     for applied in events {
         let Some(event) = payment_event(applied) else { continue };
-        let (position, at) = (applied.position, applied.recorded_at);
+        let (position, at) = (applied.position, applied.decided_at);
         match event {
             PaymentEvent::Created(created) => {
                 let row = PaymentRow {

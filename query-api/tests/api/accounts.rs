@@ -10,7 +10,7 @@ use crate::points_in_time::post;
 #[tokio::test]
 async fn an_account_shows_its_balance() {
     let platform = Platform::new().await;
-    platform.pass(Duration::from_secs(60));
+    platform.pass(Duration::from_secs(60)).await;
     platform.sell(TOKO, "order-1", 12_500).await;
     platform.post_in(TOKO, "refund-1", ("sales", "cash"), 2_550, "USD").await;
     let cash = account(TOKO, "cash");
@@ -137,12 +137,12 @@ async fn a_statement_has_the_balance_after_every_posting() {
 async fn a_statement_of_a_time_has_what_was_posted_then() {
     let platform = Platform::new().await;
     platform.sell(TOKO, "before", 100).await;
-    platform.pass(Duration::from_secs(3_600));
+    platform.pass(Duration::from_secs(3_600)).await;
     let from = platform.now();
     platform.sell(TOKO, "first", 200).await;
-    platform.pass(Duration::from_secs(60));
+    platform.pass(Duration::from_secs(60)).await;
     platform.sell(TOKO, "last", 300).await;
-    platform.pass(Duration::from_secs(3_600));
+    platform.pass(Duration::from_secs(3_600)).await;
     let to = platform.now();
     platform.sell(TOKO, "after", 400).await;
     let merchant = platform.merchant.seeing(platform.position());
@@ -168,7 +168,7 @@ async fn a_statement_of_a_time_has_what_was_posted_then() {
 #[tokio::test]
 async fn a_statement_says_when_each_posting_takes_effect() {
     let platform = Platform::new().await;
-    platform.pass(Duration::from_secs(3_600));
+    platform.pass(Duration::from_secs(3_600)).await;
     platform.sell(TOKO, "now", 100).await;
     let yesterday = platform.now().plus_millis(-86_400_000);
     post(&platform, "yesterday's", 200, Some(yesterday)).await;

@@ -165,9 +165,9 @@ async fn balances_are_compared_as_they_were() {
     let platform = Platform::new().await;
     platform.sell(TOKO, "order-1", 1_000).await;
     let then = platform.position();
-    platform.pass(Duration::from_secs(60));
+    platform.pass(Duration::from_secs(60)).await;
     let before = platform.now();
-    platform.pass(Duration::from_secs(60));
+    platform.pass(Duration::from_secs(60)).await;
     platform.sell(TOKO, "order-2", 250).await;
     let merchant = platform.merchant.seeing(platform.position());
     let balances = json!([

@@ -48,7 +48,7 @@ async fn trade(platform: &Platform) -> Timestamp {
         let cents = 100 + i64::try_from(index).expect("few");
         platform.post_in(TOKO, &format!("to-{code}"), (code, "cash"), cents, "USD").await;
     }
-    platform.pass(Duration::from_secs(86_400));
+    platform.pass(Duration::from_secs(86_400)).await;
     let half = platform.now();
     platform.reverse(TOKO, first).await;
     platform.post_in(TOKO, "lent", ("cash", "-:"), 20_000, "USD").await;

@@ -26,7 +26,7 @@ async fn a_read_model_that_lags_too_long_is_not_ready() {
     platform.stop_projecting().await;
     platform.sell(TOKO, "order-1", 100).await;
     assert_eq!(platform.anonymous.get("/health/ready").await.status.as_u16(), 200);
-    platform.pass(Duration::from_secs(31));
+    platform.pass(Duration::from_secs(31)).await;
     let ready = platform.anonymous.get("/health/ready").await;
     assert_eq!(ready.status.as_u16(), 503, "{ready}");
     let standing = platform.analyst.get("/v1/projections").await.json();

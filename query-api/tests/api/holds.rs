@@ -112,7 +112,7 @@ async fn entries_are_found_by_what_is_in_them() {
     let command =
         ReverseEntry::new(TOKO, second, None, Details::default(), part, original.as_ref());
     platform.submit(Command::ReverseEntry(command)).await;
-    platform.pass(Duration::from_secs(86_400));
+    platform.pass(Duration::from_secs(86_400)).await;
     let details = Details {
         effective_at: Some("2025-12-24T12:00:00Z".parse().expect("a time")),
         ..Details::default()
@@ -156,7 +156,7 @@ async fn entries_are_found_by_what_is_in_them() {
 async fn closes_show_their_digests_and_what_came_late() {
     let platform = Platform::new().await;
     platform.sell(TOKO, "order-1", 100).await;
-    platform.pass(Duration::from_secs(3 * 86_400));
+    platform.pass(Duration::from_secs(3 * 86_400)).await;
     let day: Day = "2026-01-01".parse().expect("a day");
     platform.submit(Command::CutOffDay(CutOffDay { ledger: TOKO, day })).await;
     let merchant = platform.merchant.seeing(platform.position());
@@ -198,10 +198,10 @@ async fn an_account_that_should_clear_says_since_when_it_has_not() {
     platform.sell(TOKO, "order-1", 100).await;
     let path = "/v1/accounts?uncleared=true";
     assert!(platform.merchant.seeing(platform.position()).get(path).await.ids().is_empty());
-    platform.pass(Duration::from_secs(60));
+    platform.pass(Duration::from_secs(60)).await;
     platform.sell(TOKO, "order-2", 1).await;
     let since = platform.now();
-    platform.pass(Duration::from_secs(60));
+    platform.pass(Duration::from_secs(60)).await;
     platform.sell(TOKO, "order-3", 1).await;
     let page = platform.merchant.seeing(platform.position()).get(path).await.json();
     assert_eq!(page["data"][0]["uncleared_since"], since.to_string());
@@ -211,7 +211,7 @@ async fn an_account_that_should_clear_says_since_when_it_has_not() {
     assert!(
         platform.merchant.get(alerts).await.json()["data"].as_array().is_some_and(Vec::is_empty)
     );
-    platform.pass(Duration::from_secs(25 * 3_600));
+    platform.pass(Duration::from_secs(25 * 3_600)).await;
     insta::assert_snapshot!("a_clearing_alert", platform.merchant.get(alerts).await);
     let other = platform.other_merchant.get(alerts).await.json();
     assert_eq!(other["data"], serde_json::json!([]));

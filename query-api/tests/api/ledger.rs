@@ -28,7 +28,7 @@ async fn an_entry_shows_what_it_moved_and_what_reversed_it() {
 async fn entries_are_listed_newest_first_and_filtered() {
     let platform = Platform::new().await;
     let first = platform.sell(TOKO, "order-1", 100).await.to_string();
-    platform.pass(Duration::from_secs(60));
+    platform.pass(Duration::from_secs(60)).await;
     let second = platform.sell(TOKO, "order-2", 200).await.to_string();
     platform.sell(WARUNG, "order-1", 300).await;
     let (merchant, now) = (platform.merchant.seeing(platform.position()), platform.now());

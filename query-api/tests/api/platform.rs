@@ -116,6 +116,7 @@ impl Platform {
 
     async fn empty(told: Told, projecting: bool) -> Self {
         let database = TestDatabase::create().await;
+        database.stop_clock_at(STARTED_AT_MICROS).await;
         let clock = Arc::new(HandClock(AtomicI64::new(STARTED_AT_MICROS)));
         let ids = |from| Arc::new(CountedIds(AtomicU64::new(from)));
         let options = StoreOptions {
@@ -188,10 +189,12 @@ impl Platform {
         self.position.load(Ordering::Relaxed)
     }
 
-    /// Moves the time on.
-    pub(crate) fn pass(&self, time: Duration) {
+    /// Moves the time on, the database's and the processes'.
+    pub(crate) async fn pass(&self, time: Duration) {
         let micros = i64::try_from(time.as_micros()).expect("a reasonable time");
-        self.clock.0.fetch_add(micros, Ordering::Relaxed);
+        let now = self.now().micros() + micros;
+        self.database.stop_clock_at(now).await;
+        self.clock.0.store(now, Ordering::Relaxed);
     }
 
     pub(crate) fn now(&self) -> Timestamp {

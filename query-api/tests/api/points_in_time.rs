@@ -55,7 +55,7 @@ fn decimal(minor: i64) -> String {
 async fn history(platform: &Platform) -> Vec<Happened> {
     let mut happened = Vec::new();
     for n in 0..120_i64 {
-        platform.pass(Duration::from_millis(u64::try_from(n % 7).expect("small") * 997_001));
+        platform.pass(Duration::from_millis(u64::try_from(n % 7).expect("small") * 997_001)).await;
         let now = platform.now();
         let back = [0, 1_000, 61_000, 3_661_000, 90_061_000, -7_200_500, -86_400_000];
         let dated = (n % 3 != 0)
@@ -164,7 +164,7 @@ async fn a_trial_balance_at_any_position_is_the_fold_to_there() {
         if n % 97 == 0 {
             sums.push((platform.position(), debits, others));
         }
-        platform.pass(Duration::from_millis(10));
+        platform.pass(Duration::from_millis(10)).await;
     }
     let merchant = platform.merchant.seeing(platform.position());
     let analyst = platform.analyst.seeing(platform.position());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::MerchantId;
+use domain::{MerchantId, Timestamp};
 use event_store::log::EventMetadata;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -24,6 +24,8 @@ pub(crate) struct RequestFacts<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MetadataFacts<'a> {
     pub(crate) request: Option<RequestFacts<'a>>,
+    /// When the event was decided, where that is not when it was recorded.
+    pub(crate) decided_at: Option<Timestamp>,
 }
 
 /// Texts without escapes are borrowed; with escapes this fails, and the log's own reader takes over.
@@ -41,6 +43,8 @@ struct Quick<'a> {
     idempotency_owner: Option<&'a str>,
     #[serde(default)]
     fingerprint: Option<&'a str>,
+    #[serde(default)]
+    decided_at: Option<Timestamp>,
 }
 
 impl<'a> MetadataFacts<'a> {
@@ -53,25 +57,33 @@ impl<'a> MetadataFacts<'a> {
             && let Some(owner) = quick.owner()
         {
             let key = quick.idempotency_key.map(Cow::Borrowed);
-            return Self::new(key, owner, quick.fingerprint);
+            let request = request(key, owner, quick.fingerprint)?;
+            return Ok(Self { request, decided_at: quick.decided_at });
         }
         let whole: EventMetadata =
             serde_json::from_str(metadata).map_err(|error| error.to_string())?;
         let owner = whole.idempotency_owner.map(MerchantId::uuid);
-        Self::new(whole.idempotency_key.map(Cow::Owned), owner, whole.fingerprint.as_deref())
+        let key = whole.idempotency_key.map(Cow::Owned);
+        let request = request(key, owner, whole.fingerprint.as_deref())?;
+        Ok(Self { request, decided_at: whole.decided_at })
     }
 
-    fn new(
-        key: Option<Cow<'a, str>>,
-        owner: Option<Uuid>,
-        fingerprint: Option<&str>,
-    ) -> Result<Self, String> {
-        let Some(key) = key else { return Ok(Self { request: None }) };
-        let fingerprint = fingerprint
-            .and_then(digest)
-            .ok_or("an idempotency key without a fingerprint of 64 hex digits")?;
-        Ok(Self { request: Some(RequestFacts { key, owner, fingerprint }) })
+    /// When an event was decided that was recorded at `recorded_at`.
+    pub(crate) fn decided_at(&self, recorded_at: Timestamp) -> Timestamp {
+        self.decided_at.unwrap_or(recorded_at)
     }
+}
+
+fn request<'a>(
+    key: Option<Cow<'a, str>>,
+    owner: Option<Uuid>,
+    fingerprint: Option<&str>,
+) -> Result<Option<RequestFacts<'a>>, String> {
+    let Some(key) = key else { return Ok(None) };
+    let fingerprint = fingerprint
+        .and_then(digest)
+        .ok_or("an idempotency key without a fingerprint of 64 hex digits")?;
+    Ok(Some(RequestFacts { key, owner, fingerprint }))
 }
 
 impl Quick<'_> {
@@ -112,11 +124,12 @@ mod tests {
     fn both_readers_see_the_same_request() {
         let print = "ab".repeat(32);
         let plain = format!(
-            r#"{{"actor":"a","correlation_id":"c","idempotency_key":"k","fingerprint":"{print}"}}"#
+            r#"{{"actor":"a","correlation_id":"c","idempotency_key":"k","fingerprint":"{print}","decided_at":"1970-01-01T00:00:01Z"}}"#
         );
         let escaped = plain.replace("\"a\"", "\"\\u0061\"").replace("\"k\"", "\"\\u006b\"");
         let plain = MetadataFacts::read(&plain).unwrap();
         assert_eq!(plain, MetadataFacts::read(&escaped).unwrap());
+        assert_eq!(plain.decided_at, Some(Timestamp::from_micros(1_000_000)));
         assert_eq!(plain.request.unwrap().fingerprint, [0xab; 32]);
     }
 

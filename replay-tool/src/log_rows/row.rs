@@ -4,6 +4,7 @@ use domain::{MerchantId, Timestamp};
 use uuid::Uuid;
 
 use super::copy::Tuples;
+use crate::facts::MetadataFacts;
 
 /// What [`Row`] reads, in the order in which it reads it.
 pub(crate) const COLUMNS: &str = "position, stream_id, version, event_id, event_type, \
@@ -32,6 +33,12 @@ impl Row<'_> {
     /// When it was recorded.
     pub(crate) fn recorded_at(&self) -> Timestamp {
         Timestamp::from_micros(self.recorded_at_micros)
+    }
+
+    /// When it was decided: when it was recorded, unless its metadata say otherwise.
+    pub(crate) fn decided_at(&self) -> Timestamp {
+        let metadata = MetadataFacts::read(self.metadata).ok();
+        metadata.map_or(self.recorded_at(), |facts| facts.decided_at(self.recorded_at()))
     }
 
     /// The merchant it concerns.

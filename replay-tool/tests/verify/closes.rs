@@ -12,10 +12,10 @@ use crate::ledger::{books, day, time};
 /// The books of 2026-11-18 closed (events 6 and 7), at the end of November.
 async fn closed() -> World {
     let (world, clock) = books().await;
-    clock.set("2026-11-19T00:01:00Z");
+    clock.set(&world, "2026-11-19T00:01:00Z").await;
     world.cut_off("2026-11-18").await;
     world.close("2026-11-18").await;
-    clock.set("2026-12-01T06:00:00Z");
+    clock.set(&world, "2026-12-01T06:00:00Z").await;
     world.done(post("later", "cash", "sales", 5)).await;
     world.verified().await.assert_clean();
     world

@@ -1,7 +1,5 @@
 //! Conversions of which something cannot be: exactly that is named.
 
-use std::sync::Arc;
-
 use domain::accounts::{AccountType, OpenAccount};
 use domain::fx::{Conversion, Convert, PairId, Rate, RecordRate, Rounding};
 use domain::ledger::{Details, EntryPosted, Postings};
@@ -52,7 +50,7 @@ impl World {
 /// A log of 15 events: two accounts; a rate, 277.53 cents converted, with three accounts opened; another rate, 92
 /// cents, 92.92 and 4.6 converted at that.
 async fn market() -> World {
-    let world = World::empty(Arc::new(SystemClock)).await;
+    let world = World::empty().await;
     for (code, kind) in [("dollars", "USD"), ("euros", "EUR")] {
         let code = code.parse().expect("a code");
         let plain = OpenAccount::plain(LEDGER, code, AccountType::Liability, currency(kind));

@@ -7,7 +7,7 @@ use domain::ledger::{
     Details, Direction, ExternalRef, Part, PostEntry, Posting, Postings, ReverseEntry,
 };
 use domain::merchants::{FeeTerms, RegisterMerchant};
-use domain::{AccountId, Amount, Command, Decision, EntryId, Event, MerchantId, Name};
+use domain::{AccountId, Amount, Command, Decision, EntryId, Event, MerchantId, Name, Timestamp};
 use event_store::log::{Position, RecordedEvent, events_after};
 use event_store::{
     Clock, EventStore, IdSource, NewAnswer, Origin, RandomIds, Request, RequestKey, RequestPart,
@@ -30,9 +30,19 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A log of nothing whose times are the clock's.
-    pub(crate) async fn empty(clock: Arc<dyn Clock>) -> Self {
+    /// A log of nothing at a time that only tests move, with the database's clock and this one.
+    pub(crate) async fn at(now: Timestamp, clock: Arc<dyn Clock>) -> Self {
         let database = TestDatabase::create().await;
+        database.stop_clock_at(now.micros()).await;
+        Self::on(database, clock).await
+    }
+
+    /// A log of nothing.
+    pub(crate) async fn empty() -> Self {
+        Self::on(TestDatabase::create().await, Arc::new(SystemClock)).await
+    }
+
+    async fn on(database: TestDatabase, clock: Arc<dyn Clock>) -> Self {
         let options = StoreOptions {
             database_url: database.url(Role::Application),
             clock,
@@ -46,7 +56,7 @@ impl World {
 
     /// A log with two accounts and nothing else.
     pub(crate) async fn new() -> Self {
-        let world = Self::empty(Arc::new(SystemClock)).await;
+        let world = Self::empty().await;
         world.submit(open("cash", None)).await;
         world.submit(open("sales", None)).await;
         world

@@ -17,7 +17,7 @@ async fn held() -> World {
     world.done(Command::CreateHold(small)).await;
     world.done(Command::CreateHold(hold("large", "bank", "cash", 5_000))).await;
     world.verified().await.assert_clean();
-    clock.set("2026-11-18T14:00:00Z");
+    clock.set(&world, "2026-11-18T14:00:00Z").await;
     world
 }
 

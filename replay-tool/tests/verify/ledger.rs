@@ -18,12 +18,15 @@ use event_store::Clock;
 use crate::given::{LEDGER, World, account, entry, open, pair, post, reference};
 
 /// Says what the test says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HandClock(AtomicI64);
 
 impl HandClock {
-    pub(crate) fn set(&self, text: &str) {
-        self.0.store(time(text).micros(), Ordering::Relaxed);
+    /// Has it be that time, by the database's clock too.
+    pub(crate) async fn set(&self, world: &World, text: &str) {
+        let now = time(text).micros();
+        world.database.stop_clock_at(now).await;
+        self.0.store(now, Ordering::Relaxed);
     }
 }
 
@@ -57,9 +60,9 @@ pub(crate) fn dated(text: &str) -> Details {
 /// A log at noon of 2026-11-18 with these accounts, and 1,000.00 in cash: `cash` from 0, `bank`, `sales`, and
 /// `wear`, which is below bank, grows by credits and stays from 0 to 500.00.
 pub(crate) async fn books() -> (World, Arc<HandClock>) {
-    let clock = Arc::new(HandClock::default());
-    clock.set("2026-11-18T12:00:00Z");
-    let world = World::empty(Arc::<HandClock>::clone(&clock)).await;
+    let started = time("2026-11-18T12:00:00Z");
+    let clock = Arc::new(HandClock(AtomicI64::new(started.micros())));
+    let world = World::at(started, Arc::<HandClock>::clone(&clock)).await;
     world.done(open("cash", Some(0))).await;
     world.done(open("bank", None)).await;
     world.done(open("sales", None)).await;
@@ -238,7 +241,7 @@ async fn holds(world: &World, clock: &HandClock) {
     world.done(Command::CreateHold(ends)).await;
     world.freeze("cash", true).await;
     world.void_hold("held").await;
-    clock.set("2026-11-18T13:00:00Z");
+    clock.set(world, "2026-11-18T13:00:00Z").await;
     world.expire_hold("ends").await;
     world.freeze("cash", false).await;
     let post = LedgerStep::Post(entry("in", "bank", "sales", 7));
@@ -251,20 +254,20 @@ async fn closes(world: &World, clock: &HandClock) {
     let mut early = entry("early", "bank", "sales", 11);
     early.details = dated("2026-11-29T08:00:00Z");
     world.done(Command::PostEntry(early)).await;
-    clock.set("2026-11-19T00:00:30Z");
+    clock.set(world, "2026-11-19T00:00:30Z").await;
     world.done(post("next day", "bank", "sales", 13)).await;
-    clock.set("2026-11-19T00:02:00Z");
+    clock.set(world, "2026-11-19T00:02:00Z").await;
     world.cut_off("2026-11-18").await;
     let mut late = entry("late", "bank", "sales", 17);
     late.details = dated("2026-11-18T20:00:00Z");
     world.done(Command::PostEntry(late)).await;
     world.close("2026-11-18").await;
     world.post_hold("chained", Part::Rest, false).await;
-    clock.set("2026-11-20T09:00:00Z");
+    clock.set(world, "2026-11-20T09:00:00Z").await;
     world.cut_off("2026-11-19").await;
     world.close("2026-11-19").await;
     world.done(post("between", "cash", "bank", 1)).await;
-    clock.set("2026-12-01T00:01:00Z");
+    clock.set(world, "2026-12-01T00:01:00Z").await;
     world.cut_off("2026-11-30").await;
     world.close("2026-11-30").await;
     world.done(post("december", "cash", "bank", 1)).await;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use event_store::{EventStore, SystemClock};
 use gateways::{Gateways, PspsConfig};
-use workers::{LedgerWorkerOptions, Options, PaymentWorkerOptions, PrunerOptions, Workers};
+use workers::{
+    LedgerWorkerOptions, Options, PaymentWorkerOptions, PrunerOptions, STEADY_FOR, Workers,
+};
 
 use crate::tasks::{Stage, Tasks};
 
@@ -27,8 +29,11 @@ pub(crate) fn start(
     ledger: Option<LedgerWorkerOptions>,
     payments: Option<PaymentWork<'_>>,
 ) -> anyhow::Result<()> {
-    let pruner =
-        PrunerOptions { database_url: pruner_url.to_owned(), clock: Arc::new(SystemClock) };
+    let pruner = PrunerOptions {
+        database_url: pruner_url.to_owned(),
+        clock: Arc::new(SystemClock),
+        steady_for: STEADY_FOR,
+    };
     let payments = payments.map(PaymentWork::options).transpose()?;
     let workers = Workers::new(Options { payments, ledger, pruner })?;
     tasks.spawn(Stage::Work, "the workers", |stop| workers.run(stop));

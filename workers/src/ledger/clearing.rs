@@ -5,7 +5,7 @@ use super::{LedgerWorkError, LedgerWorker};
 const OVERDUE: &str = "
     select count(*) from read.accounts
     where uncleared_since is not null
-        and uncleared_since <= $1 - make_interval(hours => clearing_max_age_hours)";
+        and uncleared_since <= log_clock() - make_interval(hours => clearing_max_age_hours)";
 
 impl LedgerWorker {
     /// Counts them into the gauge `runut_clearing_accounts_overdue`; how many there are.
@@ -13,9 +13,7 @@ impl LedgerWorker {
     /// # Errors
     /// [`LedgerWorkError`].
     pub async fn watch_clearing(&self) -> Result<usize, LedgerWorkError> {
-        let now = self.store.clock().now();
-        let overdue: i64 =
-            sqlx::query_scalar(OVERDUE).bind(now.datetime()).fetch_one(&self.pool).await?;
+        let overdue: i64 = sqlx::query_scalar(OVERDUE).fetch_one(&self.pool).await?;
         let overdue = usize::try_from(overdue).unwrap_or_default();
         let shown = u32::try_from(overdue).unwrap_or(u32::MAX);
         metrics::gauge!("runut_clearing_accounts_overdue").set(shown);

@@ -18,8 +18,8 @@ const ACTOR: &str = "hold-worker";
 
 const DUE: &str = "
     select hold_id from read.holds
-    where status = 'held' and expires_at is not null and expires_at <= $1
-    order by expires_at limit $2";
+    where status = 'held' and expires_at is not null and expires_at <= log_clock()
+    order by expires_at limit $1";
 
 /// What came of a pass.
 #[derive(Default)]
@@ -37,12 +37,9 @@ impl LedgerWorker {
     /// # Errors
     /// [`LedgerWorkError::Database`]: it cannot be read which these are.
     pub async fn end_holds(&self) -> Result<usize, LedgerWorkError> {
-        let now = self.store.clock().now();
-        let due: Vec<Uuid> = sqlx::query_scalar(DUE)
-            .bind(now.datetime())
-            .bind(ENDED_AT_ONCE_MAX)
-            .fetch_all(&self.pool)
-            .await?;
+        self.store.decidable_now().await?;
+        let due: Vec<Uuid> =
+            sqlx::query_scalar(DUE).bind(ENDED_AT_ONCE_MAX).fetch_all(&self.pool).await?;
         let ending = futures::stream::iter(due).map(|id| self.end_hold(HoldId::from_uuid(id)));
         let mut under_way = ending.buffer_unordered(UNDER_WAY_MAX);
         let mut pass = Pass::default();
@@ -64,8 +61,8 @@ impl LedgerWorker {
         let command = Command::ExpireHold(ExpireHold::new(id, hold.as_deref()));
         match self.store.give(self.origin(ACTOR), command).await?.decision {
             Ok(_) => Ok(true),
-            // The read model is behind, or another worker was quicker.
-            Err(Rejection::HoldStatus { .. }) => Ok(false),
+            // The read model is behind, another worker was quicker, or this clock is a little behind the database's.
+            Err(Rejection::HoldStatus { .. } | Rejection::HoldNotOver { .. }) => Ok(false),
             Err(rejection) => {
                 tracing::warn!(hold = %id, %rejection, "a hold cannot be ended");
                 Ok(false)

@@ -7,12 +7,12 @@ use domain::payments::{
     Attempt, AttemptStarted, CaptureMethod, ExpireAuthorization, Operation, Payment, PaymentEvent,
     PaymentPolicy, PspOutcome, RecordOutcome, StartAttempt, Step, UnknownReason,
 };
-use domain::{Amount, Command, Decision, Event, PaymentId, Rejection, StreamVersion};
+use domain::{Amount, Command, Decision, Event, PaymentId, Rejection, StreamVersion, Timestamp};
 use event_store::{EventStore, Given, Origin, SubmitError};
 use gateways::{Gateway, Gateways, Order};
 use tokio::time::Instant;
 
-use super::queue::Claimed;
+use super::queue::{Claimed, Done};
 
 /// The most rounds with one payment while it is claimed: to authorize and to capture are two.
 const ROUNDS_MAX: u32 = 8;
@@ -41,6 +41,16 @@ pub(super) enum CarryError {
     NotThere,
 }
 
+/// How long nothing is due of what was found to be due just now; 0 where something happened since.
+fn pause(payment: &Payment, claimed: &Claimed, now: Timestamp) -> i64 {
+    match payment.due_at() {
+        Some(due_at) if payment.version == claimed.version => {
+            (due_at.micros() - now.micros()) / 1_000 + 1
+        }
+        Some(_) | None => 0,
+    }
+}
+
 /// Carries out payments.
 #[derive(Debug)]
 pub(super) struct Carrier {
@@ -50,13 +60,17 @@ pub(super) struct Carrier {
 }
 
 impl Carrier {
-    /// Does all that is due; up to which version of the payment.
-    pub(super) async fn carry_out(&self, claimed: &Claimed) -> Result<StreamVersion, CarryError> {
+    /// Does all that is due.
+    pub(super) async fn carry_out(&self, claimed: &Claimed) -> Result<Done, CarryError> {
         let mut payment = self.payment(claimed.payment_id, claimed.version).await?;
         for _ in 0..ROUNDS_MAX {
-            let steps = payment.steps(self.store.clock().now());
+            let now = self.store.decidable_now().await?;
+            let steps = payment.steps(now);
             if steps.is_empty() {
-                break;
+                return Ok(Done {
+                    handled: payment.version,
+                    pause_ms: pause(&payment, claimed, now),
+                });
             }
             // That one cannot be done now keeps none of the others waiting.
             let mut left = None;
@@ -70,7 +84,7 @@ impl Carrier {
             }
             payment = self.payment(claimed.payment_id, payment.version).await?;
         }
-        Ok(payment.version)
+        Ok(Done { handled: payment.version, pause_ms: 0 })
     }
 
     /// The payment as this process knows it, at `version` at least: another process may have appended.

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use domain::Timestamp;
 use domain::payments::PspName;
 use gateways::{BreakerState, Gateways, PspHealth};
 
@@ -14,7 +13,7 @@ pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 const REPORT: &str = "
     insert into psp_health as h (worker, psp, breaker, calls, errors, under_way, updated_at)
-    select $1, s.psp, s.breaker, s.calls, s.errors, s.under_way, $7
+    select $1, s.psp, s.breaker, s.calls, s.errors, s.under_way, log_clock()
     from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
         as s (psp, breaker, calls, errors, under_way)
     on conflict (worker, psp) do update
@@ -32,11 +31,7 @@ fn measure(psp: &PspName, health: &PspHealth) {
 }
 
 /// Says how PSPs do now.
-pub(super) async fn report(
-    queue: &WorkQueue,
-    gateways: &Gateways,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn report(queue: &WorkQueue, gateways: &Gateways) -> Result<(), sqlx::Error> {
     let health = gateways.health();
     for (psp, health) in &health {
         measure(psp, health);
@@ -50,7 +45,6 @@ pub(super) async fn report(
         .bind(health.iter().map(|(_, health)| number(health.calls)).collect::<Vec<_>>())
         .bind(health.iter().map(|(_, health)| number(health.errors)).collect::<Vec<_>>())
         .bind(health.iter().map(|(_, health)| under_way(health.under_way)).collect::<Vec<_>>())
-        .bind(now.datetime())
         .execute(queue.pool())
         .await
         .map(|_| ())

@@ -90,8 +90,7 @@ impl PaymentWorker {
     /// # Errors
     /// The queue cannot be looked at.
     pub async fn pass(&self) -> Result<usize, sqlx::Error> {
-        let now = self.carrier.store.clock().now();
-        let claimed = self.queue.claim(now, CLAIM_PAYMENTS_MAX).await?;
+        let claimed = self.queue.claim(CLAIM_PAYMENTS_MAX).await?;
         for payment in &claimed {
             work_at(&self.carrier, &self.queue, *payment).await;
         }
@@ -142,8 +141,11 @@ impl PaymentWorker {
         if free == 0 {
             return Ok(1);
         }
-        let now = self.carrier.store.clock().now();
-        let claimed = self.queue.claim(now, free).await?;
+        if self.carrier.store.decidable_now().await.is_err() {
+            // What is claimed here could not be carried on with.
+            return Ok(0);
+        }
+        let claimed = self.queue.claim(free).await?;
         let many = claimed.len();
         for payment in claimed {
             let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { break };
@@ -163,14 +165,13 @@ async fn report_health(queue: WorkQueue, carrier: Arc<Carrier>) {
     let mut since_tidied = 0;
     loop {
         reports.tick().await;
-        let now = carrier.store.clock().now();
         since_tidied += 1;
         if since_tidied == TIDY_REPORTS {
             since_tidied = 0;
             // What is left is removed the next time.
-            drop(queue.tidy(now).await);
+            drop(queue.tidy().await);
         }
-        if let Err(error) = health::report(&queue, &carrier.gateways, now).await {
+        if let Err(error) = health::report(&queue, &carrier.gateways).await {
             let error: &dyn std::error::Error = &error;
             tracing::debug!(error, "how PSPs do cannot be said for now");
         }
@@ -178,8 +179,8 @@ async fn report_health(queue: WorkQueue, carrier: Arc<Carrier>) {
 }
 
 async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed) {
-    let handled_version = match carrier.carry_out(&claimed).await {
-        Ok(version) => version,
+    let done = match carrier.carry_out(&claimed).await {
+        Ok(done) => done,
         Err(error) => {
             let (payment, error) = (claimed.payment_id, &error as &dyn std::error::Error);
             tracing::warn!(%payment, error, "a payment could not be carried on with");
@@ -188,8 +189,7 @@ async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed) {
             return;
         }
     };
-    let now = carrier.store.clock().now();
-    if let Err(error) = queue.release(&claimed, handled_version, now).await {
+    if let Err(error) = queue.release(&claimed, done).await {
         // It runs out by itself.
         let error: &dyn std::error::Error = &error;
         tracing::debug!(error, "a lease could not be given back");

@@ -1,7 +1,7 @@
 //! The queue of payments for which something is due, and the leases on them.
 
-use domain::{PaymentId, StreamVersion, Timestamp};
-use event_store::log::{self, ConnectError};
+use domain::{PaymentId, StreamVersion};
+use event_store::log::{self, ConnectError, LOG_ID};
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use uuid::Uuid;
@@ -20,27 +20,32 @@ const CONNECTIONS_MAX: u32 = 4;
 
 /// The rows that others are claiming just now are skipped, those that another worker is at, and those that
 /// the queue holds although all that was due for them was done, because the queue lags behind the log.
+///
+/// What is due by the time of the log's head is looked at too: where a clock that leapt left a time there that is ahead of
+/// now, what counts from it is due all the same. Whether it is, the payment itself says.
 const CLAIM: &str = "
     with due as (
         select w.payment_id, w.version
         from read.payment_work w
         left join payment_leases l on l.payment_id = w.payment_id
-        where w.due_at <= $1
-          and (l.payment_id is null or (l.until <= $1 and l.handled_version <= w.version))
+        where w.due_at <= (
+                select greatest(log_clock(), recorded_at) from log_head where log_id = $1)
+          and (l.payment_id is null or (l.until <= log_clock() and l.handled_version <= w.version))
         order by w.due_at
         limit $2
         for update of w skip locked
     ), leased as (
         insert into payment_leases as l (payment_id, worker, until, handled_version)
-        select payment_id, $3, $4, 0 from due
+        select payment_id, $3, log_clock() + $4 * interval '1 millisecond', 0 from due
         on conflict (payment_id) do update set worker = excluded.worker, until = excluded.until
-        where l.until <= $1
+        where l.until <= log_clock()
         returning payment_id
     )
     select due.payment_id, due.version from due join leased using (payment_id)";
 
 const RELEASE: &str = "
-    update payment_leases set until = $3, handled_version = $4
+    update payment_leases
+    set until = log_clock() + $3 * interval '1 millisecond', handled_version = $4
     where payment_id = $1 and worker = $2";
 
 /// A payment that this worker has to itself for a while.
@@ -49,6 +54,16 @@ pub(super) struct Claimed {
     pub(super) payment_id: PaymentId,
     /// The version at which it was found to be due.
     pub(super) version: StreamVersion,
+}
+
+/// What was done for a payment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Done {
+    /// Up to which version all that was due was done.
+    pub(super) handled: StreamVersion,
+    /// How long nobody needs to look at it: it is due by the time of the log's head, or by a clock a little ahead of
+    /// this process', and not by this one's.
+    pub(super) pause_ms: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -76,16 +91,12 @@ impl WorkQueue {
     }
 
     /// Takes at most `many` payments that are due, those due longest first.
-    pub(super) async fn claim(
-        &self,
-        now: Timestamp,
-        many: usize,
-    ) -> Result<Vec<Claimed>, sqlx::Error> {
+    pub(super) async fn claim(&self, many: usize) -> Result<Vec<Claimed>, sqlx::Error> {
         let rows = sqlx::query(CLAIM)
-            .bind(now.datetime())
+            .bind(LOG_ID)
             .bind(i64::try_from(many).unwrap_or(i64::MAX))
             .bind(self.worker)
-            .bind(now.plus_millis(LEASE_MS).datetime())
+            .bind(LEASE_MS)
             .fetch_all(&self.pool)
             .await;
         let rows = match rows {
@@ -103,17 +114,13 @@ impl WorkQueue {
             .collect()
     }
 
-    /// Gives a payment back, of which all that was due up to `handled` was done.
-    pub(super) async fn release(
-        &self,
-        claimed: &Claimed,
-        handled: StreamVersion,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    /// Gives a payment back, of which all that was due was done.
+    pub(super) async fn release(&self, claimed: &Claimed, done: Done) -> Result<(), sqlx::Error> {
+        let Done { handled, pause_ms } = done;
         sqlx::query(RELEASE)
             .bind(claimed.payment_id.uuid())
             .bind(self.worker)
-            .bind(now.datetime())
+            .bind(pause_ms.clamp(0, LEASE_MS))
             .bind(handled.number())
             .execute(&self.pool)
             .await
@@ -123,17 +130,17 @@ impl WorkQueue {
 
 const TIDY_LEASES: &str = "
     delete from payment_leases where payment_id in (
-        select payment_id from payment_leases where until < $1 limit $2
+        select payment_id from payment_leases where until < log_clock() - $1 * interval '1 millisecond' limit $2
     )";
-const TIDY_HEALTH: &str = "delete from psp_health where updated_at < $1";
+const TIDY_HEALTH: &str =
+    "delete from psp_health where updated_at < log_clock() - $1 * interval '1 millisecond'";
 
 impl WorkQueue {
     /// Removes leases that ran out, and what workers said that are gone.
-    pub(super) async fn tidy(&self, now: Timestamp) -> Result<(), sqlx::Error> {
-        let before = now.plus_millis(-KEPT_MS).datetime();
-        let leases = sqlx::query(TIDY_LEASES).bind(before).bind(TIDIED_LEASES_MAX);
+    pub(super) async fn tidy(&self) -> Result<(), sqlx::Error> {
+        let leases = sqlx::query(TIDY_LEASES).bind(KEPT_MS).bind(TIDIED_LEASES_MAX);
         leases.execute(&self.pool).await?;
-        sqlx::query(TIDY_HEALTH).bind(before).execute(&self.pool).await.map(|_| ())
+        sqlx::query(TIDY_HEALTH).bind(KEPT_MS).execute(&self.pool).await.map(|_| ())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Payments carried out by real workers, at simulated PSPs over real HTTP, from a real Postgres.
 
+mod clocks;
 mod faults;
 mod killed;
 mod straight;

@@ -99,12 +99,11 @@ async fn a_charge_that_turns_up_after_it_was_given_up_goes_back() {
 async fn what_cannot_be_worked_off_is_a_dead_letter_until_it_is_replayed() {
     let world = World::new().await;
     let worker = world.worker();
-    let now = world.store.clock().now();
-    let garbled = world.store.keep_webhook("alpha", &b"garbled"[..], now).await.expect("kept");
+    let garbled = world.store.keep_webhook("alpha", &b"garbled"[..]).await.expect("kept");
     let unknown = br#"{"operation":{"reference":"pay_01h455vb4pex5vsknk084sn02q",
         "idempotency_key":"k","status":"succeeded"}}"#;
-    world.store.keep_webhook("alpha", &unknown[..], now).await.expect("kept");
-    world.store.keep_webhook("nobody", &b"{}"[..], now).await.expect("kept");
+    world.store.keep_webhook("alpha", &unknown[..]).await.expect("kept");
+    world.store.keep_webhook("nobody", &b"{}"[..]).await.expect("kept");
     world.webhooks_reach("dead", 3).await;
     assert!(world.store.replay_webhook(garbled).await.expect("replays"));
     world.webhooks_reach("dead", 3).await;

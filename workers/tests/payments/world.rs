@@ -100,9 +100,14 @@ impl RunningWorker {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with_clock(Arc::new(SystemClock)).await
+    }
+
+    /// The log's process and workers have this clock.
+    pub(crate) async fn with_clock(clock: Arc<dyn Clock>) -> Self {
         let database = TestDatabase::create().await;
         let stop = CancellationToken::new();
-        let (store, sequencer) = open(&database).await;
+        let (store, sequencer) = open(&database, clock).await;
         let mut running = vec![tokio::spawn(sequencer.run(stop.clone()))];
         let (runner, projected) = projections_of(&database, &store);
         running.push(tokio::spawn(runner.run(stop.clone())));
@@ -165,14 +170,14 @@ impl World {
 
     /// A worker as in a process of its own.
     pub(crate) async fn worker_apart(&self) -> RunningWorker {
-        let (store, sequencer) = open(&self.database).await;
+        let (store, sequencer) = open(&self.database, Arc::new(SystemClock)).await;
         tokio::spawn(sequencer.run(self.stop.clone()));
         self.worker_on(store)
     }
 
     /// Workers as in a process of its own, not running yet, once the queue holds all that is in the log.
     pub(crate) async fn process(&self) -> Process {
-        let (store, sequencer) = open(&self.database).await;
+        let (store, sequencer) = open(&self.database, Arc::new(SystemClock)).await;
         let (payments, webhooks) = self.workers_on(store.clone());
         let mut owner = self.database.owner().await;
         let head = event_store::log::head(&mut owner).await.expect("a head").position;
@@ -344,8 +349,7 @@ impl World {
             "reference": id, "idempotency_key": attempt.key.as_str(), "status": "failed",
         }});
         let (psp, body) = (attempt.psp.as_str(), body.to_string());
-        let now = self.store.clock().now();
-        self.store.keep_webhook(psp, body, now).await.expect("kept");
+        self.store.keep_webhook(psp, body).await.expect("kept");
     }
 
     /// How often a PSP was found to have said something of its own accord that is to be looked into.
@@ -406,8 +410,7 @@ pub(crate) fn operations_of(payment: &Payment) -> Vec<Operation> {
     payment.attempts.iter().map(|attempt| attempt.operation).collect()
 }
 
-async fn open(database: &TestDatabase) -> (EventStore, Sequencer) {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+async fn open(database: &TestDatabase, clock: Arc<dyn Clock>) -> (EventStore, Sequencer) {
     let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
     let database_url = database.url(Role::Application);
     EventStore::open(StoreOptions { database_url, clock, ids }).await.expect("the log opens")
@@ -439,7 +442,7 @@ fn receive_webhooks(
             let now = store.clock().now();
             let gateway = gateways.named(&name).expect("configured");
             gateway.check_webhook(&header, &body, now).expect("signed by its PSP");
-            store.keep_webhook(&psp, body, now).await.expect("kept");
+            store.keep_webhook(&psp, body).await.expect("kept");
         }
     };
     let router = axum::Router::new().route("/{psp}", axum::routing::post(receive));

@@ -94,7 +94,7 @@ impl Requests {
     /// Notes the request of an event. Where there is no room for it, adds the key of a young one to those to
     /// be asked for.
     pub(crate) fn collect(&mut self, row: &Row<'_>, metadata: &MetadataFacts<'_>, open: &mut Keys) {
-        let young = row.recorded_at() >= self.young_since;
+        let young = metadata.decided_at(row.recorded_at()) >= self.young_since;
         if young {
             self.first_young = self.first_young.min(row.position);
         }
@@ -178,11 +178,12 @@ impl Keys {
         db: &mut PgConnection,
         positions: &[i64],
     ) -> Result<Self, VerifyError> {
-        let events: Vec<(i64, OffsetDateTime, Uuid, String)> = sqlx::query_as(
-            "select e.position, e.recorded_at, e.merchant_id, e.metadata::text \
-             from unnest($2::bigint[]) as asked (position) \
+        let events: Vec<(i64, OffsetDateTime, Uuid, String, OffsetDateTime)> = sqlx::query_as(
+            "select e.position, e.recorded_at, e.merchant_id, e.metadata::text, young.since \
+             from (select clock_timestamp() - $3 * interval '1 microsecond' as since) as young \
+             cross join unnest($2::bigint[]) as asked (position) \
              join events e on e.log_id = $1 and e.position = asked.position \
-             where e.recorded_at >= clock_timestamp() - $3 * interval '1 microsecond'",
+             where e.recorded_at >= young.since",
         )
         .bind(LOG)
         .bind(positions)
@@ -191,12 +192,17 @@ impl Keys {
         .await
         .map_err(reading("events that no key names"))?;
         let mut keys = Self::default();
-        for (position, recorded_at, merchant, metadata) in &events {
+        for (position, recorded_at, merchant, metadata, young_since) in &events {
             // What cannot be read was found by the pass over the events.
-            let Ok(MetadataFacts { request: Some(request) }) = MetadataFacts::read(metadata) else {
+            let Ok(MetadataFacts { request: Some(request), decided_at }) =
+                MetadataFacts::read(metadata)
+            else {
                 continue;
             };
             let recorded_at = Timestamp::from_datetime(*recorded_at);
+            if decided_at.is_some_and(|at| at.datetime() < *young_since) {
+                continue;
+            }
             keys.add(*position, recorded_at, request.owner.unwrap_or(*merchant), &request);
         }
         Ok(keys)
@@ -298,7 +304,7 @@ mod tests {
                 owner: None,
                 fingerprint: [1; 32],
             });
-            young.collect(&row, &MetadataFacts { request }, &mut open);
+            young.collect(&row, &MetadataFacts { request, decided_at: None }, &mut open);
         }
         (young, open)
     }

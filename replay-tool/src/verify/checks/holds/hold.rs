@@ -29,7 +29,7 @@ pub(super) struct Hold {
 #[derive(Debug)]
 pub(super) struct Step {
     position: i64,
-    recorded_at: Timestamp,
+    decided_at: Timestamp,
     hold: Uuid,
     end: End,
     released: Vec<PostingFacts>,
@@ -51,7 +51,7 @@ enum End {
 impl Step {
     pub(super) fn of(
         position: i64,
-        recorded_at: Timestamp,
+        decided_at: Timestamp,
         event: &HoldEvent,
         posted: Option<EntryFacts<'static>>,
     ) -> Self {
@@ -63,7 +63,7 @@ impl Step {
         };
         let (hold, released) = (event.hold_id().uuid(), PostingFacts::all(released));
         let left = left.map(|left| PostingFacts::all(left));
-        Self { position, recorded_at, hold, end, released, left, posted }
+        Self { position, decided_at, hold, end, released, left, posted }
     }
 
     pub(super) fn hold(&self) -> Uuid {
@@ -122,8 +122,7 @@ impl Hold {
         }
         match (step.end, self.expires_at) {
             (End::Expired, _) => self.check_time(step, &mut add),
-            // Nothing is decided as of a time before that which it is recorded at.
-            (End::Posted | End::Voided, Some(at)) if at <= step.recorded_at => {
+            (End::Posted | End::Voided, Some(at)) if at <= step.decided_at => {
                 add("to end before its time is over", format!("its time was over at {at}"));
             }
             (End::Created | End::Posted | End::Voided, _) => {}
@@ -132,7 +131,7 @@ impl Hold {
 
     fn check_time(&self, step: &Step, add: &mut impl FnMut(&str, String)) {
         match self.expires_at {
-            Some(at) if at <= step.recorded_at.plus_millis(DECIDED_LATER_MILLIS_MAX) => {}
+            Some(at) if at <= step.decided_at.plus_millis(DECIDED_LATER_MILLIS_MAX) => {}
             Some(at) => add("to expire when its time is over", format!("its time is over at {at}")),
             None => add("a hold that ends by itself", "one that does not".to_owned()),
         }

@@ -71,7 +71,7 @@ impl Holds {
         open: &mut OpenHolds,
         findings: &mut Findings,
     ) {
-        let step = Step::of(row.position, row.recorded_at(), event, posted);
+        let step = Step::of(row.position, row.decided_at(), event, posted);
         if let HoldEvent::Created(event) = event {
             hold::check_created(row, event, findings);
             self.keep(step.hold(), Hold::created(event));
