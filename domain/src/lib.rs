@@ -12,6 +12,7 @@ pub mod api_keys;
 pub mod books;
 mod card_number;
 pub mod cards;
+mod characters;
 mod command;
 mod currency;
 mod day;
@@ -37,6 +38,7 @@ mod upcast;
 mod given_when_then;
 
 pub use card_number::holds_card_number;
+pub use characters::is_invisible;
 pub use command::{Command, Decision, StepDone};
 pub use currency::{Currency, UnknownCurrency};
 pub use day::{Day, ParseDayError};
