@@ -46,6 +46,9 @@ pub enum Error {
     /// A migration failed, or one that was applied differs from the one in this program.
     #[error("a migration failed")]
     Migrate(#[from] MigrateError),
+    /// What every role may do by itself could not be revoked.
+    #[error("what every role may do by itself could not be revoked")]
+    Restrict(#[source] sqlx::Error),
     /// A role's password could not be set.
     #[error("the password of `{role}` could not be set")]
     Password {
@@ -60,12 +63,24 @@ pub enum Error {
     PasswordCharacters,
 }
 
-/// Applies what is missing. Safe to run again, and by several at once (an advisory lock serialises them).
+/// Applies what is missing, and revokes what every role may do by itself. Safe to run again, and by several at
+/// once (a lock serialises them). Returns what could not be revoked, because the owner is no superuser.
 ///
 /// # Errors
-/// [`Error::Migrate`].
-pub async fn apply(owner: &mut PgConnection) -> Result<(), Error> {
-    Ok(MIGRATOR.run(owner).await?)
+/// [`Error::Migrate`] or [`Error::Restrict`].
+pub async fn apply(owner: &mut PgConnection) -> Result<Vec<String>, Error> {
+    MIGRATOR.run(&mut *owner).await?;
+    restrict_everybody(owner).await.map_err(Error::Restrict)
+}
+
+/// Revokes what every role may do by itself in the database that `owner` is connected to, such as making
+/// temporary tables; grants the roles what they need of it. To be called again for a copy of a migrated database, which has not
+/// all privileges of its original. Returns what could not be revoked.
+///
+/// # Errors
+/// What the database says.
+pub async fn restrict_everybody(owner: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar("select public.restrict_everybody()").fetch_all(owner).await
 }
 
 /// Sets the password that `role` logs in with.

@@ -108,14 +108,20 @@ impl Database {
         Ok(db.close().await?)
     }
 
-    /// Brings the schema up to date and sets the passwords that are given.
-    pub(crate) async fn migrate(&self, passwords: &[(Role, String)]) -> anyhow::Result<()> {
+    /// Brings the schema up to date and sets the passwords that are given. Returns what every role may do
+    /// although no service needs it, because this owner cannot revoke it.
+    pub(crate) async fn migrate(
+        &self,
+        passwords: &[(Role, String)],
+    ) -> anyhow::Result<Vec<String>> {
         let mut db = self.connect().await?;
-        migrations::apply(&mut db).await.context("the schema cannot be brought up to date")?;
+        let left = migrations::apply(&mut db).await;
+        let left = left.context("the schema cannot be brought up to date")?;
         for (role, password) in passwords {
             migrations::set_password(&mut db, *role, password).await?;
         }
-        Ok(db.close().await?)
+        db.close().await?;
+        Ok(left)
     }
 }
 

@@ -40,8 +40,13 @@ impl Migrate {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let passwords = self.passwords()?;
         let database = Database::named(&self.database_url)?;
-        database.migrate(&passwords).await?;
+        let left = database.migrate(&passwords).await?;
         output::line("the schema is up to date");
+        for what in left {
+            output::line(format_args!(
+                "every role may still use {what}: only a superuser can revoke it"
+            ));
+        }
         for (role, _) in passwords {
             output::line(format_args!("the password of {} is set", role.login()));
         }

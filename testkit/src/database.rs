@@ -43,10 +43,11 @@ impl TestDatabase {
         let name = unique_name("test");
         let mut admin = connect(&server).await;
         run(&mut admin, format!("create database {name} template {template}")).await;
-        // Grants on the database itself are not cloned with it.
-        run(&mut admin, format!("grant create on database {name} to runut_projector")).await;
-        run(&mut admin, format!("grant temporary on database {name} to runut_auditor")).await;
-        Self { name, server }
+        let database = Self { name, server };
+        // Privileges on the database itself are not cloned with it.
+        let left = migrations::restrict_everybody(&mut database.owner().await).await;
+        assert_eq!(left.expect("restricted"), [""; 0]);
+        database
     }
 
     /// Makes and migrates one without the shared template; for servers of a test's own.

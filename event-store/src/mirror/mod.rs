@@ -14,5 +14,5 @@ mod status;
 pub use message::{LEAF_HASH_HEADER, LogStream, MessageError, decode, encode};
 pub use nats::{NATS_TIMEOUT, NatsError, connect_nats};
 pub use reconcile::{MIRROR_WINDOW_EVENTS, reset};
-pub use run::{Mirror, MirrorOptions};
+pub use run::{MIRROR_LOCK, Mirror, MirrorOptions};
 pub use status::{MirrorAlarm, MirrorStatus};

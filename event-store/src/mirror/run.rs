@@ -13,7 +13,7 @@ use super::message::LogStream;
 use super::nats::{NATS_TIMEOUT, connect_nats};
 use super::publish::{PublishFailure, publish};
 use super::reconcile::{ReconcileError, Reconciled, reconcile};
-use super::status::MirrorStatus;
+use super::status::{MirrorAlarm, MirrorStatus};
 use crate::log::{self, ConnectError, Position, RecordedEvent};
 use crate::recent::{LoggedEvent, RecentEvents};
 
@@ -31,7 +31,16 @@ const STREAM_CHECK: Duration = Duration::from_secs(1);
 /// How long between attempts at anything that failed.
 const RETRY: Duration = Duration::from_millis(250);
 /// The advisory lock that makes one mirror of several.
-const MIRROR_LOCK: i64 = 0x72_756e_7574_0001;
+pub const MIRROR_LOCK: i64 = 0x72_756e_7574_0001;
+/// The session that holds it, unless it looks like that of a mirror: the same role and program.
+const STRANGER: &str = "
+    select format('%s (%s, session %s)', a.usename, a.application_name, a.pid)
+    from pg_locks l join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and a.datname = current_database()
+        and l.database = a.datid and (l.classid::bigint << 32) | l.objid::bigint = $1
+        and (a.usename, a.application_name)
+            is distinct from (current_user, current_setting('application_name'))
+    limit 1";
 
 /// What a mirror needs.
 #[derive(Debug)]
@@ -115,7 +124,7 @@ impl Mirror {
         };
         match lock(&mut db).await {
             Ok(true) => {}
-            Ok(false) => return self.report(MirrorStatus::Standby),
+            Ok(false) => return self.report(held_by_another(&mut db).await),
             Err(error) => return self.report(MirrorStatus::LogAway(error.to_string())),
         }
         if client.is_none() {
@@ -231,6 +240,15 @@ impl Mirror {
 #[expect(clippy::cast_precision_loss, reason = "metrics are doubles; exact to 2^53 events")]
 fn position_gauge(position: Position) -> f64 {
     position.number() as f64
+}
+
+/// What keeping away from the stream means: that another mirrors, or that nobody can.
+async fn held_by_another(db: &mut PgConnection) -> MirrorStatus {
+    match sqlx::query_scalar(STRANGER).bind(MIRROR_LOCK).fetch_optional(db).await {
+        Ok(Some(holder)) => MirrorStatus::Alarm(MirrorAlarm::LockTaken { holder }),
+        Ok(None) => MirrorStatus::Standby,
+        Err(error) => MirrorStatus::LogAway(error.to_string()),
+    }
 }
 
 async fn lock(db: &mut PgConnection) -> Result<bool, sqlx::Error> {

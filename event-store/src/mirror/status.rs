@@ -19,6 +19,13 @@ pub enum MirrorAlarm {
         /// Where they differ.
         position: Position,
     },
+    /// A session that is no mirror holds the lock that makes one mirror of several, so that nobody mirrors. It
+    /// can do no more than that: what the stream takes does not depend on the lock.
+    #[error("{holder} holds the lock of the mirror and is no mirror: end that session")]
+    LockTaken {
+        /// Whose session it is, and which.
+        holder: String,
+    },
 }
 
 /// What the mirror is doing.
@@ -34,7 +41,7 @@ pub enum MirrorStatus {
     NatsAway(String),
     /// The log cannot be read.
     LogAway(String),
-    /// Stopped until a person decides; see `runut mirror reset`.
+    /// Stopped until a person acts.
     Alarm(MirrorAlarm),
 }
 

@@ -1,7 +1,8 @@
 //! The stream is a copy of the log or the mirror says why not.
 
 use event_store::log::Position;
-use event_store::mirror::{MirrorAlarm, MirrorStatus, reset};
+use event_store::mirror::{MIRROR_LOCK, MirrorAlarm, MirrorStatus, reset};
+use sqlx::Connection;
 use testkit::{Proxy, killed_at, killed_at_every_wait, nats_url};
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,37 @@ async fn a_second_mirror_stands_by_and_takes_over() {
     world.append(3).await;
     second.reaches_position(world.head().await).await;
     assert_eq!(world.check_stream().await, 6);
+}
+
+#[tokio::test]
+async fn a_stranger_with_the_lock_is_an_alarm_and_cannot_write_to_the_stream() {
+    let world = World::new().await;
+    world.append(3).await;
+    let mut stranger = world.database.owner().await;
+    let take = sqlx::query("select pg_advisory_lock($1)").bind(MIRROR_LOCK);
+    take.execute(&mut stranger).await.expect("taken");
+    let mut mirror = world.mirror();
+    let alarm = mirror.reaches(|status| status.alarm().is_some()).await;
+    let MirrorStatus::Alarm(MirrorAlarm::LockTaken { holder }) = alarm else { panic!("{alarm:?}") };
+    assert!(holder.contains("session"), "{holder}");
+    stranger.close().await.expect("closes");
+    mirror.reaches_position(world.head().await).await;
+    assert_eq!(world.check_stream().await, 3);
+}
+
+/// A lock belongs to one database, so that of a copy holds nobody off.
+#[tokio::test]
+async fn two_mirrors_that_no_lock_parts_make_one_copy() {
+    let world = World::new().await;
+    world.append(300).await;
+    let copy = World::on(world.database.copy_while_in_use().await, world.stream.clone()).await;
+    let head = world.head().await;
+    let (mut one, mut other) = (world.mirror(), copy.mirror());
+    one.reaches_position(head).await;
+    other.reaches_position(head).await;
+    let state = world.js_stream().await.cached_info().state.clone();
+    assert_eq!((state.first_sequence, state.last_sequence), (1, 300));
+    assert_eq!(world.check_stream().await, 300);
 }
 
 /// Mirrors that die at every step, each step twice, and the next one that goes on.

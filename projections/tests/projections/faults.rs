@@ -51,7 +51,8 @@ impl Step {
 
 /// Triggers that wait at the gate: one when the checkpoint moves, one when the transaction commits.
 async fn build_gates(db: &mut PgConnection, step: Step) {
-    let gate = "create function public.wait_at_gate() returns trigger language plpgsql as \
+    let gate = "create function public.wait_at_gate() returns trigger language plpgsql \
+        security definer as \
         $$ begin perform pg_advisory_xact_lock_shared(42); return new; end $$";
     sqlx::raw_sql(gate).execute(&mut *db).await.expect(gate);
     let trigger = match step {

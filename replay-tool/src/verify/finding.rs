@@ -10,6 +10,8 @@ use uuid::Uuid;
 pub enum Check {
     /// The unique indexes, triggers and privileges that guard the log are there.
     Guards,
+    /// Nobody may do what Postgres lets everybody do unless it is revoked.
+    LeftToEverybody,
     /// The head stands at the last event.
     Head,
     /// Positions are gapless from 1.
@@ -79,6 +81,7 @@ impl Check {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Guards => "guards",
+            Self::LeftToEverybody => "left-to-everybody",
             Self::Head => "head",
             Self::Positions => "positions",
             Self::RecordedAt => "recorded-at",
@@ -112,7 +115,9 @@ impl Check {
         match self {
             Self::MirrorHoles => Severity::Info,
             // Keys are kept for 72 hours only; the log is whole without them.
-            Self::MissingKeys => Severity::Warning,
+            Self::MissingKeys
+            // It endangers the server, not what is recorded; and on managed servers nobody can revoke it.
+            | Self::LeftToEverybody => Severity::Warning,
             Self::Guards
             | Self::Head
             | Self::Positions

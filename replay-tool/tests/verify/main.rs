@@ -13,5 +13,6 @@ mod limits;
 mod mirror;
 mod output;
 mod payments;
+mod privileges;
 mod read_models;
 mod reversals;

@@ -18,7 +18,11 @@ impl Deployment {
     /// Makes the database if it is missing, and brings it up to date.
     pub(super) async fn prepare(&self) -> anyhow::Result<()> {
         self.database.create_if_missing().await?;
-        self.database.migrate(&self.passwords).await.context("the database cannot be prepared")
+        let left = self.database.migrate(&self.passwords).await;
+        for what in left.context("the database cannot be prepared")? {
+            tracing::warn!(what, "every role may use this: only a superuser can revoke it");
+        }
+        Ok(())
     }
 
     /// The URL that a role logs in with.

@@ -2,6 +2,9 @@
 
 use std::process::Output;
 
+use sqlx::{Connection, PgConnection};
+use url::Url;
+
 use crate::ground::{Ground, PATIENCE, get, opens, outcome, poll, status_with_key};
 
 const UNAUTHORIZED: u16 = 401;
@@ -94,6 +97,41 @@ async fn the_schema_is_migrated_again_and_the_mirror_reset() {
     };
     tokio::time::timeout(PATIENCE, again).await.expect("the mirror goes on");
     poll("nothing else ended", PATIENCE, || up.process.ended().is_none().then_some(()));
+    up.process.stop();
+}
+
+/// As on a managed server.
+#[tokio::test]
+async fn an_owner_that_is_no_superuser_is_told_what_cannot_be_revoked() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    let admin_url = up.endpoints()["DATABASE_ADMIN_URL"].clone();
+    let mut admin = PgConnection::connect(&admin_url).await.expect("connects");
+    for statement in [
+        "create role tenant login createrole password 'tenant'",
+        "grant runut_app, runut_projector, runut_query, runut_auditor, runut_pruner \
+         to tenant with admin option",
+        "create database managed owner tenant",
+    ] {
+        sqlx::raw_sql(statement).execute(&mut admin).await.expect(statement);
+    }
+    let mut url = Url::parse(&admin_url).expect("a URL");
+    url.set_username("tenant").expect("a user");
+    url.set_password(Some("tenant")).expect("a password");
+    url.set_path("managed");
+    let said = printed(&outcome(&["migrate", "--database-url", url.as_str()]));
+    let lines: Vec<&str> = said.lines().collect();
+    let left = |what| format!("every role may still use {what}: only a superuser can revoke it");
+    assert_eq!(lines[0], "the schema is up to date");
+    for (line, what) in lines[1..].iter().zip([
+        "large objects",
+        "advisory locks",
+        "messages in the write-ahead log",
+        "procedures",
+    ]) {
+        assert_eq!(*line, left(what));
+    }
+    assert_eq!(lines.len(), 5, "{said}");
     up.process.stop();
 }
 

@@ -1,8 +1,9 @@
-//! What guards the log against mistakes is in place: unique indexes, triggers, and that nobody but the
-//! owner may change or remove what is recorded.
+//! What guards the log against mistakes is in place: unique indexes, triggers, and that nobody may do more
+//! than their part.
 
 use sqlx::PgConnection;
 
+use super::privileges;
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings};
 use crate::verify::report::Report;
@@ -61,11 +62,7 @@ pub(crate) async fn check(
         let subject = format!("trigger {name} on {table}");
         findings.add(Check::Guards, None, subject, "a trigger that always fires", found);
     }
-    for (grantee, privilege) in grants(db).await.map_err(reading("the privileges on events"))? {
-        let expected = "only SELECT and INSERT, for others than the owner";
-        let found = format!("{grantee} may {privilege}");
-        findings.add(Check::Guards, None, "table events", expected, found);
-    }
+    privileges::check(db, &mut findings).await?;
     report.findings(findings);
     Ok(Guards { stream_versions: there(STREAM_VERSIONS) })
 }
@@ -96,19 +93,6 @@ async fn triggers(db: &mut PgConnection) -> Result<Vec<(String, String, bool)>, 
         "select t.relname::text, g.tgname::text, g.tgenabled = 'A' \
          from pg_trigger g join pg_class t on t.oid = g.tgrelid \
          where not g.tgisinternal and t.relnamespace = to_regnamespace('public')",
-    )
-    .fetch_all(db)
-    .await
-}
-
-/// Who but the owner may do what to `events`, apart from reading and appending.
-async fn grants(db: &mut PgConnection) -> Result<Vec<(String, String)>, sqlx::Error> {
-    sqlx::query_as(
-        "select case g.grantee when 0 then 'everybody' else g.grantee::regrole::text end, \
-             g.privilege_type \
-         from pg_class t cross join aclexplode(t.relacl) as g \
-         where t.oid = to_regclass('public.events') and g.grantee <> t.relowner \
-             and g.privilege_type in ('UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER') order by 1, 2",
     )
     .fetch_all(db)
     .await

@@ -12,6 +12,7 @@ pub(super) mod idempotency;
 pub(super) mod mirror;
 pub(super) mod payment_entries;
 mod positions;
+mod privileges;
 pub(super) mod read_models;
 mod recorded_at;
 pub(super) mod requests;
