@@ -1,21 +1,24 @@
 //! CSV (RFC 4180): a header, then one row a posting.
 //!
 //! Spreadsheets run what looks like a formula, and what people write into a description is not theirs to run. So
-//! a text that begins like one has a `'` put in front, and so has a text that begins with `'` itself: whoever
-//! takes one leading `'` away has the text as it was. Amounts, times and ids are never changed.
+//! a text that begins like one, also behind characters that nobody sees, has a `'` put in front, and so has a text
+//! that begins with `'` itself: whoever takes one leading `'` away has the text as it was. Amounts, times and ids
+//! are never changed.
 
 use std::borrow::Cow;
 
 use api_conventions::Problem;
 use csv::{Terminator, Writer, WriterBuilder};
-use domain::AccountId;
+use domain::{AccountId, is_invisible};
 
 use super::journal::{Format, Section};
 use super::reading::{Entry, Line, Links};
 
-/// What a text may not begin with in a cell: what begins a formula in some spreadsheet, their full-width forms,
-/// and the mark itself. A tab or line end in front would hide it, but no text has one.
-const MARKED: [char; 9] = ['=', '+', '-', '@', '\'', '＝', '＋', '－', '＠'];
+/// What begins a formula in some spreadsheet: these, their full-width and small forms, and the sign for minus.
+const FORMULA: [char; 13] =
+    ['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫', '\u{2212}'];
+/// What else a text may not begin with in a cell: what some take for the end of it, and the mark itself.
+const MARKED: [char; 4] = ['\t', '\r', '\n', '\''];
 
 pub(super) const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
 
@@ -193,7 +196,17 @@ fn writer() -> Writer<Vec<u8>> {
 
 /// A text as a cell that no spreadsheet runs.
 fn marked(text: &str) -> Cow<'_, str> {
-    if text.starts_with(MARKED) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+    let seen = text.trim_start_matches(ignored);
+    if text.starts_with(MARKED) || seen.starts_with(FORMULA) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Whether spreadsheets may pass over the character when they look at what a cell begins with.
+fn ignored(character: char) -> bool {
+    character.is_whitespace() || character.is_control() || is_invisible(character)
 }
 
 #[cfg(test)]
@@ -202,12 +215,62 @@ mod tests {
 
     #[test]
     fn formulas_are_marked_and_the_mark_can_be_taken_away() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "'quoted", "＝1", "''"] {
-            let cell = marked(text);
-            assert_eq!(cell.strip_prefix('\''), Some(text));
+        let formulas =
+            ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "＋1", "－1", "＠A", "﹦1", "\u{2212}1"];
+        let unseen = [
+            "",
+            " ",
+            "   ",
+            "\t",
+            "\r",
+            "\n",
+            "\r\n",
+            "\0",
+            "\u{1b}",
+            "\u{a0}",
+            "\u{3000}",
+            "\u{2028}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{feff}",
+            "\u{200e}",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{2060}",
+            "\u{ad}",
+            "\u{fe0f}",
+            "\u{3164}",
+            " \u{200b}\u{feff} ",
+        ];
+        for formula in formulas {
+            for before in unseen {
+                let text = format!("{before}{formula}");
+                assert_eq!(marked(&text).strip_prefix('\''), Some(text.as_str()), "{text:?}");
+            }
         }
-        for text in ["", "order-1", "1=1", "{\"a\":\"=1\"}", "é"] {
-            assert_eq!(marked(text), text);
+        for text in ["'quoted", "''", "\torder", "\rorder", "\norder"] {
+            assert_eq!(marked(text).strip_prefix('\''), Some(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_as_they_were() {
+        for text in [
+            "",
+            " ",
+            "\u{200b}",
+            "order-1",
+            " order",
+            "1=1",
+            "1+1",
+            "{\"a\":\"=1\"}",
+            "é",
+            "\u{200b}é=1",
+            "#1",
+            "\u{200b}'",
+            "字=1",
+        ] {
+            assert_eq!(marked(text), text, "{text:?}");
         }
     }
 }
