@@ -12,7 +12,7 @@ use event_store::{EventStore, RandomIds, StoreOptions, SystemClock};
 use migrations::Role;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-use supervisor::{Binaries, Postgres, PostgresOptions};
+use supervisor::{Binaries, Postgres, PostgresOptions, private};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -46,7 +46,7 @@ impl Server {
             return Ok(Self { own: None, superuser, deployed: HashMap::new() });
         }
         let dir = std::env::temp_dir().join(unique("runut-bench"));
-        std::fs::create_dir(&dir).context("a folder for the server")?;
+        private::make_folder(&dir).context("a folder for the server")?;
         let binaries = Binaries::locate(None)?;
         let postgres = Postgres::start(PostgresOptions::new(&dir, binaries, PASSWORD)).await?;
         let superuser = PgConnectOptions::from_str(&postgres.url())?;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::Context;
 use demo::stack::{Stack, end, fresh_dir, program, read_when_there};
 use serde_json::json;
-use supervisor::free_port;
+use supervisor::{free_port, private};
 use tokio::process::Child;
 
 const PSPS: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -36,14 +36,14 @@ pub(crate) struct Deployment {
 impl Deployment {
     pub(crate) async fn start(data: Option<PathBuf>) -> anyhow::Result<Self> {
         let folder = fresh_dir("runut-chaos");
-        std::fs::create_dir_all(&folder)?;
+        private::make_folder(&folder)?;
         let port = free_port()?;
         let mut psps = Vec::new();
         for name in PSPS {
             psps.push(start_psp(&folder, name, port).await?);
         }
         let config = folder.join("psps.json");
-        std::fs::write(&config, psps_config(&psps).to_string())?;
+        private::write(&config, psps_config(&psps).to_string().as_bytes())?;
         let config = config.display().to_string();
         let port = port.to_string();
         let arguments =

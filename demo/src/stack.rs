@@ -49,7 +49,6 @@ impl Stack {
             "{} is in use: name a new folder",
             dir.display()
         );
-        std::fs::create_dir_all(&dir)?;
         let mut up = program()?
             .args(["up", "--query-port", "0", "--data"])
             .arg(&dir)

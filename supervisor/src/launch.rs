@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::Error;
 use crate::process_table::{Process, working_in};
+use crate::{Error, private};
 
 /// A server that says nothing at all is given up after this.
 const SILENT_MAX: Duration = Duration::from_secs(60);
@@ -143,7 +143,7 @@ fn set_aside_if_large(log: &Path) -> Result<(), Error> {
 }
 
 fn spawn<S: Service>(service: &S, path: &Path) -> Result<Running, Error> {
-    let log = OpenOptions::new().create(true).append(true).open(path);
+    let log = private::open(OpenOptions::new().create(true).append(true), path);
     let log = log.map_err(Error::io("open", path))?;
     let log_too = log.try_clone().map_err(Error::io("open", path))?;
     let mut command = service.command();

@@ -40,6 +40,7 @@ mod lock;
 mod nats;
 mod port;
 mod postgres;
+pub mod private;
 mod process_table;
 mod staging;
 

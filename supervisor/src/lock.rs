@@ -1,10 +1,10 @@
 //! One owner a folder.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::Error;
+use crate::{Error, private};
 
 /// An exclusive lock on a file, held until it is dropped or the process dies, however it dies.
 /// The file stays; only the lock on it counts.
@@ -22,15 +22,11 @@ impl DirLock {
     /// [`Error::Locked`] if another process, or another handle in this one, holds it;
     /// [`Error::Io`] if the file cannot be made.
     pub fn acquire(dir: &Path, name: &str) -> Result<Self, Error> {
-        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        private::make_folder(dir).map_err(Error::io("create", dir))?;
         let path: PathBuf = dir.join(format!("{name}.lock"));
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(Error::io("open", &path))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true);
+        let mut file = private::open(&mut options, &path).map_err(Error::io("open", &path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

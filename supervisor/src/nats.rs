@@ -1,8 +1,8 @@
 //! NATS with `JetStream` as a child process.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::keeper::{self, Handle};
 use crate::launch::{Probe, Service};
 use crate::postgres::percent_encoded;
 use crate::process_table::Process;
-use crate::{Binaries, DirLock, Error};
+use crate::{Binaries, DirLock, Error, private};
 
 /// What `JetStream` may keep on disk unless told otherwise: the mirror's window, not the history.
 pub const MAX_FILE_STORE_BYTES: u64 = 16 << 30;
@@ -233,10 +233,8 @@ impl Service for Server {
     async fn prepare(&self) -> Result<(), Error> {
         let path = self.home.join("nats.conf");
         let new = self.home.join("nats.conf.new");
-        let mut options = OpenOptions::new();
         // The password is in it.
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new);
-        file.and_then(|mut file| file.write_all(self.configuration().as_bytes()))
+        private::write(&new, self.configuration().as_bytes())
             .and_then(|()| fs::rename(&new, &path))
             .map_err(Error::io("write", path))
     }

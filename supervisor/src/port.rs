@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, private};
 
 /// Kept ports come from below the kernel's usual ephemeral range (32768 and up), so that no
 /// outgoing connection of anybody sits on one while its service restarts.
@@ -59,7 +59,7 @@ fn kept(home: &Path) -> Option<u16> {
 /// Keeps `port` for the next start.
 pub(crate) fn keep(home: &Path, port: u16) -> Result<(), Error> {
     let path = home.join("port");
-    fs::write(&path, format!("{port}\n")).map_err(Error::io("write", path))
+    private::write(&path, format!("{port}\n").as_bytes()).map_err(Error::io("write", path))
 }
 
 #[cfg(test)]

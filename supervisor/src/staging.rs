@@ -1,7 +1,6 @@
 //! Where Postgres' files are, so that the user it runs as can reach them.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 
 use crate::account::Account;
-use crate::{Binaries, Error};
+use crate::{Binaries, Error, private};
 
 /// Folders of root's that every user can pass through, in order of preference.
 const BASES: [&str; 2] = ["/var/lib/runut", "/var/tmp/runut"];
@@ -48,13 +47,7 @@ impl Place {
 }
 
 fn make_folder(path: &Path, mode: u32) -> Result<(), Error> {
-    match DirBuilder::new().mode(mode).create(path) {
-        // Our umask may have taken something away.
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode))
-            .map_err(Error::io("change the mode of", path)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(Error::io("create", path)(error)),
-    }
+    private::make_one(path, mode).map_err(Error::io("create", path))
 }
 
 /// `dir/postgres` itself if the user can work there, else what it links to.

@@ -2,14 +2,12 @@
 
 mod child;
 
-use std::fs::{DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use supervisor::{NatsOptions, PostgresOptions};
+use supervisor::{NatsOptions, PostgresOptions, private};
 
 use crate::random;
 use crate::servers::{Servers, binaries};
@@ -29,8 +27,6 @@ const POSTGRES_SETTINGS: [(&str, &str); 5] = [
 ];
 /// Not what is on disk but what streams may reserve together, and each test has one of gigabytes.
 const NATS_RESERVATIONS_BYTES: u64 = 1 << 50;
-/// Other users may pass through: as root, Postgres runs as one of them.
-const FOLDER_MODE: u32 = 0o711;
 
 /// Run servers for the tests.
 #[derive(Args)]
@@ -76,12 +72,7 @@ fn make_folder() -> anyhow::Result<PathBuf> {
     let mut name = random::password()?;
     name.truncate(16);
     let dir = std::env::temp_dir().join(format!("runut-services-{name}"));
-    DirBuilder::new()
-        .mode(FOLDER_MODE)
-        .create(&dir)
-        // The umask may have taken something away.
-        .and_then(|()| std::fs::set_permissions(&dir, Permissions::from_mode(FOLDER_MODE)))
-        .with_context(|| format!("cannot make {}", dir.display()))?;
+    private::make_folder(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     Ok(dir)
 }
 

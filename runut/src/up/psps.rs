@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use domain::payments::{PaymentPolicy, PspName};
 use gateways::{PspConfig, PspsConfig, Timeouts};
-use supervisor::free_port;
+use supervisor::{free_port, private};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -46,7 +46,7 @@ impl Psps {
             return Ok(Self { config, file: file.to_owned(), simulated: false });
         }
         let folder = data.join(FOLDER);
-        std::fs::create_dir_all(&folder)?;
+        private::make_folder(&folder)?;
         let mut psps = Vec::with_capacity(SIMULATED.len());
         for name in SIMULATED {
             let simulator = Simulator {
@@ -83,14 +83,9 @@ impl Psps {
 
 /// Readable by its owner only: there are keys in it.
 fn write_config(config: &PspsConfig, file: &Path) -> anyhow::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-
-    let mut options = std::fs::OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(file);
-    let mut opened = opened.with_context(|| format!("cannot write {}", file.display()))?;
-    opened.write_all(serde_json::to_string_pretty(config)?.as_bytes())?;
-    Ok(())
+    let text = serde_json::to_string_pretty(config)?;
+    let written = private::write(file, text.as_bytes());
+    written.with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// A simulated PSP in a process of its own.

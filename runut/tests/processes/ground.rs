@@ -117,10 +117,27 @@ impl Ground {
 
     /// Starts `runut up` on the data folder, with more arguments.
     pub(crate) fn up_with(&self, more: &[&str]) -> Up {
-        let data = self.data();
+        let mut command = self.up_command();
+        command.args(more);
+        Up { process: self.spawn(command), data: self.data() }
+    }
+
+    /// The same, where the system takes nothing away from the mode of a new file.
+    pub(crate) fn up_without_umask(&self) -> Up {
+        let command = self.up_command();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(command.get_program());
+        shell.args(command.get_args());
+        for name in CLEARED {
+            shell.env_remove(name);
+        }
+        Up { process: self.spawn(shell), data: self.data() }
+    }
+
+    fn up_command(&self) -> Command {
         let mut command = runut(&["up", "--command-port=0", "--query-port=0", "--data"]);
-        command.arg(&data).args(more);
-        Up { process: self.spawn(command), data }
+        command.arg(self.data());
+        command
     }
 }
 

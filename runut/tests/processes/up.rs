@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 use sqlx::{Connection, PgConnection};
@@ -73,6 +74,53 @@ async fn an_installation_comes_up_and_stops_without_a_trace() {
     up.process.stop();
     assert!(!servers.into_iter().any(runs), "a server runs on");
     assert!(!ground.data().join("endpoints.env").exists());
+}
+
+/// What others can list, read or write below a folder that they can at least pass through.
+fn exposed(folder: &Path) -> Vec<(PathBuf, u32)> {
+    const OTHERS_PASS: u32 = 0o011;
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let metadata = fs::metadata(&path).expect("metadata");
+        let others = metadata.permissions().mode() & 0o077;
+        if metadata.is_dir() && others == OTHERS_PASS {
+            found.extend(exposed(&path));
+        } else if others != 0 {
+            found.push((path, others));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn nothing_that_it_writes_can_be_read_by_others_whatever_the_umask_is() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up_without_umask();
+    let endpoints = up.endpoints();
+    let charge = serde_json::json!({
+        "amount_minor": 100, "currency": "USD", "token": "ok", "reference": "pay_1", "capture": true,
+    });
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let charged = client
+        .post(format!("{}/v1/charges", endpoints["PSP_ALPHA_URL"]))
+        .bearer_auth(&endpoints["PSP_API_SECRET"])
+        .header("idempotency-key", "k1")
+        .json(&charge)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(charged.status().as_u16(), 201);
+    let data = ground.data();
+    let of_data = fs::metadata(&data).expect("the folder").permissions().mode() & 0o777;
+    assert!([0o700, 0o711].contains(&of_data), "{of_data:o}");
+    assert_eq!(exposed(&data), []);
+    for file in ["psps/alpha.ndjson", "psps.json", "runut.lock", "nats/nats.conf", "nats/nats.log"]
+    {
+        let mode = fs::metadata(data.join(file)).expect(file).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    up.process.stop();
 }
 
 #[test]

@@ -4,8 +4,9 @@
 //! is meant to outlast a power cut. Records that arrive while others are written wait and are then
 //! written with one call.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::options::OpenError;
 use super::records::Record;
+
+/// The mode of the file: who paid whom is nobody else's business.
+const OWNER_ONLY: u32 = 0o600;
 
 /// How many records the ledger has had since it was opened.
 pub(super) type Position = u64;
@@ -52,8 +56,11 @@ pub(super) fn open(
     mut each: impl FnMut(Record) -> Result<(), super::charges::Misfit>,
 ) -> Result<(Arc<Ledger>, Writer), OpenError> {
     let io_error = |source| OpenError::Io { path: path.to_owned(), source };
-    let file = OpenOptions::new().create(true).read(true).append(true).open(path);
+    let mut options = OpenOptions::new();
+    let file = options.create(true).read(true).append(true).mode(OWNER_ONLY).open(path);
     let file = file.map_err(io_error)?;
+    // Whatever the umask took away, or an earlier version left.
+    file.set_permissions(Permissions::from_mode(OWNER_ONLY)).map_err(io_error)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: path.to_owned() }),

@@ -1,7 +1,8 @@
 //! What outlives the simulator.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -48,6 +49,21 @@ async fn a_killed_simulator_knows_what_it_carried_out() {
     let more = psp.send(&path_of(&charge, "captures"), "k7", &more).await;
     assert_eq!(more.code(), "charge_already_captured");
     assert_eq!(psp.charge("k8", "decline_soft_then_ok:1", true).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn the_ledger_is_nobody_elses_to_read() {
+    let folder = Folder::new();
+    let mode = || {
+        let metadata = std::fs::metadata(folder.ledger()).expect("the ledger");
+        metadata.permissions().mode() & 0o777
+    };
+    Running::start(&folder).await.kill().await;
+    assert_eq!(mode(), 0o600);
+    // As an earlier version left it.
+    std::fs::set_permissions(folder.ledger(), Permissions::from_mode(0o644)).expect("opened up");
+    Running::start(&folder).await.kill().await;
+    assert_eq!(mode(), 0o600);
 }
 
 #[tokio::test]

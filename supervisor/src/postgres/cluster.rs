@@ -11,7 +11,7 @@ use tokio::process::Command;
 use super::SUPERUSER;
 use crate::process_table::Process;
 use crate::staging::Place;
-use crate::{Error, Version};
+use crate::{Error, Version, private};
 
 /// From this version on, `C.UTF-8` is built into Postgres and the same on every machine.
 const BUILTIN_LOCALE_MAJOR: u32 = 17;
@@ -28,7 +28,7 @@ pub(super) async fn ensure(place: &Place, version: Version, password: &str) -> R
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).map_err(Error::io("remove", &unfinished))?;
     }
-    fs::create_dir(&unfinished).map_err(Error::io("create", &unfinished))?;
+    private::make_folder(&unfinished).map_err(Error::io("create", &unfinished))?;
     if let Some(account) = place.account {
         account.own(&unfinished)?;
     }
