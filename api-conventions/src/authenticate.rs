@@ -98,7 +98,7 @@ pub async fn authenticate<D: KeyDirectory>(
 }
 
 /// Restricts the methods of a route to keys of these roles, before the body is read.
-pub fn allow<S: Clone + Send + Sync + 'static>(
+pub(crate) fn allow<S: Clone + Send + Sync + 'static>(
     roles: &'static [Role],
     methods: MethodRouter<S>,
 ) -> MethodRouter<S> {

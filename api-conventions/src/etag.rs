@@ -105,7 +105,8 @@ fn entity_tags(list: &str) -> Option<Vec<SentTag<'_>>> {
 /// The version that a tag of [`etag`] or [`etag_at`] begins with; only as they write it.
 fn version_in(tag: &str) -> Option<StreamVersion> {
     let (version, position) = tag.split_once('.').unwrap_or((tag, "0"));
-    let written = |number: &str| number.parse().ok().filter(|read: &i64| read.to_string() == number);
+    let written =
+        |number: &str| number.parse().ok().filter(|read: &i64| read.to_string() == number);
     written(position)?;
     written(version).map(StreamVersion::from_number)
 }
@@ -247,10 +248,38 @@ mod tests {
         assert_eq!(check_if_match(&sixteen, 3), 200);
         let more = format!("{sixteen},\"3\"");
         for value in [
-            "", " ", "\t", ",", "3", "'3'", "\"3", "3\"", "\"", "\"\"\"", "\"3\"\"", "\"3\"4\"",
-            "\"3\" x", "\"3\"x", "x\"3\"", "\"3\" \"4\"", "\"3\",", ",\"3\"", "\"2\",,\"3\"",
-            "\"3\";q=1", "\"3 \"", "\"\t3\"", "w/\"3\"", "W/3", "W/ \"3\"", "W/", "W/*", "**", "*, \"3\"",
-            "\"3\", *", "\"3\", 4", &more,
+            "",
+            " ",
+            "\t",
+            ",",
+            "3",
+            "'3'",
+            "\"3",
+            "3\"",
+            "\"",
+            "\"\"\"",
+            "\"3\"\"",
+            "\"3\"4\"",
+            "\"3\" x",
+            "\"3\"x",
+            "x\"3\"",
+            "\"3\" \"4\"",
+            "\"3\",",
+            ",\"3\"",
+            "\"2\",,\"3\"",
+            "\"3\";q=1",
+            "\"3 \"",
+            "\"\t3\"",
+            "w/\"3\"",
+            "W/3",
+            "W/ \"3\"",
+            "W/",
+            "W/*",
+            "**",
+            "*, \"3\"",
+            "\"3\", *",
+            "\"3\", 4",
+            &more,
         ] {
             let refused = IfMatch::from_headers(&headers(header::IF_MATCH, value));
             let problem = refused.expect_err(value);

@@ -80,6 +80,7 @@ mod problem;
 mod query;
 mod rate_limit;
 mod request_metrics;
+mod roles;
 mod serve;
 mod service_routes;
 
@@ -88,7 +89,7 @@ mod test_app;
 
 pub use amounts::{AmountDto, DecimalSlice, DecimalText};
 pub use api_key_token::ApiKeyToken;
-pub use authenticate::{Caller, DirectoryUnavailable, KeyDirectory, allow, authenticate};
+pub use authenticate::{Caller, DirectoryUnavailable, KeyDirectory, authenticate};
 pub use body::{BODY_BYTES_MAX, BODY_READ_MAX, RawBody, read_body};
 pub use command_envelope::CommandEnvelope;
 pub use correlation::{
@@ -127,6 +128,7 @@ pub use rate_limit::{
     REQUESTS_PER_SECOND_DEFAULT, RateLimitPolicy, RateLimits, limit_rate,
 };
 pub use request_metrics::measured;
+pub use roles::{ROLES_EXTENSION, RouteRoles, contradictions, for_roles, routes_and_roles};
 pub use serve::{
     CONNECTIONS_MAX, DRAIN_MAX, Drained, HEADER_BYTES_MAX, HEADER_READ_MAX, PeerAddress, serve,
 };

@@ -1,6 +1,6 @@
 //! The routes with their place in the API's document, and what all answers have in common there.
 
-use api_conventions::{PROBLEM_MEDIA_TYPE, allow};
+use api_conventions::{PROBLEM_MEDIA_TYPE, for_roles};
 use domain::api_keys::Role;
 use utoipa::OpenApi as _;
 use utoipa::openapi::header::HeaderBuilder;
@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{
     ContentBuilder, Header, OpenApi, Ref, RefOr, Response, ResponseBuilder, Responses,
 };
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
@@ -65,58 +65,58 @@ const REFUSALS_OF_ANY_COMMAND: [(&str, &str); 8] = [
 /// Every route, restricted to the roles that may use it; not yet behind an API key.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(merchants::register::register_merchant).map(|m| allow(OPERATOR, m)))
-        .routes(routes!(api_keys::issue::issue_api_key).map(|m| allow(OPERATOR, m)))
-        .routes(routes!(api_keys::revoke::revoke_api_key).map(|m| allow(OPERATOR, m)))
-        .routes(routes!(accounts::open::open_account).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(accounts::amend::amend_account).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(accounts::freeze::freeze_account).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(accounts::unfreeze::unfreeze_account).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(accounts::close::close_account).map(|m| allow(OWN_LEDGER, m)))
+        .routes(for_roles(OPERATOR, routes!(merchants::register::register_merchant)))
+        .routes(for_roles(OPERATOR, routes!(api_keys::issue::issue_api_key)))
+        .routes(for_roles(OPERATOR, routes!(api_keys::revoke::revoke_api_key)))
+        .routes(for_roles(OWN_LEDGER, routes!(accounts::open::open_account)))
+        .routes(for_roles(OWN_LEDGER, routes!(accounts::amend::amend_account)))
+        .routes(for_roles(OWN_LEDGER, routes!(accounts::freeze::freeze_account)))
+        .routes(for_roles(OWN_LEDGER, routes!(accounts::unfreeze::unfreeze_account)))
+        .routes(for_roles(OWN_LEDGER, routes!(accounts::close::close_account)))
         .merge(ledger_routes())
         .merge(fx_routes())
         .merge(wallet_routes())
-        .routes(routes!(payments::create::create_payment).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(payments::authorize::authorize_payment).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(payments::replace_method::replace_method).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(payments::capture::capture_payment).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(payments::cancel::cancel_payment).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(payments::void::void_payment).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(payments::refund::refund_payment).map(|m| allow(MERCHANT, m)))
-        .routes(routes!(psps::disable::disable_psp).map(|m| allow(OPERATOR, m)))
-        .routes(routes!(psps::enable::enable_psp).map(|m| allow(OPERATOR, m)))
-        .routes(routes!(webhooks::replay::replay_dead_letter).map(|m| allow(OPERATOR, m)))
+        .routes(for_roles(MERCHANT, routes!(payments::create::create_payment)))
+        .routes(for_roles(MERCHANT, routes!(payments::authorize::authorize_payment)))
+        .routes(for_roles(MERCHANT, routes!(payments::replace_method::replace_method)))
+        .routes(for_roles(MERCHANT, routes!(payments::capture::capture_payment)))
+        .routes(for_roles(MERCHANT, routes!(payments::cancel::cancel_payment)))
+        .routes(for_roles(MERCHANT, routes!(payments::void::void_payment)))
+        .routes(for_roles(MERCHANT, routes!(payments::refund::refund_payment)))
+        .routes(for_roles(OPERATOR, routes!(psps::disable::disable_psp)))
+        .routes(for_roles(OPERATOR, routes!(psps::enable::enable_psp)))
+        .routes(for_roles(OPERATOR, routes!(webhooks::replay::replay_dead_letter)))
 }
 
 fn ledger_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(ledger::post::post_entry).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(ledger::batch::post_batch).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(ledger::chain::post_chain).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(ledger::import::import_entries).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(ledger::reverse::reverse_entry).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(ledger::replace::replace_entry).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(ledger::close_day::close_day).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(holds::create::create_hold).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(holds::post::post_hold).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(holds::void::void_hold).map(|m| allow(OWN_LEDGER, m)))
+        .routes(for_roles(OWN_LEDGER, routes!(ledger::post::post_entry)))
+        .routes(for_roles(OWN_LEDGER, routes!(ledger::batch::post_batch)))
+        .routes(for_roles(OWN_LEDGER, routes!(ledger::chain::post_chain)))
+        .routes(for_roles(OWN_LEDGER, routes!(ledger::import::import_entries)))
+        .routes(for_roles(OWN_LEDGER, routes!(ledger::reverse::reverse_entry)))
+        .routes(for_roles(OWN_LEDGER, routes!(ledger::replace::replace_entry)))
+        .routes(for_roles(OWN_LEDGER, routes!(ledger::close_day::close_day)))
+        .routes(for_roles(OWN_LEDGER, routes!(holds::create::create_hold)))
+        .routes(for_roles(OWN_LEDGER, routes!(holds::post::post_hold)))
+        .routes(for_roles(OWN_LEDGER, routes!(holds::void::void_hold)))
 }
 
 fn fx_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(fx::record_rate::record_rate).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(fx::convert::convert).map(|m| allow(OWN_LEDGER, m)))
+        .routes(for_roles(OWN_LEDGER, routes!(fx::record_rate::record_rate)))
+        .routes(for_roles(OWN_LEDGER, routes!(fx::convert::convert)))
 }
 
 fn wallet_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(wallets::open::open_wallet).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(wallets::cash_in::cash_in).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(wallets::cash_out::cash_out).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(wallets::transfer::transfer).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(wallets::reserve::reserve).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(wallets::release::release).map(|m| allow(OWN_LEDGER, m)))
-        .routes(routes!(wallets::settle::settle).map(|m| allow(OWN_LEDGER, m)))
+        .routes(for_roles(OWN_LEDGER, routes!(wallets::open::open_wallet)))
+        .routes(for_roles(OWN_LEDGER, routes!(wallets::cash_in::cash_in)))
+        .routes(for_roles(OWN_LEDGER, routes!(wallets::cash_out::cash_out)))
+        .routes(for_roles(OWN_LEDGER, routes!(wallets::transfer::transfer)))
+        .routes(for_roles(OWN_LEDGER, routes!(wallets::reserve::reserve)))
+        .routes(for_roles(OWN_LEDGER, routes!(wallets::release::release)))
+        .routes(for_roles(OWN_LEDGER, routes!(wallets::settle::settle)))
 }
 
 /// Routes that are let in by a signature, not by an API key.

@@ -1,6 +1,6 @@
 //! The routes with their place in the API's document, and what all answers have in common there.
 
-use api_conventions::{PROBLEM_MEDIA_TYPE, allow};
+use api_conventions::{PROBLEM_MEDIA_TYPE, for_roles};
 use domain::api_keys::Role;
 use utoipa::OpenApi as _;
 use utoipa::openapi::header::HeaderBuilder;
@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{
     ContentBuilder, Header, OpenApi, Ref, RefOr, Required, ResponseBuilder, Responses,
 };
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::ApiState;
@@ -22,6 +22,8 @@ use crate::{
 const LOG_READERS: &[Role] = &[Role::Operator, Role::Auditor];
 /// Why a projection stopped may name what belongs to any merchant.
 const PLATFORM: &[Role] = &[Role::Operator, Role::Auditor, Role::Analyst];
+/// Merchants too, who see what is theirs.
+const EVERYBODY: &[Role] = &Role::ALL;
 const OPERATOR: &[Role] = &[Role::Operator];
 
 #[derive(utoipa::OpenApi)]
@@ -60,35 +62,35 @@ const REFUSALS_OF_ANY_QUERY: [(&str, &str); 5] = [
 /// Every route, restricted to the roles that may use it; not yet behind an API key.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(accounts::list::list_accounts))
-        .routes(routes!(accounts::show::show_account))
-        .routes(routes!(accounts::statement::read_statement))
-        .routes(routes!(accounts::balance::show_balance))
-        .routes(routes!(accounts::rollup::show_rollup))
-        .routes(routes!(accounts::clearing_alerts::list_clearing_alerts))
-        .routes(routes!(ledger::list_entries::list_entries))
-        .routes(routes!(ledger::show_entry::show_entry))
-        .routes(routes!(ledger::trial_balance::show_trial_balance))
-        .routes(routes!(ledger::holds::list_holds))
-        .routes(routes!(ledger::holds::show_hold))
-        .routes(routes!(ledger::closes::list_closes))
-        .routes(routes!(ledger::closes::list_month_closes))
-        .routes(routes!(consistency::report::report_consistency))
-        .routes(routes!(exports::statement::download_statement))
-        .routes(routes!(exports::journal::export_journal))
-        .routes(routes!(payments::list::list_payments))
-        .routes(routes!(payments::show::show_payment))
-        .routes(routes!(payments::refunds::list_refunds))
-        .routes(routes!(payments::timeline::show_timeline))
-        .routes(routes!(psps::list_psps).map(|m| allow(PLATFORM, m)))
-        .routes(routes!(dead_letters::list_dead_letters).map(|m| allow(OPERATOR, m)))
-        .routes(routes!(log::head::show_head))
-        .routes(routes!(log::events::list_events).map(|m| allow(LOG_READERS, m)))
-        .routes(routes!(log::stream::read_stream).map(|m| allow(LOG_READERS, m)))
-        .routes(routes!(projection_statuses::list_projections).map(|m| allow(PLATFORM, m)))
-        .routes(routes!(merchants::list::list_merchants))
-        .routes(routes!(merchants::show::show_merchant))
-        .routes(routes!(api_keys::list_api_keys).map(|m| allow(LOG_READERS, m)))
+        .routes(for_roles(EVERYBODY, routes!(accounts::list::list_accounts)))
+        .routes(for_roles(EVERYBODY, routes!(accounts::show::show_account)))
+        .routes(for_roles(EVERYBODY, routes!(accounts::statement::read_statement)))
+        .routes(for_roles(EVERYBODY, routes!(accounts::balance::show_balance)))
+        .routes(for_roles(EVERYBODY, routes!(accounts::rollup::show_rollup)))
+        .routes(for_roles(EVERYBODY, routes!(accounts::clearing_alerts::list_clearing_alerts)))
+        .routes(for_roles(EVERYBODY, routes!(ledger::list_entries::list_entries)))
+        .routes(for_roles(EVERYBODY, routes!(ledger::show_entry::show_entry)))
+        .routes(for_roles(EVERYBODY, routes!(ledger::trial_balance::show_trial_balance)))
+        .routes(for_roles(EVERYBODY, routes!(ledger::holds::list_holds)))
+        .routes(for_roles(EVERYBODY, routes!(ledger::holds::show_hold)))
+        .routes(for_roles(EVERYBODY, routes!(ledger::closes::list_closes)))
+        .routes(for_roles(EVERYBODY, routes!(ledger::closes::list_month_closes)))
+        .routes(for_roles(EVERYBODY, routes!(consistency::report::report_consistency)))
+        .routes(for_roles(EVERYBODY, routes!(exports::statement::download_statement)))
+        .routes(for_roles(EVERYBODY, routes!(exports::journal::export_journal)))
+        .routes(for_roles(EVERYBODY, routes!(payments::list::list_payments)))
+        .routes(for_roles(EVERYBODY, routes!(payments::show::show_payment)))
+        .routes(for_roles(EVERYBODY, routes!(payments::refunds::list_refunds)))
+        .routes(for_roles(EVERYBODY, routes!(payments::timeline::show_timeline)))
+        .routes(for_roles(PLATFORM, routes!(psps::list_psps)))
+        .routes(for_roles(OPERATOR, routes!(dead_letters::list_dead_letters)))
+        .routes(for_roles(EVERYBODY, routes!(log::head::show_head)))
+        .routes(for_roles(LOG_READERS, routes!(log::events::list_events)))
+        .routes(for_roles(LOG_READERS, routes!(log::stream::read_stream)))
+        .routes(for_roles(PLATFORM, routes!(projection_statuses::list_projections)))
+        .routes(for_roles(EVERYBODY, routes!(merchants::list::list_merchants)))
+        .routes(for_roles(EVERYBODY, routes!(merchants::show::show_merchant)))
+        .routes(for_roles(LOG_READERS, routes!(api_keys::list_api_keys)))
 }
 
 /// Adds to every query what handlers do not repeat: the position asked for and shown, and the

@@ -21,6 +21,7 @@ mod proof;
 mod psps;
 mod recorded_answers;
 mod repeated;
+mod roles;
 mod service;
 mod sockets;
 mod storms;

@@ -21,3 +21,4 @@ mod platform;
 mod points_in_time;
 mod positions;
 mod projections_halted;
+mod roles;
