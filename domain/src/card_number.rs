@@ -60,8 +60,19 @@ fn typed(character: char) -> u8 {
     }
     match character {
         // Dashes and the sign for minus.
-        '\u{58a}' | '\u{5be}' | '\u{1400}' | '\u{1806}' | '\u{2010}'..='\u{2015}' | '\u{2043}'
-        | '\u{2212}' | '\u{2e3a}' | '\u{2e3b}' | '\u{301c}' | '\u{3030}' | '\u{fe58}' | '\u{fe63}'
+        '\u{58a}'
+        | '\u{5be}'
+        | '\u{1400}'
+        | '\u{1806}'
+        | '\u{2010}'..='\u{2015}'
+        | '\u{2043}'
+        | '\u{2212}'
+        | '\u{2e3a}'
+        | '\u{2e3b}'
+        | '\u{301c}'
+        | '\u{3030}'
+        | '\u{fe58}'
+        | '\u{fe63}'
         | '\u{ff0d}' => b'-',
         // Dots, at any height.
         '\u{b7}' | '\u{2022}' | '\u{2024}' | '\u{2027}' | '\u{2219}' | '\u{22c5}' | '\u{30fb}'
@@ -139,7 +150,9 @@ fn begins(groups: &[Group]) -> bool {
 fn as_printed(groups: &[Group]) -> bool {
     let many = |group: &Group| group.digits.len();
     match groups {
-        [first, second, last] if many(second) == 6 => many(first) == 4 && matches!(many(last), 4 | 5),
+        [first, second, last] if many(second) == 6 => {
+            many(first) == 4 && matches!(many(last), 4 | 5)
+        }
         [fours @ .., last] => fours.iter().all(|group| many(group) == 4) && many(last) <= 4,
         [] => false,
     }

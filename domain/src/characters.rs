@@ -67,7 +67,8 @@ pub(crate) fn digit_value(character: char) -> Option<u8> {
     let before = ZEROS.partition_point(|zero| *zero <= code).checked_sub(1);
     let of_a_script = before.map(|at| code - ZEROS[at]).filter(|value| *value < 10);
     let drawn = || {
-        let (first, _, value) = DRAWN.iter().find(|(first, last, _)| (*first..=*last).contains(&code))?;
+        let (first, _, value) =
+            DRAWN.iter().find(|(first, last, _)| (*first..=*last).contains(&code))?;
         Some(code - first + u32::from(*value))
     };
     of_a_script.or_else(drawn).and_then(|value| u8::try_from(value).ok())
@@ -104,7 +105,9 @@ mod tests {
 
     #[test]
     fn what_nobody_sees_is_known() {
-        for character in "\u{ad}\u{34f}\u{200b}\u{200e}\u{202e}\u{2060}\u{feff}\u{fe0f}\u{20e3}".chars() {
+        for character in
+            "\u{ad}\u{34f}\u{200b}\u{200e}\u{202e}\u{2060}\u{feff}\u{fe0f}\u{20e3}".chars()
+        {
             assert!(is_invisible(character), "{character:?}");
         }
         for character in "a0 -=\u{a0}é字\u{1f600}".chars() {

@@ -18,7 +18,7 @@ use crate::webhook::{Notification, WebhookRefusal};
 /// The most calls that are under way to one PSP from one process.
 pub const CALLS_AT_ONCE_MAX: usize = 128;
 /// The most questions that are under way to one PSP from one process, besides the calls.
-pub(crate) const QUESTIONS_AT_ONCE_MAX: usize = 32;
+pub const QUESTIONS_AT_ONCE_MAX: usize = 32;
 /// How long a call waits for a place; then it was certainly not made.
 pub const PLACE_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -57,6 +57,11 @@ impl Guarded {
     /// Whether a call that is made now will go through.
     pub(crate) fn ready(&self) -> bool {
         self.breaker.ready()
+    }
+
+    /// Whether a call that is made now does not wait for others.
+    pub(crate) fn has_room(&self) -> bool {
+        self.places.available_permits() > 0
     }
 
     pub(crate) fn health(&self) -> PspHealth {

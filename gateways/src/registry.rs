@@ -85,6 +85,8 @@ impl Gateways {
         };
         let in_turn = order.iter().filter_map(|psp| self.guarded(psp));
         let (mut routes, failing): (Vec<_>, Vec<_>) = in_turn.partition(|one| one.ready());
+        // Whoever has no room for another call comes after those who have.
+        routes.sort_by_key(|one| !one.has_room());
         routes.extend(failing);
         // Whoever was declined just now is sent there again only if nobody else is left.
         let turned_away_by = payment.turned_away_by();

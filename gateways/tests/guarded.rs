@@ -175,6 +175,10 @@ async fn a_psp_that_hangs_keeps_its_own_places_and_no_others() {
     let refused = gateways.named(&alpha.psp).expect("alpha").send(&order()).await;
     assert!(matches!(refused, PspOutcome::NotSent { .. }), "{refused:?}");
     assert_eq!(began.elapsed(), PLACE_PATIENCE);
+    for number in 0..3 {
+        let routes = names(&gateways.routes(&payment(number, None), Operation::Authorize));
+        assert_eq!(routes[2], "alpha", "whoever may go elsewhere does: {routes:?}");
+    }
     let elsewhere = gateways.named(&beta.psp).expect("beta").send(&order()).await;
     assert!(matches!(elsewhere, PspOutcome::Succeeded { .. }));
     for call in hanging {

@@ -23,7 +23,7 @@ impl Projection for Payments {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn tables_sql(&self) -> &'static str {

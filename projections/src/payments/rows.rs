@@ -93,6 +93,10 @@ fn psp_of(payment: &Payment) -> Option<&str> {
     payment.psp().map(PspName::as_str)
 }
 
+fn bound_to(payment: &Payment) -> Option<&str> {
+    payment.bound_to().map(PspName::as_str)
+}
+
 fn decline_class(payment: &Payment) -> Option<&'static str> {
     payment.decline().map(|(class, _)| class.name())
 }
@@ -114,13 +118,15 @@ pub(super) async fn queue(db: &mut PgConnection, rows: &[PaymentRow]) -> Result<
         return Ok(());
     }
     sqlx::query(
-        "insert into payment_work (payment_id, due_at, version) \
-         select * from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) \
-         on conflict (payment_id) do update set due_at = excluded.due_at, version = excluded.version",
+        "insert into payment_work (payment_id, due_at, version, psp) \
+         select * from unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::text[]) \
+         on conflict (payment_id) do update set due_at = excluded.due_at, \
+             version = excluded.version, psp = excluded.psp",
     )
     .bind(waiting.iter().map(|(payment, _)| payment.id.uuid()).collect::<Vec<_>>())
     .bind(waiting.iter().map(|(_, due_at)| due_at.datetime()).collect::<Vec<_>>())
     .bind(waiting.iter().map(|(payment, _)| payment.version.number()).collect::<Vec<_>>())
+    .bind(waiting.iter().map(|(payment, _)| bound_to(payment)).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())

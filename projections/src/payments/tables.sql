@@ -30,6 +30,8 @@ create table payment_work (
     due_at timestamptz not null,
     -- Of the payment's stream, when this was found to be due.
     version bigint not null,
+    -- Who is to do it; null where it may be any.
+    psp text collate "C",
     constraint payment_work_pkey primary key (payment_id)
 );
 create index payment_work_by_due on payment_work (due_at);

@@ -13,6 +13,7 @@ use gateways::{Gateway, Gateways, Order};
 use tokio::time::Instant;
 
 use super::queue::{Claimed, Done};
+use super::shares::{Place, Shares, Turn};
 
 /// The most rounds with one payment while it is claimed: to authorize and to capture are two.
 const ROUNDS_MAX: u32 = 8;
@@ -37,6 +38,8 @@ pub(super) enum CarryError {
     NoPsp,
     #[error("its PSP fails and is left alone for a while")]
     PspFails,
+    #[error("its PSP has no room for more")]
+    PspBusy,
     #[error("the payment is not in the log")]
     NotThere,
 }
@@ -57,11 +60,16 @@ pub(super) struct Carrier {
     pub(super) store: EventStore,
     pub(super) gateways: Gateways,
     pub(super) policy: PaymentPolicy,
+    pub(super) shares: Shares,
 }
 
 impl Carrier {
-    /// Does all that is due.
-    pub(super) async fn carry_out(&self, claimed: &Claimed) -> Result<Done, CarryError> {
+    /// Does all that is due. The place is given back once a PSP is called.
+    pub(super) async fn carry_out(
+        &self,
+        claimed: &Claimed,
+        place: &Place,
+    ) -> Result<Done, CarryError> {
         let mut payment = self.payment(claimed.payment_id, claimed.version).await?;
         for _ in 0..ROUNDS_MAX {
             let now = self.store.decidable_now().await?;
@@ -75,7 +83,7 @@ impl Carrier {
             // That one cannot be done now keeps none of the others waiting.
             let mut left = None;
             for step in steps {
-                if let Err(error) = self.step(&payment, step).await {
+                if let Err(error) = self.step(&payment, step, place).await {
                     left.get_or_insert(error);
                 }
             }
@@ -99,12 +107,12 @@ impl Carrier {
         payment.ok_or(CarryError::NotThere)
     }
 
-    async fn step(&self, payment: &Payment, step: Step) -> Result<(), CarryError> {
+    async fn step(&self, payment: &Payment, step: Step, place: &Place) -> Result<(), CarryError> {
         match step {
-            Step::Attempt { operation } => self.attempt(payment, operation).await,
+            Step::Attempt { operation } => self.attempt(payment, operation, place).await,
             Step::Ask { attempt } => {
                 let attempt = payment.attempt(attempt).ok_or(CarryError::NotThere)?;
-                self.ask(payment, attempt).await
+                self.ask(payment, attempt, place).await
             }
             Step::Expire => {
                 let (merchant_id, payment_id) = (payment.merchant_id, payment.id);
@@ -117,13 +125,21 @@ impl Carrier {
 
     /// The intent and its key are in the log before anything is sent; and if another worker's are, nothing
     /// is sent here.
-    async fn attempt(&self, payment: &Payment, operation: Operation) -> Result<(), CarryError> {
+    async fn attempt(
+        &self,
+        payment: &Payment,
+        operation: Operation,
+        place: &Place,
+    ) -> Result<(), CarryError> {
         let bound = !matches!(operation, Operation::Authorize | Operation::Sale);
         for gateway in self.gateways.routes(payment, operation) {
             // Nobody else can do it, so it is left until that one can.
             if bound && !self.gateways.ready(gateway.psp()) {
                 return Err(CarryError::PspFails);
             }
+            // Before anything is put into the log: waiting is no attempt.
+            let turn = self.shares.turn(gateway.psp(), Turn::Call, place).await;
+            let _turn = turn.ok_or(CarryError::PspBusy)?;
             let started = match self.start(payment, operation, gateway).await? {
                 Started::Here(started) => started,
                 Started::Elsewhere => return Ok(()),
@@ -169,8 +185,15 @@ impl Carrier {
     }
 
     /// Asks the PSP for its truth; what it does not know of is sent again when the domain says so.
-    async fn ask(&self, payment: &Payment, attempt: &Attempt) -> Result<(), CarryError> {
+    async fn ask(
+        &self,
+        payment: &Payment,
+        attempt: &Attempt,
+        place: &Place,
+    ) -> Result<(), CarryError> {
         let gateway = self.gateways.named(&attempt.psp).ok_or(CarryError::NoPsp)?;
+        let turn = self.shares.turn(gateway.psp(), Turn::Question, place).await;
+        let _turn = turn.ok_or(CarryError::PspBusy)?;
         let outcome = gateway.ask(&attempt.key).await;
         let given = self.record(payment, attempt.number, gateway, outcome).await?;
         let Decision::Append(events) = given else { return Ok(()) };

@@ -8,10 +8,12 @@
 mod carry_out;
 mod health;
 mod queue;
+mod shares;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::StreamVersion;
 use domain::payments::PaymentPolicy;
 use event_store::EventStore;
 use event_store::log::ConnectError;
@@ -21,10 +23,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::carry_out::Carrier;
-use self::queue::{Claimed, WorkQueue};
+use self::carry_out::{Carrier, CarryError};
+use self::queue::{Claimed, Done, WorkQueue};
+use self::shares::{Place, Shares};
 
-/// The most payments that a worker is at at the same time: each mostly waits for a PSP.
+/// The most payments that a worker is at at the same time, besides those that are at a PSP or wait for one: these have
+/// the places of that PSP.
 pub const PAYMENTS_AT_ONCE_MAX: usize = 256;
 /// The most payments that are claimed with one statement.
 const CLAIM_PAYMENTS_MAX: usize = 64;
@@ -38,6 +42,8 @@ const BUSY_LOOKS: u32 = 50;
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
 /// After so many reports what ran out is removed.
 const TIDY_REPORTS: u32 = 60;
+/// For how long a payment is left whose PSP has no room for it.
+const SET_ASIDE_MS: i64 = 1_000;
 /// How long what is under way may take to end at shutdown: a record of what a PSP just said should still be
 /// made, a PSP that says nothing is asked by the next worker.
 const FINISH_MAX: Duration = Duration::from_millis(400);
@@ -71,7 +77,8 @@ impl PaymentWorker {
     pub fn new(options: PaymentWorkerOptions) -> Result<Self, ConnectError> {
         let PaymentWorkerOptions { database_url, store, gateways, policy } = options;
         let queue = WorkQueue::new(&database_url, store.ids().next())?;
-        let carrier = Arc::new(Carrier { store, gateways, policy });
+        let shares = Shares::of(&gateways);
+        let carrier = Arc::new(Carrier { store, gateways, policy, shares });
         Ok(Self { queue, carrier, places: Arc::new(Semaphore::new(PAYMENTS_AT_ONCE_MAX)) })
     }
 
@@ -90,9 +97,10 @@ impl PaymentWorker {
     /// # Errors
     /// The queue cannot be looked at.
     pub async fn pass(&self) -> Result<usize, sqlx::Error> {
-        let claimed = self.queue.claim(CLAIM_PAYMENTS_MAX).await?;
+        let room = self.carrier.shares.room();
+        let claimed = self.queue.claim(CLAIM_PAYMENTS_MAX, &room).await?;
         for payment in &claimed {
-            work_at(&self.carrier, &self.queue, *payment).await;
+            work_at(&self.carrier, &self.queue, *payment, Place::default()).await;
         }
         Ok(claimed.len())
     }
@@ -145,14 +153,13 @@ impl PaymentWorker {
             // What is claimed here could not be carried on with.
             return Ok(0);
         }
-        let claimed = self.queue.claim(free).await?;
+        let claimed = self.queue.claim(free, &self.carrier.shares.room()).await?;
         let many = claimed.len();
         for payment in claimed {
             let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { break };
             let (carrier, queue) = (Arc::clone(&self.carrier), self.queue.clone());
             under_way.spawn(async move {
-                work_at(&carrier, &queue, payment).await;
-                drop(place);
+                work_at(&carrier, &queue, payment, Place::taken(place)).await;
             });
         }
         Ok(many)
@@ -178,9 +185,13 @@ async fn report_health(queue: WorkQueue, carrier: Arc<Carrier>) {
     }
 }
 
-async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed) {
-    let done = match carrier.carry_out(&claimed).await {
+async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed, place: Place) {
+    let done = match carrier.carry_out(&claimed, &place).await {
         Ok(done) => done,
+        // Nothing was done, and others whose PSP has room go first.
+        Err(CarryError::PspBusy) => {
+            Done { handled: StreamVersion::from_number(0), pause_ms: SET_ASIDE_MS }
+        }
         Err(error) => {
             let (payment, error) = (claimed.payment_id, &error as &dyn std::error::Error);
             tracing::warn!(%payment, error, "a payment could not be carried on with");

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use uuid::Uuid;
 
 use super::WorkerId;
+use super::shares::Room;
 
 /// How long a worker has a payment to itself: longer than a call to a PSP with all its repetitions, with an
 /// append before and after it.
@@ -23,14 +24,19 @@ const CONNECTIONS_MAX: u32 = 4;
 ///
 /// What is due by the time of the log's head is looked at too: where a clock that leapt left a time there that is ahead of
 /// now, what counts from it is due all the same. Whether it is, the payment itself says.
-const CLAIM: &str = "
+macro_rules! claim {
+    ($which:literal) => {
+        concat!(
+            "
     with due as (
         select w.payment_id, w.version
         from read.payment_work w
         left join payment_leases l on l.payment_id = w.payment_id
         where w.due_at <= (
                 select greatest(log_clock(), recorded_at) from log_head where log_id = $1)
-          and (l.payment_id is null or (l.until <= log_clock() and l.handled_version <= w.version))
+          and (l.payment_id is null or (l.until <= log_clock() and l.handled_version <= w.version))",
+            $which,
+            "
         order by w.due_at
         limit $2
         for update of w skip locked
@@ -41,7 +47,17 @@ const CLAIM: &str = "
         where l.until <= log_clock()
         returning payment_id
     )
-    select due.payment_id, due.version from due join leased using (payment_id)";
+    select due.payment_id, due.version from due join leased using (payment_id)"
+        )
+    };
+}
+
+const CLAIM: &str = claim!("");
+/// The same, but for payments whose PSP has no room, `$5`; and where none has any, but for those that any PSP may do.
+const CLAIM_WITH_ROOM: &str = claim!(
+    "
+          and case when w.psp is null then $6 else w.psp <> all($5) end"
+);
 
 const RELEASE: &str = "
     update payment_leases
@@ -90,18 +106,33 @@ impl WorkQueue {
         self.worker
     }
 
-    /// Takes at most `many` payments that are due, those due longest first.
-    pub(super) async fn claim(&self, many: usize) -> Result<Vec<Claimed>, sqlx::Error> {
-        let rows = sqlx::query(CLAIM)
-            .bind(LOG_ID)
-            .bind(i64::try_from(many).unwrap_or(i64::MAX))
-            .bind(self.worker)
-            .bind(LEASE_MS)
-            .fetch_all(&self.pool)
-            .await;
+    /// Takes at most `many` payments that are due and whose PSP has room, those due longest first.
+    pub(super) async fn claim(
+        &self,
+        many: usize,
+        room: &Room,
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
+        let plain = |statement| {
+            sqlx::query(statement)
+                .bind(LOG_ID)
+                .bind(i64::try_from(many).unwrap_or(i64::MAX))
+                .bind(self.worker)
+                .bind(LEASE_MS)
+        };
+        let mut rows = if room.full.is_empty() {
+            plain(CLAIM).fetch_all(&self.pool).await
+        } else {
+            let with_room = plain(CLAIM_WITH_ROOM).bind(&room.full).bind(room.anywhere);
+            with_room.fetch_all(&self.pool).await
+        };
+        // The queue of an earlier program, until it is made anew.
+        if rows.as_ref().is_err_and(|error| refused_with(error, UNDEFINED_COLUMN)) {
+            rows = plain(CLAIM).fetch_all(&self.pool).await;
+        }
         let rows = match rows {
             Ok(rows) => rows,
-            Err(error) if not_there_yet(&error) => return Ok(Vec::new()),
+            // The read models were never made, or are just being exchanged.
+            Err(error) if refused_with(&error, UNDEFINED_TABLE) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         rows.iter()
@@ -114,7 +145,7 @@ impl WorkQueue {
             .collect()
     }
 
-    /// Gives a payment back, of which all that was due was done.
+    /// Gives a payment back.
     pub(super) async fn release(&self, claimed: &Claimed, done: Done) -> Result<(), sqlx::Error> {
         let Done { handled, pause_ms } = done;
         sqlx::query(RELEASE)
@@ -144,9 +175,10 @@ impl WorkQueue {
     }
 }
 
-/// The read models were never made, or are just being exchanged.
-fn not_there_yet(error: &sqlx::Error) -> bool {
-    const UNDEFINED_TABLE: &str = "42P01";
+const UNDEFINED_TABLE: &str = "42P01";
+const UNDEFINED_COLUMN: &str = "42703";
+
+fn refused_with(error: &sqlx::Error, state: &str) -> bool {
     let database = error.as_database_error();
-    database.and_then(|error| error.code()).is_some_and(|code| code == UNDEFINED_TABLE)
+    database.and_then(|error| error.code()).is_some_and(|code| code == state)
 }

@@ -222,11 +222,21 @@ impl World {
 
     /// Creates a payment of 100.00 USD with this token.
     pub(crate) async fn create(&self, token: &str, capture_method: CaptureMethod) -> PaymentId {
+        self.create_at(None, token, capture_method).await
+    }
+
+    /// The same, where the merchant insists on a PSP.
+    pub(crate) async fn create_at(
+        &self,
+        psp: Option<&str>,
+        token: &str,
+        capture_method: CaptureMethod,
+    ) -> PaymentId {
         let payment_id = PaymentId::from_uuid(self.store.ids().next());
         let intent = PaymentIntent {
             amount: amount("100.00"),
             capture_method,
-            psp: None,
+            psp: psp.map(|name| name.parse().expect("a name")),
             customer: None,
             reference: None,
             description: None,
