@@ -9,7 +9,7 @@ use domain::holds::Hold;
 use domain::ledger::EntryPosted;
 use domain::payments::Payment;
 use domain::{
-    AccountId, ApiKeyId, EntryId, Event, HoldId, PaymentId, State, StateKey, StreamId,
+    AccountId, ApiKeyId, EntryId, Event, HoldId, MerchantId, PaymentId, State, StateKey, StreamId,
     StreamVersion, Timestamp,
 };
 use sqlx::postgres::{PgPool, PgPoolOptions};
@@ -71,15 +71,19 @@ pub struct EventStore {
     shared: Arc<Shared>,
 }
 
+/// By the PSP that sends them.
+type WebhooksTogether = Together<Arc<str>, NewWebhook, Result<(), Arc<sqlx::Error>>>;
+
 #[derive(Debug)]
 struct Shared {
     queue: mpsc::Sender<Work>,
     cache: Arc<StateCache>,
     watchers: Arc<Watchers>,
     pool: PgPool,
-    loads: Together<Vec<StateKey>, Result<Vec<Loaded>, LoadError>>,
+    /// By whose request it is.
+    loads: Together<Option<MerchantId>, Vec<StateKey>, Result<Vec<Loaded>, LoadError>>,
     webhook_pool: PgPool,
-    webhooks: Together<NewWebhook, Result<(), Arc<sqlx::Error>>>,
+    webhooks: WebhooksTogether,
     key_look_ups: Semaphore,
     guard: Arc<ClockGuard>,
     ids: Arc<dyn IdSource>,
@@ -159,7 +163,8 @@ impl EventStore {
                 // It may be refused only where what it claims as new is not there already.
                 reads.extend(request.command.claims());
             }
-            let loaded = self.load_missing(&reads, deadline).await?;
+            let owner = request.key.as_ref().map(|key| key.owner);
+            let loaded = self.load_missing(owner, &reads, deadline).await?;
             let fate = Arc::<Fate>::default();
             let (reply, answered) = oneshot::channel();
             let pending = Pending {
@@ -199,6 +204,7 @@ impl EventStore {
 
     async fn load_missing(
         &self,
+        owner: Option<MerchantId>,
         reads: &[StateKey],
         deadline: Instant,
     ) -> Result<Vec<Loaded>, SubmitError> {
@@ -207,7 +213,7 @@ impl EventStore {
         if missing.is_empty() {
             return Ok(Vec::new());
         }
-        let loading = self.load(missing);
+        let loading = self.load(owner, missing);
         match tokio::time::timeout_at(deadline, loading).await {
             Ok(Ok(loaded)) => Ok(loaded),
             Ok(Err(error)) => {
@@ -219,8 +225,12 @@ impl EventStore {
     }
 
     /// Loads states in one statement with what others need just now.
-    async fn load(&self, keys: Vec<StateKey>) -> Result<Vec<Loaded>, LoadError> {
-        self.shared.loads.one(keys, |wanted| self.clone().load_each(wanted)).await
+    async fn load(
+        &self,
+        owner: Option<MerchantId>,
+        keys: Vec<StateKey>,
+    ) -> Result<Vec<Loaded>, LoadError> {
+        self.shared.loads.one(owner, keys, |wanted| self.clone().load_each(wanted)).await
     }
 
     /// Where that cannot be read, each by itself: one stream that cannot be is nobody else's.
@@ -350,7 +360,7 @@ impl EventStore {
             return Ok(versioned.state);
         }
         let deadline = Instant::now() + SUBMIT_TIMEOUT;
-        let loaded = self.load_missing(std::slice::from_ref(&key), deadline).await?;
+        let loaded = self.load_missing(None, std::slice::from_ref(&key), deadline).await?;
         // What does not exist is not kept: nobody who asks for it may take a place in the cache.
         let Some(state) = loaded.first().and_then(|one| one.versioned.state.clone()) else {
             return Ok(None);
@@ -391,7 +401,7 @@ impl EventStore {
         }
     }
 
-    pub(crate) fn webhooks_together(&self) -> &Together<NewWebhook, Result<(), Arc<sqlx::Error>>> {
+    pub(crate) fn webhooks_together(&self) -> &WebhooksTogether {
         &self.shared.webhooks
     }
 

@@ -116,9 +116,10 @@ impl EventStore {
     ) -> Result<WebhookDigest, Arc<sqlx::Error>> {
         let body = body.into();
         let digest = WebhookDigest::of(&body);
-        let webhook = NewWebhook { digest, psp: psp.into(), body };
+        let psp: Arc<str> = psp.into();
+        let webhook = NewWebhook { digest, psp: Arc::clone(&psp), body };
         let together = |webhooks| self.clone().keep_each(webhooks);
-        self.webhooks_together().one(webhook, together).await?;
+        self.webhooks_together().one(psp, webhook, together).await?;
         Ok(digest)
     }
 

@@ -141,10 +141,10 @@ async fn what_was_loaded_before_everything_was_dropped_is_not_kept() {
         kept.await.expect("it answers");
         store.shared.cache.contains(&cash)
     };
-    let before = store.load(vec![cash.clone()]).await.expect("loaded");
+    let before = store.load(None, vec![cash.clone()]).await.expect("loaded");
     store.shared.cache.clear();
     assert!(!keep(before).await);
-    let after = store.load(vec![cash.clone()]).await.expect("loaded");
+    let after = store.load(None, vec![cash.clone()]).await.expect("loaded");
     assert!(keep(after).await);
     stop.cancel();
 }
