@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use domain::{Amount, Currency, Money, MoneyError};
+use domain::{Amount, Currency, Money, MoneyError, Sum};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -38,11 +38,25 @@ impl DecimalText {
     pub fn signed(&self, currency: Currency) -> Result<Money, MoneyError> {
         Money::parse(&self.0, currency)
     }
+
+    /// What any number of amounts of `currency` add up to, such as a balance.
+    ///
+    /// # Errors
+    /// [`MoneyError`], except `NotPositive` and `TooLarge`.
+    pub fn sum(&self, currency: Currency) -> Result<Sum, MoneyError> {
+        Sum::parse(&self.0, currency)
+    }
 }
 
 impl From<Money> for DecimalText {
     fn from(money: Money) -> Self {
         Self(money.to_string())
+    }
+}
+
+impl From<Sum> for DecimalText {
+    fn from(sum: Sum) -> Self {
+        Self(sum.to_string())
     }
 }
 
@@ -109,7 +123,7 @@ impl<'de> serde::de::Visitor<'de> for DecimalSliceVisitor {
 #[serde(deny_unknown_fields)]
 #[schema(as = Amount, example = json!({"amount": "100.00", "currency": "USD"}))]
 pub struct AmountDto {
-    /// The decimal, with at most as many decimals as the currency has.
+    /// The decimal, with at most as many decimals as the currency has: at most 9007199254740991 minor units.
     #[schema(value_type = String, example = "100.00")]
     pub amount: DecimalText,
     /// The upper-case ISO 4217 code.

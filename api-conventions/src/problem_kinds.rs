@@ -143,8 +143,6 @@ problem_kinds! {
     PAYMENT_ID_TAKEN = 409 "payment-id-taken" "The payment exists already" CallingProgram;
     PSP_DISABLED = 409 "psp-disabled" "Nothing is sent to this PSP now" ServiceOperator;
     ATTEMPT_NOT_DUE = 409 "attempt-not-due" "No attempt is to be made now" CallingProgram;
-    PAYMENT_NOT_BOOKABLE = 409 "payment-not-bookable"
-        "What the PSP says cannot be booked" ServiceOperator;
     TOO_MANY_CAPTURES = 409 "too-many-captures" "The payment has all its captures" CallingProgram;
     TOO_MANY_REFUNDS = 409 "too-many-refunds" "The payment has all its refunds" CallingProgram;
     TOO_MANY_ATTEMPTS = 409 "too-many-attempts" "The payment has all its attempts" CallingProgram;
@@ -166,6 +164,8 @@ problem_kinds! {
         "The account holds another currency" CallingProgram;
     SYSTEM_ACCOUNT = 422 "system-account"
         "Only payments, disputes and settlements are booked in the account" CallingProgram;
+    MECHANISM_ACCOUNT = 422 "mechanism-account"
+        "The account is kept by a mechanism, which alone may do this" CallingProgram;
     LIMITS_CROSS = 422 "limits-cross" "No balance keeps both limits" CallingProgram;
     PARENT_OF_OTHER_TYPE = 422 "parent-of-other-type"
         "The account above is of another type" CallingProgram;
@@ -191,7 +191,6 @@ problem_kinds! {
     DAY_BEFORE_BOOKS = 422 "day-before-books" "The books begin later" CallingProgram;
     PAYMENT_CURRENCY_MISMATCH = 422 "payment-currency-mismatch"
         "The payment is in another currency" CallingProgram;
-    TOTAL_OVERFLOW = 422 "total-overflow" "The account's totals have no room" KeyOwner;
     TOO_MANY_REQUESTS = 429 "too-many-requests" "Too many requests" NobodyJustRetry;
     INTERNAL = 500 "internal" "Something is broken here" ServiceOperator;
     UNAVAILABLE = 503 "unavailable" "Not available at the moment" NobodyJustRetry;

@@ -93,7 +93,7 @@ fn entry(
     let postings = accounts.postings(usize::try_from(position)?)?;
     for posting in &postings {
         let (sum, last) = totals.entry(posting.account_id).or_default();
-        *sum = sum.with(posting.direction, posting.amount.minor()).unwrap_or(*sum);
+        *sum = sum.with(posting.direction, posting.amount.minor());
         *last = position;
     }
     let event = Event::EntryPosted(EntryPosted::plain(LEDGER, external_ref.clone(), postings));

@@ -47,7 +47,7 @@ pub use ids::{
     AccountId, ApiKeyId, CardId, DisputeId, EntryId, HoldId, MerchantId, ParseIdError, PaymentId,
     RefundId,
 };
-pub use money::{AMOUNT_MINOR_MAX, Amount, Money, MoneyError};
+pub use money::{AMOUNT_MINOR_MAX, Amount, Money, MoneyError, SUM_MINOR_MAX, Sum};
 pub use rejection::{Rejection, RejectionClass};
 pub use state::{State, StateKey, States};
 pub use stream::{StreamId, StreamVersion};

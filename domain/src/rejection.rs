@@ -1,6 +1,6 @@
 //! Rejections: why a command that was understood is not carried out.
 
-use crate::accounts::{AccountCode, AccountStatus, AccountType};
+use crate::accounts::{AccountCode, AccountStatus, AccountType, Mechanism};
 use crate::api_keys::Role;
 use crate::currency::Currency;
 use crate::day::Day;
@@ -40,10 +40,10 @@ pub enum Rejection {
     BalanceNotZero { account_id: AccountId },
     #[error("account {account_id} holds {currency}")]
     CurrencyMismatch { account_id: AccountId, currency: Currency },
-    #[error("the totals of account {account_id} have no room for this amount")]
-    TotalOverflow { account_id: AccountId },
     #[error("only payments, disputes and settlements are booked in account {account_id}")]
     SystemAccount { account_id: AccountId },
+    #[error("account {account_id} is kept by {mechanism}, which alone may do this to it")]
+    MechanismAccount { account_id: AccountId, mechanism: Mechanism },
     #[error("account {account_id} would fall below its minimum balance")]
     InsufficientFunds { account_id: AccountId },
     #[error("the reference `{external_ref}` is that of entry {entry_id}, which has other content")]
@@ -152,8 +152,6 @@ pub enum Rejection {
     PspNotFound { psp: PspName },
     #[error("nothing is sent to PSP {psp} now, payment {payment_id} neither")]
     PspIsDisabled { payment_id: PaymentId, psp: PspName },
-    #[error("what the PSP says of payment {payment_id} cannot be booked")]
-    PaymentNotBookable { payment_id: PaymentId },
 }
 
 fn allowed_now(allowed: &[PaymentAction]) -> String {
@@ -200,8 +198,8 @@ impl Rejection {
             Self::VersionMismatch { .. } => "precondition-failed",
             Self::BalanceNotZero { .. } => "balance-not-zero",
             Self::CurrencyMismatch { .. } => "currency-mismatch",
-            Self::TotalOverflow { .. } => "total-overflow",
             Self::SystemAccount { .. } => "system-account",
+            Self::MechanismAccount { .. } => "mechanism-account",
             Self::InsufficientFunds { .. } => "insufficient-funds",
             Self::ExternalRefTaken { .. } => "external-ref-taken",
             Self::EntryNotFound { .. } => "entry-not-found",
@@ -258,7 +256,6 @@ impl Rejection {
             Self::AttemptNotFound { .. } => "attempt-not-found",
             Self::PspNotFound { .. } => "psp-not-found",
             Self::PspIsDisabled { .. } => "psp-disabled",
-            Self::PaymentNotBookable { .. } => "payment-not-bookable",
         }
     }
 
@@ -306,8 +303,7 @@ impl Rejection {
             | Self::TooManyRefunds { .. }
             | Self::TooManyAttempts { .. }
             | Self::AttemptNotDue { .. }
-            | Self::PspIsDisabled { .. }
-            | Self::PaymentNotBookable { .. } => RejectionClass::Conflict,
+            | Self::PspIsDisabled { .. } => RejectionClass::Conflict,
             Self::VersionMismatch { .. }
             | Self::PaymentVersionMismatch { .. }
             | Self::RateChanged { .. } => RejectionClass::Precondition,
@@ -329,7 +325,7 @@ impl Rejection {
             | Self::PaymentCurrency { .. }
             | Self::CurrencyMismatch { .. }
             | Self::SystemAccount { .. }
-            | Self::TotalOverflow { .. } => RejectionClass::Invalid,
+            | Self::MechanismAccount { .. } => RejectionClass::Invalid,
         }
     }
 }

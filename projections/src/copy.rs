@@ -1,6 +1,7 @@
 //! Rows for `COPY … FROM STDIN`, which takes many new rows at half the cost of an `INSERT`.
 
 use domain::Timestamp;
+use event_store::log::WideMinor;
 use sqlx::PgConnection;
 use sqlx::postgres::PgCopyIn;
 use uuid::Uuid;
@@ -77,6 +78,10 @@ impl Fields<'_> {
 
     pub(crate) fn bigint(&mut self, value: i64) -> &mut Self {
         self.field(&value.to_be_bytes())
+    }
+
+    pub(crate) fn numeric(&mut self, value: WideMinor) -> &mut Self {
+        self.field(&value.to_numeric())
     }
 
     pub(crate) fn uuid(&mut self, value: Uuid) -> &mut Self {

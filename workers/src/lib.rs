@@ -10,7 +10,7 @@ mod pruner;
 mod webhooks;
 
 pub use ledger::{LedgerWorkError, LedgerWorker, LedgerWorkerOptions};
-pub use payments::{PAYMENTS_AT_ONCE_MAX, PaymentWorker, PaymentWorkerOptions};
+pub use payments::{PAYMENTS_AT_ONCE_MAX, PaymentWorker, PaymentWorkerOptions, UNRECORDED_MS_MAX};
 pub use pruner::{
     BATCH_KEYS_MAX, KEYS_KEPT_FOR, PASS_BATCHES_MAX, PASS_INTERVAL, PassError, Pruned, Pruner,
     PrunerOptions, STEADY_FOR, UNANSWERED_COUNTED_MAX, WEBHOOKS_KEPT_FOR,

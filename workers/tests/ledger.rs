@@ -194,7 +194,7 @@ impl Books {
         let balances = balances.map(|(account_id, balance_minor)| DayBalance {
             account_id,
             currency,
-            balance_minor,
+            balance_minor: balance_minor.into(),
         });
         DayBalances::add_up(LEDGER, day, previous, balances)
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::problem_kinds::find;
 use axum::body::Body;
-use domain::accounts::{AccountStatus, AccountType};
+use domain::accounts::{AccountStatus, AccountType, Mechanism};
 use domain::api_keys::Role;
 use domain::holds::HoldStatus;
 use domain::payments::{Operation, PaymentAction, PaymentState};
@@ -32,8 +32,8 @@ fn every_rejection() -> Vec<Rejection> {
         Rejection::VersionMismatch { account_id, version: StreamVersion::FIRST },
         Rejection::BalanceNotZero { account_id },
         Rejection::CurrencyMismatch { account_id, currency: "USD".parse().unwrap() },
-        Rejection::TotalOverflow { account_id },
         Rejection::SystemAccount { account_id },
+        Rejection::MechanismAccount { account_id, mechanism: Mechanism::Conversions },
         Rejection::InsufficientFunds { account_id },
         Rejection::ExternalRefTaken { external_ref, entry_id },
         Rejection::EntryNotFound { entry_id },
@@ -134,7 +134,6 @@ fn every_rejection_of_payments() -> Vec<Rejection> {
         Rejection::TooManyAttempts { payment_id },
         Rejection::AttemptNotDue { payment_id, operation: Operation::Void },
         Rejection::AttemptNotFound { payment_id, attempt: 1 },
-        Rejection::PaymentNotBookable { payment_id },
         Rejection::PspNotFound { psp: "alpha".parse().unwrap() },
         Rejection::PspIsDisabled { payment_id, psp: "alpha".parse().unwrap() },
     ]
@@ -154,8 +153,8 @@ fn listed_above(rejection: &Rejection) {
         | Rejection::VersionMismatch { .. }
         | Rejection::BalanceNotZero { .. }
         | Rejection::CurrencyMismatch { .. }
-        | Rejection::TotalOverflow { .. }
         | Rejection::SystemAccount { .. }
+        | Rejection::MechanismAccount { .. }
         | Rejection::InsufficientFunds { .. }
         | Rejection::ExternalRefTaken { .. }
         | Rejection::EntryNotFound { .. }
@@ -205,7 +204,6 @@ fn listed_above(rejection: &Rejection) {
         | Rejection::TooManyAttempts { .. }
         | Rejection::AttemptNotDue { .. }
         | Rejection::AttemptNotFound { .. }
-        | Rejection::PaymentNotBookable { .. }
         | Rejection::PspNotFound { .. }
         | Rejection::PspIsDisabled { .. } => {}
     }

@@ -91,7 +91,8 @@ pub(crate) struct AmendedAccount {
         (status = 404, description = "`account-not-found`, `not-found`"),
         (status = 409, description = "`account-closed`, `idempotency-key-in-use`"),
         (status = 412, description = "`precondition-failed`: another version than `If-Match` says"),
-        (status = 422, description = "`invalid-request`, `limits-cross`, `idempotency-key-reused`"),
+        (status = 422, description = "`invalid-request`, `limits-cross`, `system-account`, \
+                                      `mechanism-account`, `idempotency-key-reused`"),
     )
 )]
 pub(crate) async fn amend_account(

@@ -32,6 +32,8 @@ use crate::versions::expected_versions;
         (status = 409, description = "`account-open`, `account-closed`, \
                                       `idempotency-key-in-use`"),
         (status = 412, description = "`precondition-failed`: another version than `If-Match` says"),
+        (status = 422, description = "`system-account`, `mechanism-account`, \
+                                      `idempotency-key-reused`"),
     )
 )]
 pub(crate) async fn unfreeze_account(

@@ -44,7 +44,7 @@ pub(crate) struct NewConversion {
     /// The account whose balance rises. Both grow by the same side, debits or credits.
     #[schema(example = "acc_2m1zq4x8kd9rj5b7c3wfhvt6gy")]
     to: String,
-    /// How much is sold, above zero.
+    /// How much is sold, above zero and at most 9007199254740991 minor units.
     #[schema(value_type = String, example = "100.00")]
     amount: DecimalText,
     /// The currency of `amount` and of `from`.
@@ -116,9 +116,9 @@ pub(crate) struct ConversionInLedger<'a> {
                                       `balance-above-maximum`, `account-frozen`, `account-closed`, \
                                       `external-ref-taken`, `idempotency-key-in-use`"),
         (status = 412, description = "`rate-changed`: the rate is not that of `rate_version`"),
-        (status = 422, description = "`invalid-request`, `system-account`, `currency-mismatch`, \
+        (status = 422, description = "`invalid-request`, `system-account`, `mechanism-account`, `currency-mismatch`, \
                                       `pair-of-one-currency`, `conversion-sides-differ`, \
-                                      `nothing-bought`, `too-much-bought`, `total-overflow`, \
+                                      `nothing-bought`, `too-much-bought`, \
                                       `effective-time-out-of-range`, `idempotency-key-reused`"),
     )
 )]

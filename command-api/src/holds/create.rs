@@ -102,8 +102,8 @@ pub(crate) struct HoldInLedger<'a> {
         (status = 409, description = "`insufficient-funds`, `balance-above-maximum`, \
                                       `account-frozen`, `account-closed`, `hold-ref-taken`, \
                                       `idempotency-key-in-use`"),
-        (status = 422, description = "`invalid-request`, `system-account`, \
-                                      `currency-mismatch`, `total-overflow`, \
+        (status = 422, description = "`invalid-request`, `system-account`, `mechanism-account`, \
+                                      `currency-mismatch`, \
                                       `hold-end-out-of-range`, `idempotency-key-reused`"),
     )
 )]

@@ -71,7 +71,8 @@ pub(crate) struct NewPosting<'a> {
     #[schema(schema_with = names::direction)]
     #[serde(borrow)]
     direction: Cow<'a, str>,
-    /// The amount, above zero, with at most as many decimals as the currency has.
+    /// The amount, above zero and at most 9007199254740991 minor units, with at most as many decimals as the
+    /// currency has.
     #[schema(value_type = String, example = "10.00")]
     #[serde(borrow)]
     amount: DecimalSlice<'a>,

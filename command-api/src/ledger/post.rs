@@ -64,8 +64,8 @@ pub(crate) struct EntryInLedger<'a> {
         (status = 409, description = "`insufficient-funds`, `balance-above-maximum`, \
                                       `account-frozen`, `account-closed`, `external-ref-taken`, \
                                       `idempotency-key-in-use`"),
-        (status = 422, description = "`invalid-request`, `system-account`, \
-                                      `currency-mismatch`, `total-overflow`, \
+        (status = 422, description = "`invalid-request`, `system-account`, `mechanism-account`, \
+                                      `currency-mismatch`, \
                                       `effective-time-out-of-range`, `idempotency-key-reused`"),
     )
 )]

@@ -99,7 +99,7 @@ pub(crate) struct ReversalInLedger<'a> {
                                       `balance-above-maximum`, `account-frozen`, \
                                       `account-closed`, `external-ref-taken`, \
                                       `idempotency-key-in-use`"),
-        (status = 422, description = "`invalid-request`, `amount-ambiguous`, `system-account`, \
+        (status = 422, description = "`invalid-request`, `amount-ambiguous`, `system-account`, `mechanism-account`, \
                                       `effective-time-out-of-range`, \
                                       `effective-before-original`, `idempotency-key-reused`"),
     )

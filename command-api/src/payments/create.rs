@@ -34,7 +34,8 @@ use crate::state::ApiState;
     "customer": "cust-7"
 }))]
 pub(crate) struct NewPayment {
-    /// What is to be paid, above zero, with at most as many decimals as the currency has.
+    /// What is to be paid, above zero and at most 9007199254740991 minor units, with at most as many decimals as
+    /// the currency has.
     #[schema(value_type = String, example = "100.00")]
     amount: DecimalText,
     /// The upper-case ISO 4217 code.

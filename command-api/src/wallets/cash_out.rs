@@ -28,7 +28,7 @@ use crate::submission::submit;
         (status = 404, description = "`account-not-found`, `not-found`"),
         (status = 409, description = "`insufficient-funds`, `account-frozen`, `account-closed`, \
                                       `external-ref-taken`, `idempotency-key-in-use`"),
-        (status = 422, description = "`invalid-request`, `currency-mismatch`, `total-overflow`, \
+        (status = 422, description = "`invalid-request`, `currency-mismatch`, \
                                       `idempotency-key-reused`"),
     )
 )]

@@ -3,8 +3,8 @@
 //! that of its account: `GET /v1/accounts/{id}/statement` of the query API.
 //!
 //! A wallet is a liability account whose code starts with `wallet:` and whose balance does not fall below
-//! zero. What comes in and goes out is booked against `wallets:cash:<CCY>`, an asset that is opened when it is
-//! first needed.
+//! zero, which its owner cannot amend either. What comes in and goes out is booked against
+//! `wallets:cash:<CCY>`, an asset that is opened when it is first needed.
 
 pub(crate) mod cash_in;
 pub(crate) mod cash_out;
@@ -16,15 +16,12 @@ pub(crate) mod settle;
 pub(crate) mod transfer;
 
 use api_conventions::{CommandEnvelope, Problem};
-use domain::accounts::{Account, AccountCode, AccountType, OpenAccount};
+use domain::accounts::{Account, AccountCode, AccountType, Mechanism, OpenAccount};
 use domain::{AccountId, Command, Currency, HoldId, MerchantId, Rejection};
 use event_store::EventStore;
 
 use crate::holds::hold_of;
 use crate::submission::{no_answer, origin};
-
-/// What the codes of wallets start with.
-const WALLET_PREFIX: &str = "wallet:";
 
 /// The wallet, if it is there and of that ledger: any other account is as good as none.
 ///
@@ -40,7 +37,7 @@ async fn wallet_of(
         let profile = &account.profile;
         profile.ledger == ledger
             && profile.kind == AccountType::Liability
-            && profile.code.as_str().starts_with(WALLET_PREFIX)
+            && profile.mechanism == Some(Mechanism::Wallets)
     });
     wallet.ok_or_else(|| Rejection::AccountNotFound { account_id }.into())
 }

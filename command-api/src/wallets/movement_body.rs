@@ -21,7 +21,7 @@ pub(crate) struct NewMovement {
     /// What the ledger calls it; names one entry, for ever.
     #[schema(example = "top-up-17", min_length = 1, max_length = 255)]
     pub(super) external_ref: String,
-    /// How much, above zero.
+    /// How much, above zero and at most 9007199254740991 minor units.
     #[schema(value_type = String, example = "50.00")]
     pub(super) amount: DecimalText,
     /// The wallet's currency.

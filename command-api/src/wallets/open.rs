@@ -10,7 +10,6 @@ use domain::{Command, Currency, InvalidText, MerchantId, Name};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::WALLET_PREFIX;
 use crate::accounts::open::{OpenedAccount, opened};
 use crate::answer::respond_with_version;
 use crate::limits::ACCOUNT_BODY_BYTES_MAX;
@@ -19,7 +18,7 @@ use crate::state::ApiState;
 use crate::submission::submit;
 
 /// The most characters of a wallet's name: its code has a few before it.
-const NAME_CHARACTERS_MAX: usize = AccountCode::CHARACTERS_MAX - WALLET_PREFIX.len();
+const NAME_CHARACTERS_MAX: usize = AccountCode::CHARACTERS_MAX - AccountCode::WALLET_PREFIX.len();
 
 /// A wallet to be opened.
 #[derive(Deserialize, ToSchema)]
@@ -48,8 +47,8 @@ pub(crate) struct NewWallet {
 /// Open a wallet
 ///
 /// Opens a liability account with the code `wallet:<name>`, whose balance does not fall below zero.
-/// It is an account like any other: `/v1/accounts/{id}` freezes, unfreezes, amends and closes it, and
-/// its statement is `GET /v1/accounts/{id}/statement` of the query API.
+/// It is an account like any other: `/v1/accounts/{id}` freezes, unfreezes, amends (but not to fall below
+/// zero) and closes it, and its statement is `GET /v1/accounts/{id}/statement` of the query API.
 #[utoipa::path(
     post, path = "/v1/wallets", tag = "wallets", request_body = NewWallet,
     responses(
@@ -98,5 +97,5 @@ fn wallet_code(name: &str) -> Result<AccountCode, InvalidText> {
     if name.is_empty() || name.len() > NAME_CHARACTERS_MAX {
         return Err(InvalidText::Length { max: NAME_CHARACTERS_MAX });
     }
-    format!("{WALLET_PREFIX}{name}").parse()
+    format!("{}{name}", AccountCode::WALLET_PREFIX).parse()
 }

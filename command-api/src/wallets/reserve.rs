@@ -31,7 +31,7 @@ pub(crate) struct NewReservation {
     /// What the ledger calls it; names one hold, for ever.
     #[schema(example = "ride-17", min_length = 1, max_length = 255)]
     external_ref: String,
-    /// How much at the most, above zero.
+    /// How much at the most, above zero and at most 9007199254740991 minor units.
     #[schema(value_type = String, example = "20.00")]
     amount: DecimalText,
     /// The wallet's currency.
@@ -64,7 +64,7 @@ pub(crate) struct NewReservation {
         (status = 404, description = "`account-not-found`, `not-found`"),
         (status = 409, description = "`insufficient-funds`, `account-frozen`, `account-closed`, \
                                       `hold-ref-taken`, `idempotency-key-in-use`"),
-        (status = 422, description = "`invalid-request`, `currency-mismatch`, `total-overflow`, \
+        (status = 422, description = "`invalid-request`, `currency-mismatch`, \
                                       `hold-end-out-of-range`, `idempotency-key-reused`"),
     )
 )]

@@ -31,7 +31,7 @@ pub(crate) struct NewTransfer {
     /// What the ledger calls it; names one entry, for ever.
     #[schema(example = "transfer-17", min_length = 1, max_length = 255)]
     external_ref: String,
-    /// How much, above zero.
+    /// How much, above zero and at most 9007199254740991 minor units.
     #[schema(value_type = String, example = "12.50")]
     amount: DecimalText,
     /// The currency of both wallets.
@@ -60,7 +60,7 @@ pub(crate) struct NewTransfer {
         (status = 409, description = "`insufficient-funds`, `balance-above-maximum`, \
                                       `account-frozen`, `account-closed`, `external-ref-taken`, \
                                       `idempotency-key-in-use`"),
-        (status = 422, description = "`invalid-request`, `currency-mismatch`, `total-overflow`, \
+        (status = 422, description = "`invalid-request`, `currency-mismatch`, \
                                       `idempotency-key-reused`"),
     )
 )]

@@ -205,8 +205,7 @@ impl App {
     /// The posted balance of an asset account, in minor units.
     pub(crate) async fn balance_minor(&self, account: &str) -> i64 {
         let id: domain::AccountId = account.parse().expect("an account's id");
-        let sql =
-            "select debits_posted - credits_posted from account_balances where account_id = $1";
+        let sql = "select (debits_posted - credits_posted)::bigint from account_balances where account_id = $1";
         let mut owner = self.database.owner().await;
         sqlx::query_scalar(sql).bind(id.uuid()).fetch_one(&mut owner).await.expect("a balance")
     }

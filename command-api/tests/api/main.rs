@@ -15,6 +15,7 @@ mod holds;
 mod imports;
 mod killed;
 mod malformed;
+mod mechanisms;
 mod parts;
 mod payments;
 mod proof;

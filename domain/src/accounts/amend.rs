@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountStatus, ClearingTerms, check_limits, find_at};
+use super::{AccountProfile, AccountStatus, ClearingTerms, Mechanism, check_limits, find_at};
 use crate::Context;
 use crate::command::Decision;
 use crate::event::{Event, NewEvent};
@@ -102,6 +102,7 @@ impl AmendAccount {
             max_balance_minor: self.max_balance_minor.of(profile.max_balance_minor.as_ref()),
             clearing: self.clearing.of(profile.clearing.as_ref()),
         };
+        check_mechanism(profile, &amended)?;
         check_limits(amended.min_balance_minor, amended.max_balance_minor)?;
         let after = account.clone().amended(&amended, account.version);
         if after == *account {
@@ -115,6 +116,25 @@ impl AmendAccount {
             event: Event::AccountAmended(amended),
         }]))
     }
+}
+
+/// Whether what keeps the account allows it: of one that a mechanism alone moves money in, its owner says only
+/// when a balance is a reason for an alert; and a wallet that could not fall below zero cannot be made to.
+fn check_mechanism(profile: &AccountProfile, amended: &AccountAmended) -> Result<(), Rejection> {
+    let Some(mechanism) = profile.mechanism else { return Ok(()) };
+    let broken = match mechanism {
+        Mechanism::Payments | Mechanism::Conversions => {
+            amended.name != profile.name
+                || amended.metadata != profile.metadata
+                || amended.min_balance_minor != profile.min_balance_minor
+                || amended.max_balance_minor != profile.max_balance_minor
+        }
+        Mechanism::Wallets => {
+            let above_zero = |minimum: Option<i64>| minimum.is_some_and(|minimum| minimum >= 0);
+            above_zero(profile.min_balance_minor) && !above_zero(amended.min_balance_minor)
+        }
+    };
+    if broken { Err(mechanism.refusal(profile.id)) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountStatus, find_at};
+use super::{AccountStatus, find_owners_at};
 use crate::Context;
 use crate::command::Decision;
 use crate::event::{Event, NewEvent};
@@ -40,7 +40,7 @@ impl CloseAccount {
         context: &Context,
     ) -> Result<Decision, Rejection> {
         let expected = self.expected_versions.as_deref();
-        let account = find_at(states, self.ledger, self.account_id, expected)?;
+        let account = find_owners_at(states, self.ledger, self.account_id, expected)?;
         match account.status {
             AccountStatus::Open | AccountStatus::Frozen => {}
             AccountStatus::Closed => {

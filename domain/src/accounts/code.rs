@@ -22,7 +22,12 @@ impl AccountCode {
 
     /// What the codes start with of accounts that come with conversions and wallets: nobody else opens such, or
     /// it would be of another type or currency than what they go through.
-    pub const RESERVED_PREFIXES: [&'static str; 3] = ["fx:", "wallet:", "wallets:"];
+    pub const RESERVED_PREFIXES: [&'static str; 3] =
+        [Self::CONVERSION_PREFIX, Self::WALLET_PREFIX, "wallets:"];
+    /// What the codes start with of the accounts that conversions go through.
+    pub const CONVERSION_PREFIX: &'static str = "fx:";
+    /// What the codes of wallets start with.
+    pub const WALLET_PREFIX: &'static str = "wallet:";
     /// What the codes of system accounts start with, in the platform's ledger: those that payments are booked in.
     pub const SYSTEM_PREFIXES: [&'static str; 4] =
         ["psp_clearing:", "merchant_payable:", "fee_income:", "unexpected_receipts:"];
@@ -40,11 +45,6 @@ impl AccountCode {
             Some(prefix) => Err(InvalidText::ReservedCode { prefix }),
             None => Ok(code),
         }
-    }
-
-    /// Whether it is that of a system account, if it is in the platform's ledger.
-    pub(crate) fn is_system(&self) -> bool {
-        Self::SYSTEM_PREFIXES.iter().any(|prefix| self.0.starts_with(prefix))
     }
 
     /// The code of an account of the platform that is kept for each `whose`, one a currency.

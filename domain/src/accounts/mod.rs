@@ -5,7 +5,9 @@ mod clearing;
 mod close;
 mod code;
 mod freeze;
+mod mechanism;
 mod open;
+mod totals;
 mod unfreeze;
 
 pub use amend::{AccountAmended, AmendAccount, Change};
@@ -13,7 +15,9 @@ pub use clearing::{CLEARING_DAYS_MAX, ClearingTerms, ClearingTermsError};
 pub use close::{AccountClosed, CloseAccount};
 pub use code::AccountCode;
 pub use freeze::{AccountFrozen, FreezeAccount};
+pub use mechanism::Mechanism;
 pub use open::{AccountOpened, DEPTH_MAX, OpenAccount};
+pub use totals::Totals;
 pub use unfreeze::{AccountUnfrozen, UnfreezeAccount};
 
 use std::fmt;
@@ -142,89 +146,14 @@ pub struct AccountProfile {
     pub max_balance_minor: Option<i64>,
     /// When a balance in it is a reason for an alert.
     pub clearing: Option<ClearingTerms>,
+    /// What keeps it, where its owner does not keep it alone.
+    pub mechanism: Option<Mechanism>,
 }
 
 impl AccountProfile {
-    /// Whether only what payments, disputes and settlements come to is booked in it.
-    pub fn is_system(&self) -> bool {
-        self.ledger.platform() && self.code.is_system()
-    }
-
     /// The side that makes its balance grow.
     pub fn normal_side(&self) -> Direction {
         self.contra_side.unwrap_or(self.kind.normal_side())
-    }
-}
-
-/// All that was ever posted to an account and what is held now, in minor units of its currency. What was
-/// posted only grows; the balance is its difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
-    /// Sum of all debits.
-    pub debits_posted: i64,
-    /// Sum of all credits.
-    pub credits_posted: i64,
-    /// Sum of the debits held, not posted.
-    pub debits_pending: i64,
-    /// Sum of the credits held, not posted.
-    pub credits_pending: i64,
-}
-
-impl Totals {
-    /// The totals after one more posting; `None` if a total would exceed 2^63 − 1 minor units.
-    #[must_use]
-    pub fn with(self, direction: Direction, minor: i64) -> Option<Self> {
-        Some(match direction {
-            Direction::Debit => {
-                Self { debits_posted: self.debits_posted.checked_add(minor)?, ..self }
-            }
-            Direction::Credit => {
-                Self { credits_posted: self.credits_posted.checked_add(minor)?, ..self }
-            }
-        })
-    }
-
-    /// The totals with `minor` more held on a side, less where it is negative; `None` if that would be below
-    /// zero or exceed 2^63 − 1 minor units.
-    #[must_use]
-    pub fn holding(self, direction: Direction, minor: i64) -> Option<Self> {
-        let changed = |held: i64| held.checked_add(minor).filter(|held| *held >= 0);
-        Some(match direction {
-            Direction::Debit => Self { debits_pending: changed(self.debits_pending)?, ..self },
-            Direction::Credit => Self { credits_pending: changed(self.credits_pending)?, ..self },
-        })
-    }
-
-    /// The balance if of all that is held just what lowers it comes about: what a minimum is compared with.
-    pub const fn lowest(self, normal: Direction) -> i64 {
-        let against = match normal {
-            Direction::Debit => self.credits_pending,
-            Direction::Credit => self.debits_pending,
-        };
-        self.balance(normal).saturating_sub(against)
-    }
-
-    /// The balance if of all that is held just what raises it comes about: what a maximum is compared with.
-    pub const fn highest(self, normal: Direction) -> i64 {
-        let for_it = match normal {
-            Direction::Debit => self.debits_pending,
-            Direction::Credit => self.credits_pending,
-        };
-        self.balance(normal).saturating_add(for_it)
-    }
-
-    /// Whether nothing is held on either side.
-    pub const fn nothing_held(self) -> bool {
-        self.debits_pending == 0 && self.credits_pending == 0
-    }
-
-    /// The posted balance in minor units, positive on the side `normal`.
-    pub const fn balance(self, normal: Direction) -> i64 {
-        // Both totals are 0 or more, so the difference always fits.
-        match normal {
-            Direction::Debit => self.debits_posted - self.credits_posted,
-            Direction::Credit => self.credits_posted - self.debits_posted,
-        }
     }
 }
 
@@ -245,7 +174,7 @@ pub struct Account {
 
 impl Account {
     /// The posted balance in minor units, positive on the account's normal side.
-    pub fn balance(&self) -> i64 {
+    pub fn balance(&self) -> i128 {
         self.totals.balance(self.profile.normal_side())
     }
 
@@ -266,6 +195,7 @@ impl Account {
                 min_balance_minor: event.min_balance_minor,
                 max_balance_minor: event.max_balance_minor,
                 clearing: event.clearing,
+                mechanism: Mechanism::of(event.ledger, &event.code),
             }),
             status: AccountStatus::Open,
             totals: Totals::default(),
@@ -293,9 +223,8 @@ impl Account {
 
     /// The state after what an event moved, other accounts ignored.
     pub(crate) fn with_movements(mut self, movements: Movements<'_>) -> Self {
-        let after = movements.applied_to(self.profile.id, self.totals);
-        debug_assert!(after.is_some(), "decide refuses what overflows a total");
-        self.totals = after.unwrap_or(self.totals);
+        self.totals = movements.applied_to(self.profile.id, self.totals);
+        debug_assert!(!self.totals.released_too_much(), "a hold lets go of what it holds");
         self
     }
 }
@@ -322,6 +251,26 @@ fn check_limits(minimum: Option<i64>, maximum: Option<i64>) -> Result<(), Reject
         }
         (Some(_) | None, Some(_) | None) => Ok(()),
     }
+}
+
+/// Whether the owner of the account moves money in it and says how it stands, not a mechanism alone.
+pub(crate) fn check_owners(account: &Account) -> Result<(), Rejection> {
+    match account.profile.mechanism.filter(|mechanism| mechanism.exclusive()) {
+        Some(mechanism) => Err(mechanism.refusal(account.profile.id)),
+        None => Ok(()),
+    }
+}
+
+/// The account as [`find_at`] has it, if its owner says how it stands.
+fn find_owners_at<'a>(
+    states: &'a impl States,
+    ledger: MerchantId,
+    account_id: AccountId,
+    expected_versions: Option<&[StreamVersion]>,
+) -> Result<&'a Account, Rejection> {
+    let account = find_at(states, ledger, account_id, expected_versions)?;
+    check_owners(account)?;
+    Ok(account)
 }
 
 /// The account as [`find`] has it, if it is at one of the versions that the caller insists on.

@@ -69,7 +69,7 @@ pub struct DayBalance {
     /// Its currency.
     pub currency: Currency,
     /// Debits less credits; not zero.
-    pub balance_minor: i64,
+    pub balance_minor: i128,
 }
 
 /// The balances of a currency, added up in minor units. As texts in JSON: they may exceed what a number holds
@@ -116,8 +116,8 @@ impl DayBalances {
             hasher.update(format!("{account_id} {currency} {balance_minor}\n"));
             accounts += 1;
             let (debit, credit) = sums.entry(currency).or_default();
-            *debit += i128::from(balance_minor.max(0));
-            *credit -= i128::from(balance_minor.min(0));
+            *debit += balance_minor.max(0);
+            *credit -= balance_minor.min(0);
         }
         let totals = sums
             .into_iter()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::carried::paid;
 use super::{FxEvent, Pair, PairId, Rate};
 use crate::Context;
-use crate::accounts::{self, Account, AccountCode, AccountOpened, AccountType};
+use crate::accounts::{self, Account, AccountCode, AccountOpened, AccountType, Mechanism};
 use crate::command::Decision;
 use crate::currency::Currency;
 use crate::event::{Event, NewEvent};
@@ -201,8 +201,8 @@ impl Convert {
         keys
     }
 
-    /// Refused, in this order: a reference that is in use; accounts that are not there, of other currencies than
-    /// they should be, or that grow by different sides; a rate that is missing, not the one insisted on or too
+    /// Refused, in this order: a reference that is in use; accounts that are not there, a mechanism's own, of other
+    /// currencies than they should be, or that grow by different sides; a rate that is missing, not the one insisted on or too
     /// old; what buys nothing or too much; and whatever any entry is refused for.
     pub(crate) fn decide(
         &self,
@@ -233,7 +233,8 @@ impl Convert {
                 events.push(opened);
             }
         }
-        Movements::posted(&postings).check(&staged, self.asked.ledger)?;
+        let moved = Movements::posted(&postings);
+        moved.check_by(Mechanism::Conversions, &staged, self.asked.ledger)?;
         let posted = self.posted(pair, &outcome, postings);
         let posted = posted.with(&self.asked.details, states, context.now)?;
         events.push(posted.appended(context.event_id_of(events.len())));
@@ -262,6 +263,8 @@ impl Convert {
         let Conversion { ledger, from, to, sell, .. } = self.asked;
         let sells = accounts::find(states, ledger, from)?;
         let buys = accounts::find(states, ledger, to)?;
+        accounts::check_owners(sells)?;
+        accounts::check_owners(buys)?;
         if sells.profile.currency != sell.currency() {
             let currency = sells.profile.currency;
             return Err(Rejection::CurrencyMismatch { account_id: from, currency });
@@ -308,6 +311,7 @@ impl Convert {
             Amount::from_minor(minor, quote).map_err(|error| match error {
                 MoneyError::NotPositive => Rejection::NothingBought { quote },
                 MoneyError::TooLarge
+                | MoneyError::BeyondAnySum
                 | MoneyError::Malformed
                 | MoneyError::TooManyDecimals { .. } => Rejection::TooMuchBought { quote },
             })

@@ -4,7 +4,7 @@ use crate::state::States;
 
 use super::scenario::{account, amount, conversion, convert, opened, recorded, recorded_at};
 use super::{Conversion, Convert, Converted, Exchange, FxEvent, Rate, Rounding};
-use crate::accounts::{AccountFrozen, AccountStatus, AccountType};
+use crate::accounts::{AccountAmended, AccountFrozen, AccountStatus, AccountType, Mechanism};
 use crate::given_when_then::{
     Given, LEDGER, account_id, account_opened_in, entry_id, given, post, posted_event,
 };
@@ -13,7 +13,8 @@ use crate::ledger::{
     ReplaceEntry, ReverseEntry,
 };
 use crate::{
-    AccountId, Amount, Command, Event, MerchantId, Name, Rejection, StreamVersion, Timestamp,
+    AccountId, Amount, Command, Event, MerchantId, Metadata, Name, Rejection, StreamVersion,
+    Timestamp,
 };
 
 use AccountType::{Asset, Equity, Expense, Liability};
@@ -299,7 +300,7 @@ fn what_buys_nothing_or_more_than_there_can_be_is_refused() {
 }
 
 #[test]
-fn limits_and_statuses_of_all_accounts_are_kept() {
+fn limits_and_statuses_of_both_accounts_are_kept_and_nothing_else_stops_a_conversion() {
     let account_id = account_id("dollars");
     let Event::AccountOpened(limited) = opened("dollars", Liability, "USD") else {
         panic!("an account")
@@ -308,15 +309,26 @@ fn limits_and_statuses_of_all_accounts_are_kept() {
     given([Event::AccountOpened(limited), opened("euros", Liability, "EUR"), recorded("1")])
         .when(convert(conversion("c1", "0.01")))
         .then_rejected(Rejection::InsufficientFunds { account_id });
+    market("1")
+        .and(Event::AccountFrozen(AccountFrozen { account_id }))
+        .when(convert(conversion("c1", "1.00")))
+        .then_rejected(Rejection::AccountStatus { account_id, status: AccountStatus::Frozen });
+    // As ledgers could do before their exchange was kept by conversions alone.
     let exchange = crate::given_when_then::account_id("fx:exchange:EUR");
+    let full = AccountAmended {
+        account_id: exchange,
+        name: None,
+        metadata: Metadata::default(),
+        min_balance_minor: Some(0),
+        max_balance_minor: Some(0),
+        clearing: None,
+    };
     market("0.9251")
         .and_all(first())
+        .and(Event::AccountAmended(full))
         .and(Event::AccountFrozen(AccountFrozen { account_id: exchange }))
         .when(convert(conversion("c2", "1.00")))
-        .then_rejected(Rejection::AccountStatus {
-            account_id: exchange,
-            status: AccountStatus::Frozen,
-        });
+        .then_accepted();
     market("1")
         .and(opened("fx:exchange:EUR", Equity, "USD"))
         .when(convert(conversion("c1", "1.00")))
@@ -349,4 +361,19 @@ fn a_conversion_is_between_two_accounts_of_the_ledger_in_two_currencies_on_one_s
     let theirs = account_opened_in(MerchantId::PLATFORM, "euros", "EUR");
     let to_theirs = Conversion { to: foreign, ..conversion("c1", "1.00") };
     market("1").and(theirs).when(convert(to_theirs)).then_rejected(missing(foreign));
+}
+
+#[test]
+fn nothing_is_converted_from_or_into_the_exchange_itself() {
+    let refused = |code| {
+        let (account_id, mechanism) = (account_id(code), Mechanism::Conversions);
+        Rejection::MechanismAccount { account_id, mechanism }
+    };
+    let traded = || market("0.9251").and_all(first());
+    let from = Conversion { from: account_id("fx:exchange:USD"), ..conversion("c2", "1.00") };
+    traded().when(convert(from)).then_rejected(refused("fx:exchange:USD"));
+    for code in ["fx:exchange:EUR", "fx:rounding:EUR"] {
+        let into = Conversion { to: account_id(code), ..conversion("c2", "1.00") };
+        traded().when(convert(into)).then_rejected(refused(code));
+    }
 }

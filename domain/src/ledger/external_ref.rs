@@ -61,6 +61,11 @@ impl ExternalRef {
         Self(format!("payment:{payment}:refund:{refund}:v1"))
     }
 
+    /// The same where `attempt` carried it out although it was made again after that.
+    pub(crate) fn of_refund_by(payment: PaymentId, refund: RefundId, attempt: u32) -> Self {
+        Self(format!("payment:{payment}:refund:{refund}:by:{attempt}"))
+    }
+
     /// The reference of the entry that books what a PSP took in an attempt that was given up, for
     /// the `turn`th time.
     pub(crate) fn of_late_success(payment: PaymentId, attempt: u32, turn: u32) -> Self {

@@ -5,6 +5,8 @@ mod batch;
 mod batch_tests;
 mod details;
 mod external_ref;
+#[cfg(test)]
+mod mechanism_accounts_tests;
 mod movements;
 mod outstanding;
 mod post;
@@ -15,8 +17,6 @@ mod replace;
 mod reverse;
 #[cfg(test)]
 mod reverse_tests;
-#[cfg(test)]
-mod system_accounts_tests;
 #[cfg(test)]
 mod undoing_tests;
 

@@ -1,7 +1,7 @@
 //! What an append does to the totals of accounts, and the rules that keeps.
 
 use super::{Direction, Posting};
-use crate::accounts::{self, Account, AccountProfile, AccountStatus, Totals};
+use crate::accounts::{self, Account, AccountProfile, AccountStatus, Mechanism, Totals};
 use crate::ids::{AccountId, MerchantId};
 use crate::rejection::Rejection;
 use crate::state::{StateKey, States};
@@ -53,30 +53,50 @@ impl<'a> Movements<'a> {
         self.each().map(|(_, posting)| posting.account_id)
     }
 
-    /// The totals of `account` after all of this; `None` if one would be below zero or above 2^63 − 1.
+    /// The totals of `account` after all of this.
     #[must_use]
-    pub fn applied_to(self, account: AccountId, totals: Totals) -> Option<Totals> {
-        let mut own = self.each().filter(|(_, posting)| posting.account_id == account);
-        own.try_fold(totals, |totals, (kind, posting)| after(totals, kind, posting))
+    pub fn applied_to(self, account: AccountId, totals: Totals) -> Totals {
+        let own = self.each().filter(|(_, posting)| posting.account_id == account);
+        own.fold(totals, |totals, (kind, posting)| after(totals, kind, posting))
     }
 
     /// The rules that all movements keep, in the order in which they win when several are broken: the
-    /// account is there, in this ledger, and none of the system's; it is open (which does not matter to what
-    /// is only released); its currency fits; its totals have room; and, counting what is held, no account that
-    /// this lowers is below its minimum, and none that it raises above its maximum.
+    /// account is there, in this ledger, and no mechanism's own; it is open; its currency fits; and, counting what
+    /// is held, no account that this lowers is below its minimum, and none that it raises above its maximum. What
+    /// is only released may be so whatever the account is.
     pub(crate) fn check(self, states: &impl States, ledger: MerchantId) -> Result<(), Rejection> {
+        self.check_as(None, states, ledger)
+    }
+
+    /// The same of what `mechanism` moves: in its own accounts it does so whatever their status and limits are.
+    pub(crate) fn check_by(
+        self,
+        mechanism: Mechanism,
+        states: &impl States,
+        ledger: MerchantId,
+    ) -> Result<(), Rejection> {
+        self.check_as(Some(mechanism), states, ledger)
+    }
+
+    fn check_as(
+        self,
+        by: Option<Mechanism>,
+        states: &impl States,
+        ledger: MerchantId,
+    ) -> Result<(), Rejection> {
         let mut named: Vec<(Kind, &Posting, &Account)> = Vec::new();
         for (kind, posting) in self.each() {
             named.push((kind, posting, accounts::find(states, ledger, posting.account_id)?));
         }
-        // What payments come to is booked without this.
-        if let Some((_, _, account)) = named.iter().find(|(_, _, one)| one.profile.is_system()) {
-            return Err(Rejection::SystemAccount { account_id: account.profile.id });
+        let own = |account: &Account| by.is_some() && account.profile.mechanism == by;
+        let moved = named.iter().filter(|(kind, _, one)| *kind != Kind::Released && !own(one));
+        for (_, _, account) in moved.clone() {
+            accounts::check_owners(account)?;
         }
-        for (kind, _, account) in &named {
-            match (account.status, kind) {
-                (AccountStatus::Open, _) | (_, Kind::Released) => {}
-                (AccountStatus::Frozen | AccountStatus::Closed, Kind::Posted | Kind::Held) => {
+        for (_, _, account) in moved {
+            match account.status {
+                AccountStatus::Open => {}
+                AccountStatus::Frozen | AccountStatus::Closed => {
                     let account_id = account.profile.id;
                     return Err(Rejection::AccountStatus { account_id, status: account.status });
                 }
@@ -90,6 +110,7 @@ impl<'a> Movements<'a> {
                 });
             }
         }
+        named.retain(|(_, _, account)| !own(account));
         check_limits(&named)
     }
 }
@@ -104,14 +125,13 @@ fn check_limits(named: &[(Kind, &Posting, &Account)]) -> Result<(), Rejection> {
             touched.push((account, account.totals));
             touched.len() - 1
         });
-        touched[index].1 = after(touched[index].1, *kind, posting)
-            .ok_or(Rejection::TotalOverflow { account_id })?;
+        touched[index].1 = after(touched[index].1, *kind, posting);
     }
     for (account, totals) in &touched {
         let account_id = account.profile.id;
         let normal = account.profile.normal_side();
         let (before, after) = (account.totals.lowest(normal), totals.lowest(normal));
-        let minimum = account.profile.min_balance_minor.unwrap_or(i64::MIN);
+        let minimum = account.profile.min_balance_minor.map_or(i128::MIN, i128::from);
         if after < minimum && after < before {
             return Err(Rejection::InsufficientFunds { account_id });
         }
@@ -119,7 +139,7 @@ fn check_limits(named: &[(Kind, &Posting, &Account)]) -> Result<(), Rejection> {
     for (account, totals) in touched {
         let normal = account.profile.normal_side();
         let (before, after) = (account.totals.highest(normal), totals.highest(normal));
-        let maximum = account.profile.max_balance_minor.unwrap_or(i64::MAX);
+        let maximum = account.profile.max_balance_minor.map_or(i128::MAX, i128::from);
         if after > maximum && after > before {
             return Err(Rejection::AboveMaximum { account_id: account.profile.id });
         }
@@ -127,7 +147,7 @@ fn check_limits(named: &[(Kind, &Posting, &Account)]) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn after(totals: Totals, kind: Kind, posting: &Posting) -> Option<Totals> {
+fn after(totals: Totals, kind: Kind, posting: &Posting) -> Totals {
     let minor = posting.amount.minor();
     match kind {
         Kind::Posted => totals.with(posting.direction, minor),
@@ -136,22 +156,25 @@ fn after(totals: Totals, kind: Kind, posting: &Posting) -> Option<Totals> {
     }
 }
 
-/// How much may be posted to that side of an account with such totals before it is at one of its limits or
-/// they are full; 0 where it is beyond.
-pub(super) fn available(profile: &AccountProfile, totals: Totals, direction: Direction) -> i64 {
+/// How much of `minor` may be posted to that side of an account with such totals before it is at its limit; 0
+/// where it is beyond.
+pub(super) fn available(
+    profile: &AccountProfile,
+    totals: Totals,
+    direction: Direction,
+    minor: i64,
+) -> i64 {
     let normal = profile.normal_side();
     let within_limit = if direction == normal {
         let maximum = profile.max_balance_minor;
-        maximum.map(|maximum| maximum.saturating_sub(totals.highest(normal)))
+        maximum.map(|maximum| i128::from(maximum) - totals.highest(normal))
     } else {
         let minimum = profile.min_balance_minor;
-        minimum.map(|minimum| totals.lowest(normal).saturating_sub(minimum))
+        minimum.map(|minimum| totals.lowest(normal) - i128::from(minimum))
     };
-    let room = match direction {
-        Direction::Debit => i64::MAX - totals.debits_posted,
-        Direction::Credit => i64::MAX - totals.credits_posted,
-    };
-    within_limit.map_or(room, |limit| limit.clamp(0, room))
+    let room = within_limit.map_or(minor.into(), |limit| limit.clamp(0, minor.into()));
+    // It is not more than `minor`.
+    i64::try_from(room).unwrap_or(minor)
 }
 
 /// The keys of the accounts named by `postings`, each once.

@@ -249,9 +249,8 @@ impl PostEntry {
             let account_id = posting.account_id;
             let account = accounts::find(states, self.ledger, account_id)?;
             let totals = before.applied_to(account_id, account.totals);
-            let totals = totals.ok_or(Rejection::TotalOverflow { account_id })?;
-            let available = available(&account.profile, totals, posting.direction);
-            minor = minor.min(posting.amount.minor()).min(available);
+            let wanted = minor.min(posting.amount.minor());
+            minor = available(&account.profile, totals, posting.direction, wanted);
         }
         let cut = |posting: &Posting| {
             let amount = Amount::from_minor(minor, posting.amount.currency());

@@ -1,12 +1,12 @@
 //! The rules of posting an entry.
 
-use super::{Details, Direction, ExternalRef, PostEntry, Posting, Postings};
+use super::{Details, Direction, EntryPosted, ExternalRef, PostEntry, Posting, Postings};
 use crate::accounts::AccountStatus;
 use crate::given_when_then::{
-    LEDGER, account_id, account_opened, account_opened_in, entry_id, given, post, posted, posting,
-    status_event, then_posted,
+    Given, LEDGER, account_id, account_opened, account_opened_in, entry_id, given, hold, post,
+    post_entry, posted, posted_event, posting, status_event, then_posted,
 };
-use crate::{AccountId, Amount, Command, Event, MerchantId, Rejection};
+use crate::{AMOUNT_MINOR_MAX, AccountId, Amount, Command, Event, MerchantId, Rejection, States};
 
 fn ledger_with(extra: impl IntoIterator<Item = Event>) -> Vec<Event> {
     let mut history = vec![account_opened("cash", Some(0)), account_opened("sales", None)];
@@ -96,16 +96,31 @@ fn accounts_of_other_ledgers_and_unknown_ones_are_not_found() {
     to_foreign(ledger_with([]));
 }
 
-#[test]
-fn a_total_that_would_overflow_is_refused() {
-    let half = crate::AMOUNT_MINOR_MAX;
-    let mut state = given(ledger_with([]));
-    for n in 0..1_024 {
-        state = state.and(posted(&format!("r{n}"), "cash", "sales", half));
-    }
+/// `cash` after as many entries of the largest amount as make its debits exceed 64 bits.
+fn beyond_64_bits() -> Given {
+    let entries = (0..1_025).map(|n| posted(&format!("r{n}"), "cash", "sales", AMOUNT_MINOR_MAX));
+    let state = given(ledger_with(entries));
+    let totals = state.states().account(account_id("cash")).unwrap().totals;
+    assert!(totals.debits_posted > i128::from(i64::MAX));
     state
-        .when(post("last", "cash", "sales", half))
-        .then_rejected(Rejection::TotalOverflow { account_id: account_id("cash") });
+}
+
+#[test]
+fn no_sequence_of_entries_fills_an_account() {
+    let most = AMOUNT_MINOR_MAX;
+    let expected = [then_posted("last", "cash", "sales", most)];
+    beyond_64_bits().when(post("last", "cash", "sales", most)).then(expected);
+    let command = Command::CreateHold(hold("h1", "cash", "sales", most));
+    beyond_64_bits().when(command).then_accepted();
+}
+
+#[test]
+fn of_what_is_available_beyond_64_bits_as_much_is_moved_as_is_asked_for() {
+    let most = AMOUNT_MINOR_MAX;
+    let up_to = post_entry("last", "sales", "cash", most).up_to().unwrap();
+    let moved =
+        EntryPosted { up_to_minor: Some(most), ..posted_event("last", "sales", "cash", most) };
+    beyond_64_bits().when(Command::PostEntry(up_to)).then([Event::EntryPosted(moved)]);
 }
 
 /// One command that breaks every rule; as each is mended, the next one wins.

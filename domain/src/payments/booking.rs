@@ -14,16 +14,18 @@
 //! terms say. A refund does not give the fee back: the capture was carried out. A capture that failed does.
 //!
 //! Accounts are opened with the first entry that names them.
+//!
+//! What a PSP did is a fact, so nothing here can be refused: no account's status, limits or totals stand in the way
+//! of a booking.
 
 use super::transition::Transition;
-use super::{Late, Payment, PspName};
-use crate::accounts::{AccountCode, AccountOpened, AccountStatus, AccountType};
+use super::{Late, Operation, Payment, PspName};
+use crate::accounts::{AccountCode, AccountOpened, AccountType};
 use crate::currency::Currency;
 use crate::event::Event;
-use crate::ids::{AccountId, EntryId, MerchantId};
+use crate::ids::{AccountId, EntryId, MerchantId, RefundId};
 use crate::ledger::{Direction, EntryPosted, ExternalRef, Posting, Postings};
-use crate::money::{Amount, MoneyError};
-use crate::rejection::Rejection;
+use crate::money::Amount;
 use crate::state::{StateKey, States};
 use crate::stream::StreamId;
 use crate::text::Metadata;
@@ -71,10 +73,10 @@ impl Accounts {
     }
 }
 
-/// An entry to be posted: which account on which side, by how much. What is nothing is left out.
+/// An entry to be posted: which account on which side, by how much.
 pub(super) struct Booking {
     reference: ExternalRef,
-    sides: Vec<(AccountCode, Direction, i64)>,
+    sides: Vec<(AccountCode, Direction, Amount)>,
 }
 
 impl Booking {
@@ -83,7 +85,7 @@ impl Booking {
     }
 }
 
-/// A capture of `amount`, of which the platform keeps `fee_minor`.
+/// A capture of `amount`, of which the platform keeps `fee_minor`, which is not more than that.
 pub(super) fn capture(
     payment: &Payment,
     psp: &PspName,
@@ -92,29 +94,39 @@ pub(super) fn capture(
     fee_minor: i64,
 ) -> Booking {
     let accounts = Accounts::of(psp, payment.merchant_id, amount.currency());
-    Booking {
-        reference: ExternalRef::of_capture(payment.id, capture),
-        sides: vec![
-            (accounts.psp_clearing, Direction::Debit, amount.minor()),
-            (accounts.merchant_payable, Direction::Credit, amount.minor() - fee_minor),
-            (accounts.fee_income, Direction::Credit, fee_minor),
-        ],
-    }
+    let mut sides = vec![(accounts.psp_clearing, Direction::Debit, amount)];
+    // What is nothing is left out.
+    let part = |minor| Amount::from_minor(minor, amount.currency()).ok();
+    let payable = part(amount.minor() - fee_minor);
+    sides.extend(payable.map(|part| (accounts.merchant_payable, Direction::Credit, part)));
+    let fee = part(fee_minor);
+    sides.extend(fee.map(|part| (accounts.fee_income, Direction::Credit, part)));
+    Booking { reference: ExternalRef::of_capture(payment.id, capture), sides }
 }
 
-/// A refund of `amount`.
+/// A refund of `amount`, carried out by an attempt. One that was made again may have been carried out twice, and
+/// each time is booked.
 pub(super) fn refund(
     payment: &Payment,
     psp: &PspName,
-    refund_id: crate::ids::RefundId,
+    refund_id: RefundId,
+    attempt: u32,
     amount: Amount,
 ) -> Booking {
     let accounts = Accounts::of(psp, payment.merchant_id, amount.currency());
+    let operation = Operation::Refund { refund_id };
+    let last = payment.attempts.iter().rev().find(|made| made.operation == operation);
+    let reference = match last {
+        Some(last) if last.number != attempt => {
+            ExternalRef::of_refund_by(payment.id, refund_id, attempt)
+        }
+        Some(_) | None => ExternalRef::of_refund(payment.id, refund_id),
+    };
     Booking {
-        reference: ExternalRef::of_refund(payment.id, refund_id),
+        reference,
         sides: vec![
-            (accounts.merchant_payable, Direction::Debit, amount.minor()),
-            (accounts.psp_clearing, Direction::Credit, amount.minor()),
+            (accounts.merchant_payable, Direction::Debit, amount),
+            (accounts.psp_clearing, Direction::Credit, amount),
         ],
     }
 }
@@ -132,8 +144,8 @@ pub(super) fn late(
     Booking {
         reference: ExternalRef::of_late_success(payment.id, attempt, turn),
         sides: vec![
-            (accounts.psp_clearing, Direction::Debit, amount.minor()),
-            (accounts.unexpected, Direction::Credit, amount.minor()),
+            (accounts.psp_clearing, Direction::Debit, amount),
+            (accounts.unexpected, Direction::Credit, amount),
         ],
     }
 }
@@ -151,107 +163,71 @@ pub(super) fn late_gone(payment: &Payment, late: &Late, by: u32, amount: Amount)
 /// What undoes `booking`, because the PSP says that it did not come to that in the end.
 pub(super) fn undone(booking: Booking) -> Booking {
     let Booking { reference, sides } = booking;
-    let opposite = |(code, direction, minor): (AccountCode, Direction, i64)| {
-        (code, direction.opposite(), minor)
+    let opposite = |(code, direction, amount): (AccountCode, Direction, Amount)| {
+        (code, direction.opposite(), amount)
     };
     Booking { reference: reference.of_failure(), sides: sides.into_iter().map(opposite).collect() }
 }
 
 impl Transition<'_> {
     /// Posts the entry of `booking`, and opens the accounts that are not there yet.
-    ///
-    /// # Errors
-    /// An account is closed or frozen, or its totals have no room.
-    pub(super) fn booked(
-        mut self,
-        states: &impl States,
-        psp: &PspName,
-        booking: Booking,
-    ) -> Result<Self, Rejection> {
+    pub(super) fn booked(mut self, states: &impl States, psp: &PspName, booking: Booking) -> Self {
         let (merchant, currency) = (self.payment().merchant_id, self.payment().amount().currency());
         for (code, kind) in Accounts::of(psp, merchant, currency).typed() {
-            if booking.sides.iter().any(|(named, _, minor)| named == code && *minor != 0) {
-                self = self.opened(states, code, kind, currency)?;
+            if booking.sides.iter().any(|(named, ..)| named == code) {
+                self = self.opened(states, code, kind, currency);
             }
         }
         let entry_id = booking.entry_id();
-        let postings = postings(&booking.sides, currency)
-            .map_err(|_| Rejection::PaymentNotBookable { payment_id: self.payment().id })?;
-        check_room(states, &postings)?;
         let payment = self.payment().id;
         let posted = EntryPosted {
             metadata: Metadata::of_payment(payment),
             payment_id: Some(payment),
-            ..EntryPosted::plain(LEDGER, booking.reference, postings)
+            ..EntryPosted::plain(LEDGER, booking.reference, postings(&booking.sides))
         };
-        Ok(self.with_first(StreamId::entry(entry_id), LEDGER, Event::EntryPosted(posted)))
+        self.with_first(StreamId::entry(entry_id), LEDGER, Event::EntryPosted(posted))
     }
 
+    /// Only payments open such accounts, and their codes name the currency: one that is there is of `currency`.
     fn opened(
         self,
         states: &impl States,
         code: &AccountCode,
         kind: AccountType,
         currency: Currency,
-    ) -> Result<Self, Rejection> {
+    ) -> Self {
         let account_id = AccountId::of(LEDGER, code);
-        match states.account(account_id) {
-            Some(account) if account.status != AccountStatus::Open => {
-                Err(Rejection::AccountStatus { account_id, status: account.status })
-            }
-            Some(account) if account.profile.currency != currency => {
-                let currency = account.profile.currency;
-                Err(Rejection::CurrencyMismatch { account_id, currency })
-            }
-            Some(_) => Ok(self),
-            None if self.opens(account_id) => Ok(self),
-            None => {
-                let opened = AccountOpened::plain(LEDGER, code.clone(), kind, currency);
-                let stream = StreamId::account(account_id);
-                Ok(self.with_first(stream, LEDGER, Event::AccountOpened(opened)))
-            }
+        let account = states.account(account_id);
+        debug_assert!(account.is_none_or(|account| account.profile.currency == currency));
+        if account.is_some() || self.opens(account_id) {
+            return self;
         }
+        let opened = AccountOpened::plain(LEDGER, code.clone(), kind, currency);
+        self.with_first(StreamId::account(account_id), LEDGER, Event::AccountOpened(opened))
     }
 }
 
-fn postings(
-    sides: &[(AccountCode, Direction, i64)],
-    currency: Currency,
-) -> Result<Vec<Posting>, MoneyError> {
-    let moved = sides.iter().filter(|(_, _, minor)| *minor != 0);
-    let postings: Vec<Posting> = moved
-        .map(|(code, direction, minor)| {
-            let amount = Amount::from_minor(*minor, currency)?;
-            let account_id = AccountId::of(LEDGER, code);
-            Ok(Posting { account_id, direction: *direction, amount })
-        })
-        .collect::<Result<_, MoneyError>>()?;
+fn postings(sides: &[(AccountCode, Direction, Amount)]) -> Vec<Posting> {
+    let posting = |(code, direction, amount): &(AccountCode, Direction, Amount)| {
+        let (direction, amount) = (*direction, *amount);
+        Posting { account_id: AccountId::of(LEDGER, code), direction, amount }
+    };
+    let postings: Vec<Posting> = sides.iter().map(posting).collect();
     debug_assert!(Postings::new(postings.clone()).is_ok(), "a booking is balanced");
-    Ok(postings)
-}
-
-fn check_room(states: &impl States, postings: &[Posting]) -> Result<(), Rejection> {
-    for posting in postings {
-        let account_id = posting.account_id;
-        if let Some(account) = states.account(account_id) {
-            account
-                .totals
-                .with(posting.direction, posting.amount.minor())
-                .ok_or(Rejection::TotalOverflow { account_id })?;
-        }
-    }
-    Ok(())
+    postings
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::Mechanism;
     use crate::given_when_then::MERCHANT;
 
     #[test]
-    fn what_payments_are_booked_in_are_system_accounts() {
+    fn what_payments_are_booked_in_payments_alone_keep() {
         let psp: PspName = "alpha".parse().unwrap();
         let accounts = Accounts::of(&psp, MERCHANT, "USD".parse().unwrap());
-        assert!(accounts.typed().iter().all(|(code, _)| code.is_system()));
+        let kept = |code| Mechanism::of(LEDGER, code) == Some(Mechanism::Payments);
+        assert!(accounts.typed().iter().all(|(code, _)| kept(code)));
     }
 }

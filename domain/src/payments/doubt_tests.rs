@@ -2,8 +2,10 @@
 
 use super::scenario::*;
 use super::*;
+use crate::accounts::{AccountClosed, AccountFrozen, AccountOpened, AccountType};
 use crate::command::Decision;
 use crate::given_when_then::{Given, MERCHANT, given, merchant_registered};
+use crate::ledger::{Direction, EntryPosted, ExternalRef, Posting};
 use crate::psps::{PspDisabled, PspEvent};
 use crate::{Command, Event};
 use proptest::prelude::*;
@@ -413,4 +415,111 @@ fn merchants_are_not_told_that_a_card_is_stolen_by_a_refund() {
     let failure = declined.payment().refund(REFUND).and_then(|one| one.failure.clone());
     assert_eq!(failure.as_deref(), Some("card_declined"));
     assert_eq!(MERCHANT, declined.payment().merchant_id);
+}
+
+/// The account that what `alpha` owes is booked in.
+fn clearing_account() -> AccountOpened {
+    let (code, kind) = ("psp_clearing:alpha:USD".parse().unwrap(), AccountType::Asset);
+    AccountOpened::plain(MerchantId::PLATFORM, code, kind, usd())
+}
+
+/// What mistakes of the past, and much money, can have made of the account that payments are booked in.
+fn accounts_in_the_way() -> Vec<(&'static str, Vec<Event>)> {
+    let opened = clearing_account();
+    let (account_id, ledger) = (opened.account_id, opened.ledger);
+    let limited = AccountOpened {
+        min_balance_minor: Some(0),
+        max_balance_minor: Some(0),
+        ..clearing_account()
+    };
+    let most = Amount::from_minor(AMOUNT_MINOR_MAX, usd()).unwrap();
+    let full = (0..1_025).map(|number| {
+        let posting = |direction| Posting { account_id, direction, amount: most };
+        let postings = vec![posting(Direction::Debit), posting(Direction::Credit)];
+        let reference = ExternalRef::parse(&format!("r{number}")).unwrap();
+        Event::EntryPosted(EntryPosted::plain(ledger, reference, postings))
+    });
+    let opened = Event::AccountOpened(opened);
+    vec![
+        ("not there", vec![]),
+        ("limited", vec![Event::AccountOpened(limited)]),
+        ("frozen", vec![opened.clone(), Event::AccountFrozen(AccountFrozen { account_id })]),
+        ("closed", vec![opened.clone(), Event::AccountClosed(AccountClosed { account_id })]),
+        ("full of 64 bits", std::iter::once(opened).chain(full).collect()),
+    ]
+}
+
+#[test]
+fn whatever_a_psp_says_is_recorded_whatever_the_accounts_are_like() {
+    for (account, events) in accounts_in_the_way() {
+        let books = || given(events.clone());
+        for (name, history) in histories() {
+            let payment = books().and_all(history.clone()).payment(PAYMENT);
+            for attempt in &payment.attempts {
+                for (outcome_name, outcome) in outcomes(attempt.amount_minor) {
+                    // No merchant either.
+                    let state = books().and_all(history.clone()).at(LATER);
+                    let decided = state.decide(&record(attempt.number, outcome));
+                    let number = attempt.number;
+                    assert!(
+                        decided.is_ok(),
+                        "{account}; {name}, attempt {number}, {outcome_name}: {decided:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_capture_is_booked_in_a_clearing_account_that_is_frozen_and_has_no_room() {
+    for (account, events) in accounts_in_the_way() {
+        let story = Story([events, sold_or(Operation::Sale)].concat());
+        let before = story.booked("psp_clearing");
+        let after = story.then(&record(1, succeeded(10_000)));
+        assert_eq!(after.booked("psp_clearing") - before, 10_000, "{account}");
+        assert_eq!(after.payment().state(), PaymentState::Captured, "{account}");
+    }
+}
+
+/// A refund that could not be sent in attempt 3 and was sent again in attempt 4.
+fn refunding_again() -> Story {
+    let taken = histories().into_iter().find(|(name, _)| *name == "captured");
+    let story = Story([vec![merchant_registered()], taken.expect("there").1].concat());
+    let operation = Operation::Refund { refund_id: REFUND };
+    let asked = story.then(&refund(REFUND, Some("25.00")));
+    let mut story = asked.then(&start(operation)).then(&record(3, not_sent()));
+    let again = story.now().at(at(10)).decide(&start(operation)).unwrap();
+    story.0.extend(again.events().iter().map(|new| new.event.clone()));
+    story
+}
+
+#[test]
+fn a_refund_that_was_carried_out_twice_is_booked_twice() {
+    for order in [[3, 4], [4, 3]] {
+        let story = refunding_again();
+        let before = story.booked("psp_clearing");
+        let [first, second] = order.map(|attempt| record(attempt, succeeded(2_500)));
+        let once = story.then(&first);
+        assert_eq!(once.booked("psp_clearing") - before, -2_500);
+        let twice = once.then(&second);
+        assert_eq!(twice.booked("psp_clearing") - before, -5_000, "{order:?}");
+        let entries = twice.0.iter().filter_map(|event| match event {
+            Event::EntryPosted(entry) => Some(entry.entry_id),
+            _ => None,
+        });
+        let entries: Vec<_> = entries.collect();
+        let distinct: std::collections::BTreeSet<_> = entries.iter().collect();
+        assert_eq!(distinct.len(), entries.len(), "each booking has a reference of its own");
+        assert!(twice.payment().at_rest(), "{order:?}");
+        assert_eq!(twice.payment().refund(REFUND).unwrap().state(), RefundState::Succeeded);
+    }
+}
+
+#[test]
+fn a_refund_that_one_attempt_carried_out_is_not_failed_by_another() {
+    let refused = PspOutcome::Refused { code: "already_refunded".to_owned() };
+    let story = refunding_again().then(&record(3, succeeded(2_500))).then(&record(4, refused));
+    assert!(story.payment().at_rest());
+    assert_eq!(story.payment().refund(REFUND).unwrap().state(), RefundState::Succeeded);
 }

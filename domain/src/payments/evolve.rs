@@ -210,7 +210,10 @@ impl Payment {
                 if let Some(refund) = refund {
                     refund.amount_minor = event.amount.minor();
                     refund.entry_id = Some(event.entry_id);
-                    refund.open = None;
+                    // Another attempt that is on its way is followed up: it may be carried out too.
+                    let other = |open: &OpenOperation| open.attempt() != Some(event.attempt);
+                    let sent = |open: &OpenOperation| open.attempt().is_some() && other(open);
+                    refund.open = refund.open.take().filter(sent);
                     refund.failure = None;
                     refund.updated_at = at;
                 }
@@ -338,7 +341,8 @@ impl Payment {
                 let refund = self.refunds.iter_mut().find(|refund| refund.id == refund_id);
                 if let Some(refund) = refund {
                     refund.open = None;
-                    refund.failure = Some(failure);
+                    // Of a refund that another attempt carried out this says nothing.
+                    refund.failure = refund.entry_id.is_none().then_some(failure);
                     refund.updated_at = at;
                 }
             }

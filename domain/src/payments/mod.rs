@@ -83,7 +83,7 @@ pub use withhold::AttemptWithheld;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CardId, MerchantId, PaymentId, RefundId};
-use crate::money::Amount;
+use crate::money::{AMOUNT_MINOR_MAX, Amount};
 use crate::rejection::Rejection;
 use crate::state::States;
 use crate::stream::{StreamId, StreamVersion};
@@ -94,6 +94,10 @@ use crate::time::Timestamp;
 pub const CAPTURES_MAX: usize = 50;
 /// The most refunds of a payment.
 pub const REFUNDS_MAX: usize = 100;
+const _: () = assert!(
+    AMOUNT_MINOR_MAX as i128 * (CAPTURES_MAX + REFUNDS_MAX) as i128 <= i64::MAX as i128,
+    "what one payment adds up fits into 64 bits"
+);
 /// The most attempts of a payment, over all its operations: well above what the schemes allow in the 30
 /// days that an authorization may be tried again, and low enough that a payment stays quick to fold.
 pub const ATTEMPTS_MAX: usize = 500;

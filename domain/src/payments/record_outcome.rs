@@ -5,6 +5,7 @@ mod declined;
 mod late;
 
 use super::attempt::{AttemptFailed, AttemptPending, AttemptResent, AttemptUnknown};
+use super::booking::Booking;
 use super::capture::capture_requested;
 use super::transition::Transition;
 use super::{
@@ -100,7 +101,7 @@ impl RecordOutcome {
             PspOutcome::Succeeded { psp_reference, amount_minor } => {
                 match self.believed(attempt, *amount_minor) {
                     Some(amount) => {
-                        self.succeeded(states, transition, attempt, psp_reference, amount)?
+                        self.succeeded(states, transition, attempt, psp_reference, amount)
                     }
                     None => {
                         self.unknown(transition, attempt, open, UnknownReason::UnreadableAnswer)
@@ -110,10 +111,10 @@ impl RecordOutcome {
             PspOutcome::FailedLater { code } => match attempt.operation {
                 // It succeeded first: both are booked, as the PSP's books have it.
                 Operation::Sale | Operation::Capture { .. } | Operation::Refund { .. } => {
-                    let (known_as, amount) = (attempt.key.as_str(), self.asked_for(attempt)?);
-                    let transition =
-                        self.succeeded(states, transition, attempt, known_as, amount)?;
-                    self.failed_later(states, transition, attempt, code)?
+                    let (known_as, amount) = (attempt.key.as_str(), attempt.amount_minor);
+                    let amount = Amount::recorded(amount, self.currency);
+                    let transition = self.succeeded(states, transition, attempt, known_as, amount);
+                    self.failed_later(states, transition, attempt, code)
                 }
                 // That these ever succeeded is not said, and nothing was booked for them.
                 Operation::Authorize | Operation::Void | Operation::Reverse { .. } => {
@@ -159,19 +160,21 @@ impl RecordOutcome {
             PspOutcome::FailedLater { code }
                 if known && !transition.payment().failed_later(attempt) =>
             {
-                Ok(self.failed_later(states, transition, attempt, code)?.into_decision())
+                Ok(self.failed_later(states, transition, attempt, code).into_decision())
             }
             PspOutcome::FailedLater { code }
                 if transition.payment().late_may_fail(attempt.number) =>
             {
-                self.late_failed(states, transition, attempt, code)
+                Ok(self.late_failed(states, transition, attempt, code).into_decision())
             }
             PspOutcome::Succeeded { psp_reference, amount_minor }
                 if !known && !transition.payment().came_late(attempt.number) =>
             {
                 match (self.believed(attempt, *amount_minor), check) {
                     (Some(amount), _) => {
-                        self.came_late(states, transition, attempt, psp_reference, amount)
+                        let late =
+                            self.came_late(states, transition, attempt, psp_reference, amount);
+                        Ok(late.into_decision())
                     }
                     (None, Some(check)) => Ok(self.ask_again(transition, check).into_decision()),
                     (None, None) => Ok(already()),
@@ -223,12 +226,6 @@ impl RecordOutcome {
         (amount.minor() <= attempt.amount_minor).then_some(amount)
     }
 
-    fn asked_for(&self, attempt: &Attempt) -> Result<Amount, Rejection> {
-        let payment_id = self.payment_id;
-        Amount::from_minor(attempt.amount_minor, self.currency)
-            .map_err(|_| Rejection::PaymentNotBookable { payment_id })
-    }
-
     fn succeeded<'c>(
         &self,
         states: &impl States,
@@ -236,21 +233,21 @@ impl RecordOutcome {
         attempt: &Attempt,
         psp_reference: &str,
         amount: Amount,
-    ) -> Result<Transition<'c>, Rejection> {
+    ) -> Transition<'c> {
         let payment_id = self.payment_id;
         match attempt.operation {
-            Operation::Authorize => Ok(self.authorized(transition, psp_reference, amount)),
+            Operation::Authorize => self.authorized(transition, psp_reference, amount),
             Operation::Sale => self.captured(states, transition, 1, true, psp_reference, amount),
             Operation::Capture { capture } => {
                 let open = transition.payment().open.as_ref();
                 let closes = open.is_some_and(|open| open.closes);
                 self.captured(states, transition, capture, closes, psp_reference, amount)
             }
-            Operation::Void => Ok(transition.then(PaymentEvent::Voided(PaymentVoided {
+            Operation::Void => transition.then(PaymentEvent::Voided(PaymentVoided {
                 payment_id,
                 attempt: self.attempt,
                 psp_reference: psp_reference.to_owned(),
-            }))),
+            })),
             Operation::Refund { refund_id } => {
                 self.refunded(states, transition, refund_id, psp_reference, amount)
             }
@@ -292,11 +289,10 @@ impl RecordOutcome {
         closes: bool,
         psp_reference: &str,
         amount: Amount,
-    ) -> Result<Transition<'c>, Rejection> {
-        let merchant: &Merchant = states
-            .merchant(self.merchant_id)
-            .ok_or(Rejection::MerchantNotFound { merchant_id: self.merchant_id })?;
-        let fee_minor = merchant.fees.fee_minor(amount);
+    ) -> Transition<'c> {
+        // A payment is created for a merchant that is there; without one it would be booked all the same.
+        let merchant: Option<&Merchant> = states.merchant(self.merchant_id);
+        let fee_minor = merchant.map_or(0, |merchant| merchant.fees.fee_minor(amount));
         let booking = booking::capture(transition.payment(), &self.psp, capture, amount, fee_minor);
         let captured = PaymentEvent::Captured(PaymentCaptured {
             payment_id: self.payment_id,
@@ -319,8 +315,9 @@ impl RecordOutcome {
         refund_id: RefundId,
         psp_reference: &str,
         amount: Amount,
-    ) -> Result<Transition<'c>, Rejection> {
-        let booking = booking::refund(transition.payment(), &self.psp, refund_id, amount);
+    ) -> Transition<'c> {
+        let payment = transition.payment();
+        let booking = booking::refund(payment, &self.psp, refund_id, self.attempt, amount);
         let succeeded = PaymentEvent::RefundSucceeded(RefundSucceeded {
             payment_id: self.payment_id,
             refund_id,
@@ -332,53 +329,70 @@ impl RecordOutcome {
         transition.then(succeeded).booked(states, &self.psp, booking)
     }
 
-    /// Undoes the booking of a capture or a refund; nothing else fails later.
+    /// Undoes the booking of a capture, a refund or a reversal; nothing else fails later.
     fn failed_later<'c>(
         &self,
         states: &impl States,
         transition: Transition<'c>,
         attempt: &Attempt,
         code: &str,
-    ) -> Result<Transition<'c>, Rejection> {
-        let payment_id = self.payment_id;
-        let code = code.to_owned();
-        let payment = transition.payment();
-        let not_bookable = || Rejection::PaymentNotBookable { payment_id };
-        let (event, booking) = match attempt.operation {
+    ) -> Transition<'c> {
+        let undone = match attempt.operation {
             Operation::Sale | Operation::Capture { .. } => {
-                let capture = captured_by(payment, attempt.number).ok_or_else(not_bookable)?;
-                let (number, fee_minor) = (capture.number, capture.fee_minor);
-                let amount = Amount::from_minor(capture.amount_minor, self.currency)
-                    .map_err(|_| not_bookable())?;
-                let booked = booking::capture(payment, &self.psp, number, amount, fee_minor);
-                let booking = booking::undone(booked);
-                let entry_id = booking.entry_id();
-                let failed = CaptureFailed { payment_id, capture: number, code, entry_id };
-                (PaymentEvent::CaptureFailed(failed), booking)
+                self.capture_failed(transition.payment(), attempt, code)
             }
             Operation::Refund { refund_id } => {
-                let refund = payment.refund(refund_id).ok_or_else(not_bookable)?;
-                let amount = Amount::from_minor(refund.amount_minor, self.currency)
-                    .map_err(|_| not_bookable())?;
-                let booked = booking::refund(payment, &self.psp, refund_id, amount);
-                let booking = booking::undone(booked);
-                let entry_id = booking.entry_id();
-                (
-                    PaymentEvent::RefundFailed(RefundFailed {
-                        payment_id,
-                        refund_id,
-                        code,
-                        entry_id,
-                    }),
-                    booking,
-                )
+                self.refund_failed(transition.payment(), refund_id, code)
             }
             Operation::Reverse { attempt: reversed } => {
-                return self.reversal_failed(states, transition, attempt, reversed, &code);
+                return self.reversal_failed(states, transition, attempt, reversed, code);
             }
-            Operation::Authorize | Operation::Void => return Ok(transition),
+            Operation::Authorize | Operation::Void => None,
         };
-        transition.then(event).booked(states, &self.psp, booking)
+        match undone {
+            Some((event, booking)) => transition.then(event).booked(states, &self.psp, booking),
+            // Nothing of it was booked.
+            None => transition,
+        }
+    }
+
+    fn capture_failed(
+        &self,
+        payment: &Payment,
+        attempt: &Attempt,
+        code: &str,
+    ) -> Option<(PaymentEvent, Booking)> {
+        let capture = payment.captures.iter().find(|one| one.attempt == attempt.number)?;
+        let amount = Amount::recorded(capture.amount_minor, self.currency);
+        let booked =
+            booking::capture(payment, &self.psp, capture.number, amount, capture.fee_minor);
+        let booking = booking::undone(booked);
+        let failed = PaymentEvent::CaptureFailed(CaptureFailed {
+            payment_id: self.payment_id,
+            capture: capture.number,
+            code: code.to_owned(),
+            entry_id: booking.entry_id(),
+        });
+        Some((failed, booking))
+    }
+
+    fn refund_failed(
+        &self,
+        payment: &Payment,
+        refund_id: RefundId,
+        code: &str,
+    ) -> Option<(PaymentEvent, Booking)> {
+        let refund = payment.refund(refund_id)?;
+        let amount = Amount::recorded(refund.amount_minor, self.currency);
+        let booked = booking::refund(payment, &self.psp, refund_id, self.attempt, amount);
+        let booking = booking::undone(booked);
+        let failed = PaymentEvent::RefundFailed(RefundFailed {
+            payment_id: self.payment_id,
+            refund_id,
+            code: code.to_owned(),
+            entry_id: booking.entry_id(),
+        });
+        Some((failed, booking))
     }
 
     fn unknown<'c>(
@@ -495,10 +509,6 @@ impl RecordOutcome {
             check_at,
         }))
     }
-}
-
-fn captured_by(payment: &Payment, attempt: u32) -> Option<&super::Capture> {
-    payment.captures.iter().find(|capture| capture.attempt == attempt)
 }
 
 /// How many attempts of the operation in a row never reached a PSP, before the one under way.

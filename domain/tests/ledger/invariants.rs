@@ -23,10 +23,10 @@ fn place(posting: &Posting) -> Place {
     (posting.account_id, posting.direction, posting.amount.currency())
 }
 
-fn sums<'a>(postings: impl IntoIterator<Item = &'a Posting>) -> BTreeMap<Place, i64> {
+fn sums<'a>(postings: impl IntoIterator<Item = &'a Posting>) -> BTreeMap<Place, i128> {
     let mut sums = BTreeMap::new();
     for posting in postings {
-        *sums.entry(place(posting)).or_default() += posting.amount.minor();
+        *sums.entry(place(posting)).or_default() += i128::from(posting.amount.minor());
     }
     sums
 }
@@ -87,7 +87,7 @@ fn as_the_model(running: &Running, model: &Model) {
 
 /// Money is neither made nor lost, posted or held.
 fn sums_are_zero(states: &Folded) {
-    let mut sums: BTreeMap<Currency, (i64, i64)> = BTreeMap::new();
+    let mut sums: BTreeMap<Currency, (i128, i128)> = BTreeMap::new();
     for account in accounts(states) {
         let totals = account.totals;
         let (posted, held) = sums.entry(account.profile.currency).or_default();
@@ -105,8 +105,8 @@ fn limits_hold(running: &Running) {
         let before = worth(before.map(|before| before.totals).unwrap_or_default());
         let after = worth(account.totals);
         let (low, high) = (after.lowest(normal), after.highest(normal));
-        let min = account.profile.min_balance_minor.unwrap_or(i64::MIN);
-        let max = account.profile.max_balance_minor.unwrap_or(i64::MAX);
+        let min = account.profile.min_balance_minor.map_or(i128::MIN, i128::from);
+        let max = account.profile.max_balance_minor.map_or(i128::MAX, i128::from);
         assert!(low >= min || low >= before.lowest(normal), "below its minimum: {account:?}");
         assert!(high <= max || high <= before.highest(normal), "above its maximum: {account:?}");
     }
@@ -150,7 +150,7 @@ fn references_are_entries(running: &Running) {
 
 /// All reversals of an entry together take no more than it moved, and what they leave is what is left.
 fn no_more_is_reversed_than_was_posted(running: &Running) {
-    let mut left: BTreeMap<EntryId, BTreeMap<Place, i64>> = BTreeMap::new();
+    let mut left: BTreeMap<EntryId, BTreeMap<Place, i128>> = BTreeMap::new();
     for posted in running.log.iter().filter_map(Recorded::posted) {
         left.insert(posted.entry_id, sums(&posted.postings));
     }
@@ -160,7 +160,7 @@ fn no_more_is_reversed_than_was_posted(running: &Running) {
         for taken in &reversal.postings {
             let there = left.get_mut(&original).unwrap().entry(place(&taken.opposite()));
             let there = there.or_default();
-            *there -= taken.amount.minor();
+            *there -= i128::from(taken.amount.minor());
             assert!(*there >= 0, "{original} is reversed by more than it moved");
         }
     }

@@ -11,7 +11,7 @@ use crate::model::{Booked, Model, start_of};
 use crate::running::{Folded, Recorded, Running};
 
 /// What was posted to each account, in debits and credits.
-type Posted = BTreeMap<u8, (i64, i64)>;
+type Posted = BTreeMap<u8, (i128, i128)>;
 /// The same at each point at which it changed.
 type OverTime = BTreeMap<i64, Posted>;
 
@@ -31,8 +31,8 @@ fn over_time<'a>(booked: impl Iterator<Item = (i64, &'a [Leg])>) -> OverTime {
         for leg in legs {
             let (debits, credits) = posted.entry(leg.account).or_default();
             match leg.side.signed(1) {
-                1 => *debits += leg.minor,
-                _ => *credits += leg.minor,
+                1 => *debits += i128::from(leg.minor),
+                _ => *credits += i128::from(leg.minor),
             }
         }
         times.insert(at, posted.clone());

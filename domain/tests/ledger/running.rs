@@ -127,12 +127,12 @@ impl Running {
 
     /// The balances of a day, of the entries that the log has now.
     pub(crate) fn day_balances(&self, day: Day, previous: Option<BalancesDigest>) -> DayBalances {
-        let mut sums: BTreeMap<AccountId, (Currency, i64)> = BTreeMap::new();
+        let mut sums: BTreeMap<AccountId, (Currency, i128)> = BTreeMap::new();
         let until = self.log.iter().filter(|recorded| Day::of(recorded.effective_at()) <= day);
         for posting in until.filter_map(Recorded::posted).flat_map(|posted| &posted.postings) {
             let currency = posting.amount.currency();
             let (_, sum) = sums.entry(posting.account_id).or_insert((currency, 0));
-            *sum += posting.direction.signed(posting.amount.minor());
+            *sum += i128::from(posting.direction.signed(posting.amount.minor()));
         }
         let balances = sums.into_iter().filter(|(_, (_, sum))| *sum != 0).map(
             |(account_id, (currency, balance_minor))| DayBalance {

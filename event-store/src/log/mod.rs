@@ -5,6 +5,7 @@ mod leaf_hash;
 mod position;
 mod read;
 mod recorded_event;
+mod wide_minor;
 
 pub use connect::{
     ConnectError, Durability, SCHEMA_VERSION, append_options, connect, connect_options,
@@ -20,3 +21,4 @@ pub use read::{
     stream_events, stream_page,
 };
 pub use recorded_event::{EventMetadata, RecordedEvent};
+pub use wide_minor::{NotWideMinor, NumericBytes, WideMinor};

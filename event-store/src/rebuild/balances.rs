@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{RebuildError, contiguous};
-use crate::log::{EVENTS_PAGE_MAX, LOG_ID, Position, RecordedEvent, head, page_after};
+use crate::log::{EVENTS_PAGE_MAX, LOG_ID, Position, RecordedEvent, WideMinor, head, page_after};
 
 /// Who writes to the log: the role that services log in with.
 const WRITERS: &str = "runut_app";
@@ -31,8 +31,8 @@ const KNOWN: &str = "
 const MOVE: &str = "
     insert into account_balances_rebuilt as b (log_id, account_id, debits_posted, credits_posted,
         debits_pending, credits_pending, position)
-    select $1, a.* from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-        $7::bigint[])
+    select $1, a.* from unnest($2::uuid[], $3::numeric[], $4::numeric[], $5::numeric[],
+        $6::numeric[], $7::bigint[])
         as a (account_id, debits_posted, credits_posted, debits_pending, credits_pending, position)
     on conflict (log_id, account_id) do update
     set debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,
@@ -148,32 +148,39 @@ async fn add(db: &mut PgConnection, page: &[RecordedEvent]) -> Result<(), Rebuil
         moving.push((recorded, event));
     }
     let ids: Vec<Uuid> = moved.keys().map(|id| id.uuid()).collect();
-    let known: Vec<(Uuid, i64, i64, i64, i64)> =
+    let known: Vec<(Uuid, WideMinor, WideMinor, WideMinor, WideMinor)> =
         sqlx::query_as(KNOWN).bind(LOG_ID).bind(&ids).fetch_all(&mut *db).await?;
     for (id, debits_posted, credits_posted, debits_pending, credits_pending) in known {
-        let totals = Totals { debits_posted, credits_posted, debits_pending, credits_pending };
+        let totals = Totals {
+            debits_posted: debits_posted.into(),
+            credits_posted: credits_posted.into(),
+            debits_pending: debits_pending.into(),
+            credits_pending: credits_pending.into(),
+        };
         moved.insert(AccountId::from_uuid(id), Balance { totals, position: Position::START });
     }
     for (recorded, event) in moving {
         let accounts: HashSet<AccountId> = event.movements().accounts().collect();
         for account in accounts {
             let balance = moved.entry(account).or_default();
-            let after = event.movements().applied_to(account, balance.totals);
-            balance.totals = after.ok_or_else(|| {
-                RebuildError::at(recorded, "a total would overflow or be negative")
-            })?;
+            balance.totals = event.movements().applied_to(account, balance.totals);
+            if balance.totals.released_too_much() {
+                return Err(RebuildError::at(recorded, "more is released than was held"));
+            }
             balance.position = recorded.position;
         }
     }
-    let column = |of: fn(&Balance) -> i64| moved.values().map(of).collect::<Vec<i64>>();
+    let column = |of: fn(&Totals) -> i128| -> Vec<WideMinor> {
+        moved.values().map(|balance| WideMinor(of(&balance.totals))).collect()
+    };
     sqlx::query(MOVE)
         .bind(LOG_ID)
         .bind(moved.keys().map(|id| id.uuid()).collect::<Vec<_>>())
-        .bind(column(|balance| balance.totals.debits_posted))
-        .bind(column(|balance| balance.totals.credits_posted))
-        .bind(column(|balance| balance.totals.debits_pending))
-        .bind(column(|balance| balance.totals.credits_pending))
-        .bind(column(|balance| balance.position.number()))
+        .bind(column(|totals| totals.debits_posted))
+        .bind(column(|totals| totals.credits_posted))
+        .bind(column(|totals| totals.debits_pending))
+        .bind(column(|totals| totals.credits_pending))
+        .bind(moved.values().map(|balance| balance.position.number()).collect::<Vec<_>>())
         .execute(db)
         .await?;
     Ok(())

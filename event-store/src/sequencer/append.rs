@@ -48,8 +48,8 @@ const APPEND: &str = "
                debits_pending, credits_pending, position)
         select head.log_id, a.account_id, a.debits_posted, a.credits_posted, a.debits_pending,
                a.credits_pending, a.position
-        from head, unnest($21::uuid[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
-             $26::bigint[])
+        from head, unnest($21::uuid[], $22::numeric[], $23::numeric[], $24::numeric[],
+             $25::numeric[], $26::bigint[])
              as a (account_id, debits_posted, credits_posted, debits_pending, credits_pending, position)
         on conflict (log_id, account_id) do update
         set debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::cache::Versioned;
-use crate::log::{LOG_ID, Position};
+use crate::log::{LOG_ID, Position, WideMinor};
 
 /// A state as the log had it.
 #[derive(Debug, Clone)]
@@ -123,12 +123,13 @@ fn event(row: &PgRow) -> Result<Option<(Event, StreamVersion, EventTime)>, LoadE
 fn with_totals(state: State, row: &PgRow) -> Result<State, LoadError> {
     match state {
         State::Account(mut account) => {
-            if let Some(debits_posted) = row.try_get::<Option<i64>, _>(8)? {
+            let total = |column: usize| row.try_get(column).map(|WideMinor(minor)| minor);
+            if let Some(WideMinor(debits_posted)) = row.try_get(8)? {
                 account.totals = domain::accounts::Totals {
                     debits_posted,
-                    credits_posted: row.try_get(9)?,
-                    debits_pending: row.try_get(10)?,
-                    credits_pending: row.try_get(11)?,
+                    credits_posted: total(9)?,
+                    debits_pending: total(10)?,
+                    credits_pending: total(11)?,
                 };
             }
             Ok(State::Account(account))

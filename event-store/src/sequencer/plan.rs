@@ -13,7 +13,7 @@ use super::known_answers::{KeyName, KnownAnswer, KnownAnswers};
 use super::overlay::{Changes, Overlay};
 use super::pending::Pending;
 use crate::clock_guard::CLOCK_SKEW_MAX_MICROS;
-use crate::log::{EventMetadata, Head, Leaf, Position, RecordedEvent, digest_to_hex};
+use crate::log::{EventMetadata, Head, Leaf, Position, RecordedEvent, WideMinor, digest_to_hex};
 use crate::recent::LoggedEvent;
 use crate::request::{Answer, NewAnswer, RequestKey, RequestPart, SubmitError};
 use crate::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, EVENT_DATA_BYTES_MAX};
@@ -51,10 +51,10 @@ pub(super) struct KeyRows {
 #[derive(Debug, Default)]
 pub(super) struct BalanceRows {
     pub(super) accounts: Vec<Uuid>,
-    pub(super) debits_posted: Vec<i64>,
-    pub(super) credits_posted: Vec<i64>,
-    pub(super) debits_pending: Vec<i64>,
-    pub(super) credits_pending: Vec<i64>,
+    pub(super) debits_posted: Vec<WideMinor>,
+    pub(super) credits_posted: Vec<WideMinor>,
+    pub(super) debits_pending: Vec<WideMinor>,
+    pub(super) credits_pending: Vec<WideMinor>,
     pub(super) positions: Vec<i64>,
 }
 
@@ -379,10 +379,10 @@ impl<'a> Planner<'a> {
         let rows = &mut self.plan.balances;
         for (account, position) in self.overlay.touched() {
             rows.accounts.push(account.profile.id.uuid());
-            rows.debits_posted.push(account.totals.debits_posted);
-            rows.credits_posted.push(account.totals.credits_posted);
-            rows.debits_pending.push(account.totals.debits_pending);
-            rows.credits_pending.push(account.totals.credits_pending);
+            rows.debits_posted.push(WideMinor(account.totals.debits_posted));
+            rows.credits_posted.push(WideMinor(account.totals.credits_posted));
+            rows.debits_pending.push(WideMinor(account.totals.debits_pending));
+            rows.credits_pending.push(WideMinor(account.totals.credits_pending));
             rows.positions.push(position.number());
         }
         self.plan.changes = self.overlay.into_changes();

@@ -10,3 +10,4 @@ mod refusals;
 mod snapshots;
 mod storms;
 mod submitting;
+mod wide_totals;

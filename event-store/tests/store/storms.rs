@@ -49,7 +49,7 @@ async fn two_processes_write_ten_thousand_entries_each_without_a_gap_or_a_double
     assert_eq!(positions.len(), 2 * ENTRIES, "every answer names an event of its own");
     assert!(one.iter().chain(&two).all(|answer| answer.status == 201));
     assert_eq!(count(&database, "select count(*) from events").await, 2 + 2 * 10_000);
-    let moved = "select debits_posted from account_balances order by 1 desc limit 1";
+    let moved = "select debits_posted::bigint from account_balances order by 1 desc limit 1";
     assert_eq!(count(&database, moved).await, 2 * 10_000);
     check_log(&database).await;
 }
@@ -86,8 +86,7 @@ async fn an_overdraft_storm_over_two_processes_never_passes_the_minimum() {
     let answers = futures::future::join_all((0..400).map(spend)).await;
     let accepted = answers.iter().filter(|answer| answer.status == 201).count();
     assert_eq!(accepted, 33, "100 cover 33 times 3, and nobody is refused while they do");
-    let left =
-        "select debits_posted - credits_posted from account_balances where debits_posted = 100";
+    let left = "select (debits_posted - credits_posted)::bigint from account_balances where debits_posted = 100";
     assert_eq!(count(&database, left).await, 1);
     check_log(&database).await;
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::accounts::{AccountAmended, AccountStatus, ClearingTerms, Totals};
 use domain::{AccountId, Timestamp};
+use event_store::log::WideMinor;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
@@ -41,15 +42,16 @@ fn from_row(row: &PgRow) -> Result<(AccountId, AccountState), ApplyError> {
         let hours = u32::try_from(hours).unwrap_or_default();
         ClearingTerms::new(threshold, hours).map_err(|_| garbled("clearing threshold"))
     });
+    let total = |column: usize| row.try_get(column).map(|WideMinor(minor)| minor);
     let state = AccountState {
         ledger: domain::MerchantId::from_uuid(row.try_get(1)?),
         kind: kind.parse().map_err(|_| garbled("type"))?,
         currency: currency.parse().map_err(|_| garbled("currency"))?,
         totals: Totals {
-            debits_posted: row.try_get(4)?,
-            credits_posted: row.try_get(5)?,
-            debits_pending: row.try_get(6)?,
-            credits_pending: row.try_get(7)?,
+            debits_posted: total(4)?,
+            credits_posted: total(5)?,
+            debits_pending: total(6)?,
+            credits_pending: total(7)?,
         },
         normal_side: normal_side.parse().map_err(|_| garbled("normal side"))?,
         clearing: clearing.transpose()?,
@@ -77,8 +79,8 @@ const INSERT_OPENED: &str = "
     from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
         $8::uuid[], $9::smallint[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[],
         $14::integer[], $15::text[], $16::bigint[], $17::timestamptz[], $18::bigint[],
-        $19::timestamptz[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[],
-        $24::bigint[], $25::bigint[], $26::timestamptz[])
+        $19::timestamptz[], $20::bigint[], $21::numeric[], $22::numeric[], $23::numeric[],
+        $24::numeric[], $25::numeric[], $26::timestamptz[])
         as a (account_id, ledger, code, name, type, normal_side, currency, parent, depth, metadata,
             min_balance_minor, max_balance_minor, clearing_threshold_minor, clearing_max_age_hours,
             status, version, opened_at, opened_position, updated_at, updated_position,
@@ -147,8 +149,9 @@ const UPDATE_CHANGED: &str = "
         credits_pending = changed.credits_pending,
         balance_minor = changed.balance_minor,
         uncleared_since = changed.uncleared_since
-    from unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::bigint[], $6::bigint[],
-        $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[])
+    from unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::bigint[],
+        $6::numeric[], $7::numeric[], $8::numeric[], $9::numeric[], $10::numeric[],
+        $11::timestamptz[])
         as changed (account_id, status, version, updated_at, updated_position, debits_posted,
             credits_posted, debits_pending, credits_pending, balance_minor, uncleared_since)
     where accounts.account_id = changed.account_id";
@@ -200,11 +203,11 @@ struct ChangedColumns {
     versions: Vec<Option<i64>>,
     updated_at: Vec<Option<OffsetDateTime>>,
     updated_positions: Vec<Option<i64>>,
-    debits: Vec<i64>,
-    credits: Vec<i64>,
-    debits_pending: Vec<i64>,
-    credits_pending: Vec<i64>,
-    balances: Vec<i64>,
+    debits: Vec<WideMinor>,
+    credits: Vec<WideMinor>,
+    debits_pending: Vec<WideMinor>,
+    credits_pending: Vec<WideMinor>,
+    balances: Vec<WideMinor>,
     uncleared: Vec<Option<OffsetDateTime>>,
 }
 
@@ -216,11 +219,11 @@ impl ChangedColumns {
             columns.versions.push(state.version);
             columns.updated_at.push(state.updated.map(|(_, at)| at.datetime()));
             columns.updated_positions.push(state.updated.map(|(position, _)| position.number()));
-            columns.debits.push(state.totals.debits_posted);
-            columns.credits.push(state.totals.credits_posted);
-            columns.debits_pending.push(state.totals.debits_pending);
-            columns.credits_pending.push(state.totals.credits_pending);
-            columns.balances.push(state.balance());
+            columns.debits.push(WideMinor(state.totals.debits_posted));
+            columns.credits.push(WideMinor(state.totals.credits_posted));
+            columns.debits_pending.push(WideMinor(state.totals.debits_pending));
+            columns.credits_pending.push(WideMinor(state.totals.credits_pending));
+            columns.balances.push(WideMinor(state.balance()));
             columns.uncleared.push(state.uncleared_since.map(Timestamp::datetime));
         }
         columns

@@ -12,11 +12,11 @@ use domain::{AccountId, Currency, EntryId, Event, HoldId, MerchantId, Metadata, 
 use event_store::log::Position;
 
 use super::closes::CloseRows;
-use super::dated::{DatedRows, DatedTotals};
+use super::dated::DatedRows;
 use super::entries::{EntryRow, PostingRows};
 use super::holds::{HoldRow, HoldingRows};
 use super::reversals::ReversalRows;
-use super::trial_balance::{TrialBalanceChange, TrialBalanceKey};
+use super::trial_balance::{Sums, TrialBalanceChange, TrialBalanceKey};
 use crate::projection::{AppliedEvent, ApplyError};
 
 /// An account as the fold needs it.
@@ -38,14 +38,14 @@ pub(super) struct AccountState {
 }
 
 impl AccountState {
-    pub(super) fn balance(&self) -> i64 {
+    pub(super) fn balance(&self) -> i128 {
         self.totals.balance(self.normal_side)
     }
 
     /// Looks whether the account is cleared, after an event at that time.
     fn watch_clearing(&mut self, at: Timestamp) {
         let over = self.clearing.is_some_and(|terms| {
-            self.balance().unsigned_abs() > terms.threshold_minor().unsigned_abs()
+            self.balance().unsigned_abs() > terms.threshold_minor().unsigned_abs().into()
         });
         self.uncleared_since = if over { self.uncleared_since.or(Some(at)) } else { None };
     }
@@ -64,7 +64,7 @@ pub(super) struct OpenedAccount<'a> {
 pub(super) struct Before {
     pub(super) accounts: HashMap<AccountId, AccountState>,
     pub(super) holds: HashMap<HoldId, HoldRow>,
-    pub(super) dated: HashMap<AccountId, DatedTotals>,
+    pub(super) dated: HashMap<AccountId, Sums>,
 }
 
 /// All that a batch writes.
@@ -185,10 +185,7 @@ impl<'a> Batch<'a> {
         for (index, posting) in event.postings.iter().enumerate() {
             let (direction, minor) = (posting.direction, posting.amount.minor());
             let account = self.account(posting.account_id)?;
-            account.totals = account.totals.with(direction, minor).ok_or_else(|| {
-                let reason = format!("account {} would overflow a total", posting.account_id);
-                ApplyError::contradiction(reason)
-            })?;
+            account.totals = account.totals.with(direction, minor);
             account.updated = Some((applied.position, applied.recorded_at));
             let balance_after = account.balance();
             let key = TrialBalanceKey {
@@ -199,7 +196,7 @@ impl<'a> Batch<'a> {
             self.trial_balance.entry(key).or_default().add(direction, minor, applied.position);
             self.postings.push(applied, event.entry_id, index, posting, balance_after);
             if let Some(effective_at) = event.effective_at {
-                self.dated.push(applied, key, index, posting, effective_at)?;
+                self.dated.push(applied, key, index, posting, effective_at);
             }
         }
         // Only once all of it is posted: an entry may pass through an account and leave it as it was.
@@ -239,10 +236,11 @@ impl<'a> Batch<'a> {
         applied: &AppliedEvent,
     ) -> Result<(), ApplyError> {
         let account = self.account(id)?;
-        account.totals = movements.applied_to(id, account.totals).ok_or_else(|| {
-            let reason = format!("account {id} would have less than nothing held, or too much");
-            ApplyError::contradiction(reason)
-        })?;
+        account.totals = movements.applied_to(id, account.totals);
+        if account.totals.released_too_much() {
+            let reason = format!("account {id} would have less than nothing held");
+            return Err(ApplyError::contradiction(reason));
+        }
         account.updated = Some((applied.position, applied.recorded_at));
         let totals = account.totals;
         self.holdings.push(id, applied.position, totals);

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use domain::ledger::{Direction, Posting};
+use domain::ledger::Posting;
 use domain::{AccountId, Event, Timestamp};
-use event_store::log::Position;
+use event_store::log::{Position, WideMinor};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -18,42 +18,27 @@ const DATED_SUM_WIDTHS: [i32; 5] = [86_400, 3_600, 60, 1, 0];
 
 const MICROS: i64 = 1_000_000;
 
-/// The sums of all dated postings of an account, in minor units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct DatedTotals {
-    debits: i64,
-    credits: i64,
-}
-
-impl DatedTotals {
-    fn with(self, direction: Direction, minor: i64) -> Option<Self> {
-        Some(match direction {
-            Direction::Debit => Self { debits: self.debits.checked_add(minor)?, ..self },
-            Direction::Credit => Self { credits: self.credits.checked_add(minor)?, ..self },
-        })
-    }
-}
-
 #[derive(Debug)]
 struct DatedRow {
     position: Position,
     index: i16,
     posting: Posting,
     effective_at: Timestamp,
-    after: DatedTotals,
+    after: Sums,
 }
 
 /// Rows of all three tables.
 #[derive(Debug, Default)]
 pub(super) struct DatedRows {
-    totals: HashMap<AccountId, DatedTotals>,
+    /// Of all dated postings of an account.
+    totals: HashMap<AccountId, Sums>,
     rows: Vec<DatedRow>,
-    sums: BTreeMap<(AccountId, i32, Timestamp), DatedTotals>,
+    sums: BTreeMap<(AccountId, i32, Timestamp), Sums>,
     ledger_sums: BTreeMap<(TrialBalanceKey, i32, Timestamp), Sums>,
 }
 
 impl DatedRows {
-    pub(super) fn after(totals: HashMap<AccountId, DatedTotals>) -> Self {
+    pub(super) fn after(totals: HashMap<AccountId, Sums>) -> Self {
         Self { totals, ..Self::default() }
     }
 
@@ -64,18 +49,15 @@ impl DatedRows {
         index: usize,
         posting: &Posting,
         effective_at: Timestamp,
-    ) -> Result<(), ApplyError> {
+    ) {
         let account = posting.account_id;
-        let overflow = || ApplyError::contradiction(format!("account {account} would overflow"));
-        let (direction, minor) = (posting.direction, posting.amount.minor());
+        let moved = Sums::of(posting.direction, posting.amount.minor());
         let total = self.totals.entry(account).or_default();
-        *total = total.with(direction, minor).ok_or_else(overflow)?;
+        *total += moved;
         let after = *total;
         for width in DATED_SUM_WIDTHS {
             let starts_at = start_of(effective_at, width);
-            let sum = self.sums.entry((account, width, starts_at)).or_default();
-            *sum = sum.with(direction, minor).ok_or_else(overflow)?;
-            let moved = Sums::of(direction, minor);
+            *self.sums.entry((account, width, starts_at)).or_default() += moved;
             *self.ledger_sums.entry((key, width, starts_at)).or_default() += moved;
             let recorded = start_of(applied.recorded_at, width);
             *self.ledger_sums.entry((key, width, recorded)).or_default() -= moved;
@@ -84,7 +66,6 @@ impl DatedRows {
         let index = i16::try_from(index).unwrap_or(i16::MAX);
         let position = applied.position;
         self.rows.push(DatedRow { position, index, posting: *posting, effective_at, after });
-        Ok(())
     }
 }
 
@@ -121,15 +102,16 @@ const LAST: &str = "
 pub(super) async fn read(
     db: &mut PgConnection,
     events: &[AppliedEvent],
-) -> Result<HashMap<AccountId, DatedTotals>, ApplyError> {
+) -> Result<HashMap<AccountId, Sums>, ApplyError> {
     let named = named(events);
     if named.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(LAST).bind(named).fetch_all(db).await?;
-    let totals = rows
-        .into_iter()
-        .map(|(id, debits, credits)| (AccountId::from_uuid(id), DatedTotals { debits, credits }));
+    let rows: Vec<(Uuid, WideMinor, WideMinor)> =
+        sqlx::query_as(LAST).bind(named).fetch_all(db).await?;
+    let totals = rows.into_iter().map(|(id, WideMinor(debits), WideMinor(credits))| {
+        (AccountId::from_uuid(id), Sums { debits, credits })
+    });
     Ok(totals.collect())
 }
 
@@ -137,22 +119,19 @@ const INSERT: &str = "
     insert into dated_postings (account_id, position, posting_index, effective_at, direction,
         amount_minor, debits_after_minor, credits_after_minor)
     select * from unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::timestamptz[], $5::text[],
-        $6::bigint[], $7::bigint[], $8::bigint[])";
+        $6::bigint[], $7::numeric[], $8::numeric[])";
 
 const ADD: &str = "
     insert into dated_sums (account_id, width_seconds, starts_at, debits_minor, credits_minor)
-    select * from unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::bigint[], $5::bigint[])
+    select * from unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::numeric[], $5::numeric[])
     on conflict (account_id, width_seconds, starts_at) do update set
         debits_minor = dated_sums.debits_minor + excluded.debits_minor,
         credits_minor = dated_sums.credits_minor + excluded.credits_minor";
 
-/// Sends sums as texts: they may exceed 64 bits.
 const ADD_TO_LEDGERS: &str = "
     insert into dated_ledger_sums (ledger, width_seconds, starts_at, currency, type, debits, credits)
-    select ledger, width_seconds, starts_at, currency, type, debits::numeric, credits::numeric
-    from unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
-        $7::text[])
-        as more (ledger, width_seconds, starts_at, currency, type, debits, credits)
+    select * from unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::text[], $5::text[],
+        $6::numeric[], $7::numeric[])
     on conflict (ledger, width_seconds, starts_at, currency, type) do update set
         debits = dated_ledger_sums.debits + excluded.debits,
         credits = dated_ledger_sums.credits + excluded.credits";
@@ -170,8 +149,8 @@ pub(super) async fn write(db: &mut PgConnection, dated: &DatedRows) -> Result<()
         .bind(rows().map(|row| row.effective_at.datetime()).collect::<Vec<_>>())
         .bind(rows().map(|row| row.posting.direction.name()).collect::<Vec<_>>())
         .bind(rows().map(|row| row.posting.amount.minor()).collect::<Vec<_>>())
-        .bind(rows().map(|row| row.after.debits).collect::<Vec<_>>())
-        .bind(rows().map(|row| row.after.credits).collect::<Vec<_>>())
+        .bind(rows().map(|row| WideMinor(row.after.debits)).collect::<Vec<_>>())
+        .bind(rows().map(|row| WideMinor(row.after.credits)).collect::<Vec<_>>())
         .execute(&mut *db)
         .await?;
     let sums = || dated.sums.iter();
@@ -179,8 +158,8 @@ pub(super) async fn write(db: &mut PgConnection, dated: &DatedRows) -> Result<()
         .bind(sums().map(|((account, ..), _)| account.uuid()).collect::<Vec<_>>())
         .bind(sums().map(|((_, width, _), _)| *width).collect::<Vec<_>>())
         .bind(sums().map(|((.., starts), _)| starts.datetime()).collect::<Vec<_>>())
-        .bind(sums().map(|(_, sum)| sum.debits).collect::<Vec<_>>())
-        .bind(sums().map(|(_, sum)| sum.credits).collect::<Vec<_>>())
+        .bind(sums().map(|(_, sum)| WideMinor(sum.debits)).collect::<Vec<_>>())
+        .bind(sums().map(|(_, sum)| WideMinor(sum.credits)).collect::<Vec<_>>())
         .execute(&mut *db)
         .await?;
     add_to_ledgers(db, dated).await
@@ -194,8 +173,8 @@ async fn add_to_ledgers(db: &mut PgConnection, dated: &DatedRows) -> Result<(), 
         .bind(sums().map(|((.., starts), _)| starts.datetime()).collect::<Vec<_>>())
         .bind(sums().map(|((key, ..), _)| key.currency.code()).collect::<Vec<_>>())
         .bind(sums().map(|((key, ..), _)| key.kind).collect::<Vec<_>>())
-        .bind(sums().map(|(_, sum)| sum.debits.to_string()).collect::<Vec<_>>())
-        .bind(sums().map(|(_, sum)| sum.credits.to_string()).collect::<Vec<_>>())
+        .bind(sums().map(|(_, sum)| WideMinor(sum.debits)).collect::<Vec<_>>())
+        .bind(sums().map(|(_, sum)| WideMinor(sum.credits)).collect::<Vec<_>>())
         .execute(db)
         .await?;
     Ok(())

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use domain::ledger::{EntryPosted, EntryReversed, Posting};
 use domain::{DisputeId, EntryId, HoldId, PaymentId, StreamVersion, Timestamp};
-use event_store::log::Position;
+use event_store::log::{Position, WideMinor};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -204,7 +204,7 @@ struct PostingRow {
     position: Position,
     index: i16,
     entry_id: EntryId,
-    balance_after: i64,
+    balance_after: WideMinor,
     recorded_at: Timestamp,
 }
 
@@ -219,7 +219,7 @@ impl PostingRows {
         entry_id: EntryId,
         index: usize,
         posting: &Posting,
-        balance_after: i64,
+        balance_after: i128,
     ) {
         self.0.push(PostingRow {
             posting: *posting,
@@ -227,7 +227,7 @@ impl PostingRows {
             // An entry's postings are fewer than an i16 can count.
             index: i16::try_from(index).unwrap_or(i16::MAX),
             entry_id,
-            balance_after,
+            balance_after: WideMinor(balance_after),
             recorded_at: applied.recorded_at,
         });
     }
@@ -248,7 +248,7 @@ impl PostingRows {
 const INSERT_POSTINGS: &str = "insert into postings (account_id, position, posting_index, entry_id, \
     direction, amount_minor, currency, balance_after_minor, recorded_at) \
     select * from unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::uuid[], $5::text[], \
-        $6::bigint[], $7::text[], $8::bigint[], $9::timestamptz[])";
+        $6::bigint[], $7::text[], $8::numeric[], $9::timestamptz[])";
 
 const COPY_POSTINGS: &str = "copy postings (account_id, position, posting_index, entry_id, direction, \
     amount_minor, currency, balance_after_minor, recorded_at) from stdin (format binary)";
@@ -294,7 +294,7 @@ async fn copy_postings(db: &mut PgConnection, rows: &PostingRows) -> Result<(), 
             .text(row.posting.direction.name())
             .bigint(row.posting.amount.minor())
             .text(row.posting.amount.currency().code())
-            .bigint(row.balance_after)
+            .numeric(row.balance_after)
             .timestamptz(row.recorded_at);
     }
     Ok(copy.finish().await?)

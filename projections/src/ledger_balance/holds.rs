@@ -9,7 +9,7 @@ use domain::{
     AccountId, DisputeId, Event, HoldId, MerchantId, Metadata, PaymentId, State, StateKey,
     StreamVersion, Timestamp,
 };
-use event_store::log::Position;
+use event_store::log::{Position, WideMinor};
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -256,12 +256,12 @@ pub(super) async fn insert_holdings(
     let rows = || rows.0.iter();
     sqlx::query(
         "insert into holdings (account_id, position, debits_pending, credits_pending) \
-         select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])",
+         select * from unnest($1::uuid[], $2::bigint[], $3::numeric[], $4::numeric[])",
     )
     .bind(rows().map(|(account, ..)| account.uuid()).collect::<Vec<_>>())
     .bind(rows().map(|(_, position, _)| position.number()).collect::<Vec<_>>())
-    .bind(rows().map(|(.., totals)| totals.debits_pending).collect::<Vec<_>>())
-    .bind(rows().map(|(.., totals)| totals.credits_pending).collect::<Vec<_>>())
+    .bind(rows().map(|(.., totals)| WideMinor(totals.debits_pending)).collect::<Vec<_>>())
+    .bind(rows().map(|(.., totals)| WideMinor(totals.credits_pending)).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())

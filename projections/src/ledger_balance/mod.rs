@@ -35,7 +35,7 @@ impl Projection for LedgerBalance {
     }
 
     fn version(&self) -> i32 {
-        4
+        5
     }
 
     fn tables_sql(&self) -> &'static str {

@@ -27,12 +27,13 @@ create table accounts (
     -- Of the last event that changed anything in the row.
     updated_at timestamptz not null,
     updated_position bigint not null,
-    debits_posted bigint not null,
-    credits_posted bigint not null,
-    debits_pending bigint not null,
-    credits_pending bigint not null,
+    -- Sums over all time may exceed a bigint, here and below.
+    debits_posted numeric(39, 0) not null,
+    credits_posted numeric(39, 0) not null,
+    debits_pending numeric(39, 0) not null,
+    credits_pending numeric(39, 0) not null,
     -- Positive on the normal side.
-    balance_minor bigint not null,
+    balance_minor numeric(39, 0) not null,
     -- Since when the balance is further from zero than the threshold; null while it is not.
     uncleared_since timestamptz,
     constraint accounts_pkey primary key (account_id)
@@ -90,7 +91,7 @@ create table postings (
     amount_minor bigint not null,
     currency text collate "C" not null,
     -- The account's balance right after this posting, positive on the account's normal side.
-    balance_after_minor bigint not null,
+    balance_after_minor numeric(39, 0) not null,
     recorded_at timestamptz not null
 );
 
@@ -103,8 +104,8 @@ create table dated_postings (
     direction text collate "C" not null,
     amount_minor bigint not null,
     -- The sums of all rows of the account up to this one, by position.
-    debits_after_minor bigint not null,
-    credits_after_minor bigint not null,
+    debits_after_minor numeric(39, 0) not null,
+    credits_after_minor numeric(39, 0) not null,
     constraint dated_postings_pkey primary key (account_id, position, posting_index)
 );
 
@@ -114,8 +115,8 @@ create table dated_sums (
     account_id uuid not null,
     width_seconds integer not null,
     starts_at timestamptz not null,
-    debits_minor bigint not null,
-    credits_minor bigint not null,
+    debits_minor numeric(39, 0) not null,
+    credits_minor numeric(39, 0) not null,
     constraint dated_sums_pkey primary key (account_id, width_seconds, starts_at)
 ) with (fillfactor = 50);
 
@@ -127,8 +128,8 @@ create table dated_ledger_sums (
     starts_at timestamptz not null,
     currency text collate "C" not null,
     type text collate "C" not null,
-    debits numeric not null,
-    credits numeric not null,
+    debits numeric(39, 0) not null,
+    credits numeric(39, 0) not null,
     constraint dated_ledger_sums_pkey primary key (ledger, width_seconds, starts_at, currency, type)
 ) with (fillfactor = 50);
 
@@ -168,19 +169,18 @@ create table account_holds (
 create table holdings (
     account_id uuid not null,
     position bigint not null,
-    debits_pending bigint not null,
-    credits_pending bigint not null,
+    debits_pending numeric(39, 0) not null,
+    credits_pending numeric(39, 0) not null,
     constraint holdings_pkey primary key (account_id, position)
 );
 
--- Sums of many accounts may exceed a bigint, hence numeric.
 create table trial_balance (
     -- The greatest UUID stands for all ledgers together, whose sums are too many rows to add up for an answer.
     ledger uuid not null,
     currency text collate "C" not null,
     type text collate "C" not null,
-    debits_posted numeric not null,
-    credits_posted numeric not null,
+    debits_posted numeric(39, 0) not null,
+    credits_posted numeric(39, 0) not null,
     -- Of the last event that changed the row.
     position bigint not null,
     constraint trial_balance_pkey primary key (ledger, currency, type)
@@ -193,8 +193,8 @@ create table trial_balance_marks (
     currency text collate "C" not null,
     type text collate "C" not null,
     segment bigint not null,
-    debits_posted numeric not null,
-    credits_posted numeric not null,
+    debits_posted numeric(39, 0) not null,
+    credits_posted numeric(39, 0) not null,
     constraint trial_balance_marks_pkey primary key (ledger, currency, type, segment)
 );
 

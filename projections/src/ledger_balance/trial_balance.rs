@@ -5,7 +5,7 @@ use std::ops::{AddAssign, SubAssign};
 
 use domain::ledger::Direction;
 use domain::{Currency, MerchantId};
-use event_store::log::Position;
+use event_store::log::{Position, WideMinor};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -118,9 +118,8 @@ fn of_all_ledgers(changes: &Changes) -> Changes {
 const MARK: &str = "
     insert into trial_balance_marks (ledger, currency, type, segment, debits_posted, credits_posted)
     select m.ledger, m.currency, m.type, coalesce(m.segment, t.position / $7),
-        coalesce(t.debits_posted, 0) + m.debits::numeric,
-        coalesce(t.credits_posted, 0) + m.credits::numeric
-    from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
+        coalesce(t.debits_posted, 0) + m.debits, coalesce(t.credits_posted, 0) + m.credits
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::numeric[], $6::numeric[],
         $8::bigint[])
         as m (ledger, currency, type, segment, debits, credits, before)
     left join lateral (
@@ -129,12 +128,10 @@ const MARK: &str = "
     ) as t on true
     where m.segment is not null or t.position / $7 < m.before";
 
-/// Sends sums as texts: they may exceed 64 bits.
 const ADD: &str = "
     insert into trial_balance (ledger, currency, type, debits_posted, credits_posted, position)
-    select ledger, currency, type, debits::numeric, credits::numeric, position
-    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-        as change (ledger, currency, type, debits, credits, position)
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::numeric[], $5::numeric[],
+        $6::bigint[])
     on conflict (ledger, currency, type) do update set
         debits_posted = trial_balance.debits_posted + excluded.debits_posted,
         credits_posted = trial_balance.credits_posted + excluded.credits_posted,
@@ -154,8 +151,8 @@ pub(super) async fn add(db: &mut PgConnection, changes: &Changes) -> Result<(), 
         .bind(keys().map(|key| key.ledger.uuid()).collect::<Vec<_>>())
         .bind(keys().map(|key| key.currency.code()).collect::<Vec<_>>())
         .bind(keys().map(|key| key.kind).collect::<Vec<_>>())
-        .bind(sums().map(|sums| sums.debits.to_string()).collect::<Vec<_>>())
-        .bind(sums().map(|sums| sums.credits.to_string()).collect::<Vec<_>>())
+        .bind(sums().map(|sums| WideMinor(sums.debits)).collect::<Vec<_>>())
+        .bind(sums().map(|sums| WideMinor(sums.credits)).collect::<Vec<_>>())
         .bind(changes.iter().map(|(_, change)| change.position.number()).collect::<Vec<_>>())
         .execute(db)
         .await?;
@@ -168,8 +165,8 @@ struct Marks {
     currencies: Vec<&'static str>,
     kinds: Vec<&'static str>,
     segments: Vec<Option<i64>>,
-    debits: Vec<String>,
-    credits: Vec<String>,
+    debits: Vec<WideMinor>,
+    credits: Vec<WideMinor>,
     before: Vec<Option<i64>>,
 }
 
@@ -186,8 +183,8 @@ impl Marks {
         self.kinds.push(key.kind);
         self.segments.push(segment);
         self.before.push(before);
-        self.debits.push(sums.debits.to_string());
-        self.credits.push(sums.credits.to_string());
+        self.debits.push(WideMinor(sums.debits));
+        self.credits.push(WideMinor(sums.credits));
     }
 }
 

@@ -108,7 +108,7 @@ async fn the_query_role_reads_the_tables_and_the_checkpoint_and_nobody_else_writ
     assert_eq!(applied, Some(sold[2].position));
     assert_eq!(projections::applied(&mut db, "unheard_of").await.expect("reads"), None);
     let balances: Vec<i64> = sqlx::query_scalar(
-        "select balance_after_minor from read.postings join read.accounts using (account_id) \
+        "select balance_after_minor::bigint from read.postings join read.accounts using (account_id) \
          where code = 'sales' order by position desc",
     )
     .fetch_all(&mut db)

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::{AccountId, Timestamp};
-use event_store::log::Position;
+use event_store::log::{Position, WideMinor};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use utoipa::{IntoParams, ToSchema};
@@ -69,9 +69,9 @@ struct Owner {
 
 #[derive(FromRow)]
 struct Recorded {
-    balance_minor: i64,
-    debits_pending: i64,
-    credits_pending: i64,
+    balance_minor: WideMinor,
+    debits_pending: WideMinor,
+    credits_pending: WideMinor,
 }
 
 const OWNER: &str = "
@@ -99,7 +99,7 @@ pub(crate) fn dated_sum(account: &str, position: &str, time: &str) -> String {
     let table = format!("read.dated_sums where account_id = {account}");
     let effective = rows_up_to(time, "debits_minor, credits_minor", &table);
     format!(
-        "select (coalesce(sum(debits_minor), 0) - coalesce(sum(credits_minor), 0))::bigint
+        "select coalesce(sum(debits_minor), 0) - coalesce(sum(credits_minor), 0)
         from (
             {effective}
             union all
@@ -158,7 +158,7 @@ pub(crate) async fn show_balance(
         .await
         .map_err(refused)?;
     let currency = currency(&code)?;
-    let mut balance = recorded.balance_minor;
+    let WideMinor(mut balance) = recorded.balance_minor;
     let mut then = BalanceThen {
         account: id,
         currency: code,
@@ -195,11 +195,12 @@ async fn dated(
     account: Uuid,
     position: Position,
     time: Timestamp,
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(AssertSqlSafe(dated_sum("$1", "$2", "$3")))
+) -> Result<i128, sqlx::Error> {
+    let sum: WideMinor = sqlx::query_scalar(AssertSqlSafe(dated_sum("$1", "$2", "$3")))
         .bind(account)
         .bind(position.number())
         .bind(time.datetime())
         .fetch_one(db)
-        .await
+        .await?;
+    Ok(sum.0)
 }

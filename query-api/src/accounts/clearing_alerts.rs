@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::{AccountId, MerchantId, Timestamp};
+use event_store::log::WideMinor;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -76,7 +77,7 @@ struct AlertRow {
     account_id: Uuid,
     ledger: Uuid,
     code: String,
-    balance_minor: i64,
+    balance_minor: WideMinor,
     currency: String,
     clearing_threshold_minor: i64,
     clearing_max_age_hours: i32,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use api_conventions::{DecimalText, Problem};
 use domain::{AccountId, MerchantId, Timestamp};
+use event_store::log::WideMinor;
 use serde::Serialize;
 use sqlx::FromRow;
 use sqlx::types::Json as JsonColumn;
@@ -124,11 +125,11 @@ struct AccountRow {
     clearing_threshold_minor: Option<i64>,
     clearing_max_age_hours: Option<i32>,
     uncleared_since: Option<OffsetDateTime>,
-    debits_pending: i64,
-    credits_pending: i64,
-    balance_minor: i64,
-    debits_posted: i64,
-    credits_posted: i64,
+    debits_pending: WideMinor,
+    credits_pending: WideMinor,
+    balance_minor: WideMinor,
+    debits_posted: WideMinor,
+    credits_posted: WideMinor,
     version: i64,
     opened_at: OffsetDateTime,
     opened_position: i64,
@@ -144,7 +145,7 @@ impl TryFrom<AccountRow> for Account {
         let held_against =
             if row.normal_side == "debit" { row.credits_pending } else { row.debits_pending };
         let floor = row.min_balance_minor.unwrap_or_default();
-        let available = row.balance_minor.saturating_sub(held_against).saturating_sub(floor);
+        let available = row.balance_minor.0 - held_against.0 - i128::from(floor);
         let clearing = row.clearing_threshold_minor.zip(row.clearing_max_age_hours);
         Ok(Self {
             id: AccountId::from_uuid(row.account_id),

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::AccountId;
+use event_store::log::WideMinor;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -46,6 +47,9 @@ pub(crate) struct CurrencyRollup {
     credits: String,
 }
 
+/// Currency, number of accounts, the side by which the top grows, debits and credits.
+type SumRow = (String, i64, String, WideMinor, WideMinor);
+
 /// The most accounts that are added up: some tenths of a second.
 const ACCOUNTS_ADDED_UP_MAX: i64 = 50_000;
 
@@ -63,7 +67,7 @@ const ROLLUP: &str = "
             where parent between below.account_id and below.account_id offset 0
         ) as a
     )
-    select currency, count(*), top_side, sum(debits_posted)::text, sum(credits_posted)::text
+    select currency, count(*), top_side, sum(debits_posted), sum(credits_posted)
     from (select * from below limit $3) as counted
     group by currency, top_side order by currency";
 
@@ -93,7 +97,7 @@ pub(crate) async fn show_rollup(
     min: MinPosition,
 ) -> Result<Response, Problem> {
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
-    let rows: Vec<(String, i64, String, String, String)> = sqlx::query_as(ROLLUP)
+    let rows: Vec<SumRow> = sqlx::query_as(ROLLUP)
         .bind(id.uuid())
         .bind(visible_to(&caller))
         .bind(ACCOUNTS_ADDED_UP_MAX + 1)
@@ -112,12 +116,9 @@ pub(crate) async fn show_rollup(
 }
 
 fn added_up(
-    (code, accounts, top_side, debits, credits): (String, i64, String, String, String),
+    (code, accounts, top_side, WideMinor(debits), WideMinor(credits)): SumRow,
 ) -> Result<CurrencyRollup, Problem> {
-    let minor = |text: String| -> Result<i128, Problem> {
-        text.parse().map_err(|error| Problem::internal(format_args!("sum `{text}`: {error}")))
-    };
-    let (currency, debits, credits) = (currency(&code)?, minor(debits)?, minor(credits)?);
+    let currency = currency(&code)?;
     let balance = if top_side == "debit" { debits - credits } else { credits - debits };
     Ok(CurrencyRollup {
         currency: code,

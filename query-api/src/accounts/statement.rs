@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::{AccountId, EntryId, Timestamp};
+use event_store::log::WideMinor;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -71,7 +72,7 @@ struct LineRow {
     direction: String,
     amount_minor: i64,
     currency: String,
-    balance_after_minor: i64,
+    balance_after_minor: WideMinor,
     position: i64,
     posting_index: i16,
     effective_at: Option<OffsetDateTime>,

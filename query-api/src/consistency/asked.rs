@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api_conventions::{DecimalText, FieldErrors, INVALID_VALUE, MISSING_FIELD, Pointer, Problem};
-use domain::{AccountId, Currency, MerchantId, Money, Timestamp};
+use domain::{AccountId, Currency, MerchantId, Sum, Timestamp};
 use event_store::log::Position;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -73,7 +73,7 @@ pub(super) struct Expected {
     pub(super) account: AccountId,
     /// Where it named the account by its code.
     pub(super) code: Option<String>,
-    pub(super) balance: Money,
+    pub(super) balance: Sum,
 }
 
 impl ConsistencyQuestion {
@@ -147,7 +147,7 @@ impl TheirBalance {
             }
         };
         let currency: Option<Currency> = errors.check(at.key("currency"), self.currency.parse());
-        let balance = errors.check(at.key("balance"), self.balance.signed(currency?));
+        let balance = errors.check(at.key("balance"), self.balance.sum(currency?));
         Some(Expected { account: account?, code: self.code, balance: balance? })
     }
 }

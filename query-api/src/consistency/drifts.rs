@@ -1,8 +1,8 @@
 //! Drifts, and the entries behind them.
 
 use api_conventions::{DecimalText, Problem};
-use domain::{AccountId, EntryId, Money, Timestamp};
-use event_store::log::Position;
+use domain::{AccountId, EntryId, Sum, Timestamp};
+use event_store::log::{Position, WideMinor};
 use serde::Serialize;
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -65,7 +65,7 @@ pub(crate) struct Drift {
     /// 1,000. Of the first 50 drifts only.
     entries: Vec<DriftEntry>,
     #[serde(skip)]
-    searched: Option<(AccountId, Money)>,
+    searched: Option<(AccountId, Sum)>,
 }
 
 /// Why two balances are not the same.
@@ -129,10 +129,9 @@ impl Drift {
         }
     }
 
-    pub(super) fn of(expected: &Expected, code: String, actual: Money, reason: Reason) -> Self {
+    pub(super) fn of(expected: &Expected, code: String, actual: Sum, reason: Reason) -> Self {
         let theirs = expected.balance;
-        let difference = i128::from(actual.minor) - i128::from(theirs.minor);
-        let difference = wide_decimal(difference, actual.currency);
+        let difference = wide_decimal(actual.minor - theirs.minor, actual.currency);
         Self {
             account: Some(expected.account),
             code: Some(code),
@@ -140,7 +139,7 @@ impl Drift {
             actual: Some(actual.into()),
             actual_currency: Some(actual.currency.code().to_owned()),
             difference: (actual.currency == theirs.currency).then_some(difference),
-            searched: Some((expected.account, Money { currency: actual.currency, ..theirs })),
+            searched: Some((expected.account, Sum { currency: actual.currency, ..theirs })),
             ..Self::of_unknown(expected)
         }
     }
@@ -169,7 +168,7 @@ const ENTRIES: &str = "
 const AGREED: &str = "
     select drift.nth, coalesce(agreed.position,
         case when drift.expected = 0 and agreed.searched < $4 then account.opened_position end)
-    from unnest($1::uuid[], $2::bigint[]) with ordinality as drift (account_id, expected, nth)
+    from unnest($1::uuid[], $2::numeric[]) with ordinality as drift (account_id, expected, nth)
     join read.accounts as account using (account_id)
     cross join lateral (
         select count(*) as searched,
@@ -194,7 +193,7 @@ struct EntryRow {
     description: Option<String>,
     direction: String,
     amount_minor: i64,
-    balance_after_minor: i64,
+    balance_after_minor: WideMinor,
     position: i64,
     effective_at: Option<OffsetDateTime>,
     recorded_at: OffsetDateTime,
@@ -221,9 +220,11 @@ pub(super) async fn explain(
     let ids: Vec<Uuid> = explained.iter().map(|(id, ..)| *id).collect();
     // Of balances in two currencies none is the other, and what is dated has no balance at a position.
     if effective_at.is_none() {
-        let expected: Vec<Option<i64>> = explained
+        let expected: Vec<Option<WideMinor>> = explained
             .iter()
-            .map(|(_, theirs, drift)| (drift.reason == Reason::Balance).then_some(theirs.minor))
+            .map(|(_, theirs, drift)| {
+                (drift.reason == Reason::Balance).then_some(WideMinor(theirs.minor))
+            })
             .collect();
         for (nth, agreed_at) in agreed(&ids, &expected, position, api).await? {
             if let Some((.., drift)) = explained.get_mut(place(nth)?) {
@@ -242,7 +243,7 @@ pub(super) async fn explain(
 
 async fn agreed(
     ids: &[Uuid],
-    expected: &[Option<i64>],
+    expected: &[Option<WideMinor>],
     position: Position,
     api: &ApiState,
 ) -> Result<Vec<(i64, Option<i64>)>, Problem> {
@@ -281,9 +282,9 @@ fn place(nth: i64) -> Result<usize, Problem> {
 }
 
 impl EntryRow {
-    fn shown(self, theirs: Money, agreed_at: Option<i64>) -> DriftEntry {
+    fn shown(self, theirs: Sum, agreed_at: Option<i64>) -> DriftEntry {
         let recorded_at = timestamp(self.recorded_at);
-        let agreed = agreed_at == Some(self.position) && self.balance_after_minor == theirs.minor;
+        let agreed = agreed_at == Some(self.position) && self.balance_after_minor.0 == theirs.minor;
         DriftEntry {
             entry: EntryId::from_uuid(self.entry_id),
             external_ref: self.external_ref,

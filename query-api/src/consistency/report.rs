@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::{AccountId, Currency, Timestamp};
-use event_store::log::Position;
+use event_store::log::{Position, WideMinor};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, FromRow};
 use utoipa::ToSchema;
@@ -85,7 +85,7 @@ struct Ours {
     account_id: Uuid,
     code: String,
     currency: String,
-    balance_minor: i64,
+    balance_minor: WideMinor,
 }
 
 /// The accounts that the consumer mentioned, and those it did not among the first of the ledger: all in one
@@ -272,11 +272,11 @@ fn drift(expected: &Expected, ours: &BTreeMap<Uuid, Ours>) -> Result<Option<Drif
     let currency: Currency = currency(&ours.currency)?;
     let reason = if currency != expected.balance.currency {
         Reason::Currency
-    } else if ours.balance_minor != expected.balance.minor {
+    } else if ours.balance_minor.0 != expected.balance.minor {
         Reason::Balance
     } else {
         return Ok(None);
     };
-    let actual = domain::Money { minor: ours.balance_minor, currency };
+    let actual = domain::Sum { minor: ours.balance_minor.0, currency };
     Ok(Some(Drift::of(expected, ours.code.clone(), actual, reason)))
 }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use api_conventions::Problem;
 use domain::accounts::AccountType;
-use domain::{Day, Money};
+use domain::{Day, Sum};
 
 use super::books::BookDays;
 use super::journal::{BOOKS, Format, Section};
@@ -42,7 +42,7 @@ impl Beancount {
         self.line(format_args!("  {name}: {}", text(value)));
     }
 
-    fn posting(&mut self, account: &str, amount: Money) {
+    fn posting(&mut self, account: &str, amount: Sum) {
         self.line(format_args!("  {account}  {amount} {}", amount.currency));
     }
 }
@@ -84,7 +84,7 @@ impl Format for Beancount {
             self.metadata("metadata", &json(&entry.metadata)?);
         }
         for posting in &entry.postings {
-            self.posting(&account_name(posting.kind, &posting.code), posting.debit_amount());
+            self.posting(&account_name(posting.kind, &posting.code), posting.debit_amount().into());
         }
         self.out.push('\n');
         Ok(())

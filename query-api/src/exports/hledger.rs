@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use api_conventions::Problem;
 use domain::accounts::AccountType;
-use domain::{Currency, Day, Money};
+use domain::{Currency, Day, Sum};
 
 use super::books::BookDays;
 use super::journal::{BOOKS, Format, Section};
@@ -43,7 +43,7 @@ impl Hledger {
         self.line(format_args!("    ; {name}:{value}"));
     }
 
-    fn posting(&mut self, account: &str, amount: Money) {
+    fn posting(&mut self, account: &str, amount: Sum) {
         self.line(format_args!("    {account}  {amount} {}", amount.currency));
     }
 }
@@ -86,7 +86,7 @@ impl Format for Hledger {
             self.tag(&format!("meta-{}", tag_name(key)), &value(text));
         }
         for posting in &entry.postings {
-            self.posting(&account_name(posting.kind, &posting.code), posting.debit_amount());
+            self.posting(&account_name(posting.kind, &posting.code), posting.debit_amount().into());
         }
         self.out.push('\n');
         Ok(())
@@ -99,7 +99,7 @@ impl Format for Hledger {
             self.opened = true;
         }
         let (name, currency) = (account_name(account.kind, &account.code), account.currency);
-        let zero = Money { minor: 0, currency };
+        let zero = Sum { minor: 0, currency };
         let balance = account.debit_balance;
         self.line(format_args!("    {name}  {zero} {currency} = {balance} {currency}"));
     }

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use api_conventions::Problem;
 use domain::accounts::AccountType;
 use domain::ledger::Direction;
-use domain::{AccountId, Currency, DisputeId, EntryId, HoldId, Money, PaymentId, Timestamp};
-use event_store::log::Position;
+use domain::{AccountId, Currency, DisputeId, EntryId, HoldId, Money, PaymentId, Sum, Timestamp};
+use event_store::log::{Position, WideMinor};
 use serde::Deserialize;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::types::Json as JsonColumn;
@@ -52,7 +52,7 @@ pub(super) struct Account {
     pub(super) currency: Currency,
     pub(super) opened_position: i64,
     /// Positive if debits exceed credits, whatever the account's normal side.
-    pub(super) debit_balance: Money,
+    pub(super) debit_balance: Sum,
 }
 
 /// An entry with its postings; only what never changes.
@@ -124,7 +124,7 @@ pub(super) struct Line {
     pub(super) code: String,
     pub(super) direction: String,
     pub(super) amount: Money,
-    pub(super) balance: Money,
+    pub(super) balance: Sum,
 }
 
 /// The checkpoint is named before any other table, as in `Shown`. The ledger is a range, as [`crate::key_range`]
@@ -370,19 +370,15 @@ struct AccountRow {
     normal_side: String,
     currency: String,
     opened_position: i64,
-    balance_minor: i64,
+    balance_minor: WideMinor,
 }
 
 impl TryFrom<AccountRow> for Account {
     type Error = Problem;
 
     fn try_from(row: AccountRow) -> Result<Self, Problem> {
-        let minor = if row.normal_side == Direction::Debit.name() {
-            Some(row.balance_minor)
-        } else {
-            row.balance_minor.checked_neg()
-        };
-        let minor = minor.ok_or_else(|| Problem::internal("a balance without an opposite"))?;
+        let WideMinor(balance) = row.balance_minor;
+        let minor = if row.normal_side == Direction::Debit.name() { balance } else { -balance };
         let currency = currency(&row.currency)?;
         Ok(Self {
             id: AccountId::from_uuid(row.account_id),
@@ -390,7 +386,7 @@ impl TryFrom<AccountRow> for Account {
             kind: kind(&row.r#type)?,
             currency,
             opened_position: row.opened_position,
-            debit_balance: Money { minor, currency },
+            debit_balance: Sum { minor, currency },
         })
     }
 }
@@ -410,7 +406,7 @@ struct LineRow {
     direction: String,
     amount_minor: i64,
     currency: String,
-    balance_after_minor: i64,
+    balance_after_minor: WideMinor,
 }
 
 impl TryFrom<LineRow> for Line {
@@ -431,7 +427,7 @@ impl TryFrom<LineRow> for Line {
             code: row.code,
             direction: row.direction,
             amount: Money { minor: row.amount_minor, currency },
-            balance: Money { minor: row.balance_after_minor, currency },
+            balance: Sum { minor: row.balance_after_minor.0, currency },
         })
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use domain::accounts::AccountType;
 use domain::{Currency, Timestamp};
-use event_store::log::Position;
+use event_store::log::{Position, WideMinor};
 use projections::{ALL_LEDGERS, TRIAL_BALANCE_SEGMENT};
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
@@ -90,9 +90,9 @@ pub(crate) struct TypeBalance {
     credits: String,
 }
 
-/// Sums are sent as texts, since they may exceed 64 bits. All ledgers together have rows of their own.
+/// All ledgers together have rows of their own.
 const SUMS: &str = "
-    select currency, type, debits_posted::text, credits_posted::text
+    select currency, type, debits_posted, credits_posted
     from read.trial_balance
     where ledger = $1
         and ($2::text is null or currency = $2) and ($3::text is null or type = $3)
@@ -134,7 +134,7 @@ const SUMS_THEN: &str = "
             select type from read.accounts where account_id = named.account_id offset 0
         ) as a
     )
-    select currency, type, sum(debits)::text, sum(credits)::text
+    select currency, type, sum(debits), sum(credits)
     from (select * from before union all select * from since {dated}) as all_parts
     where ($2::text is null or currency = $2) and ($3::text is null or type = $3)
     group by currency, type
@@ -183,7 +183,7 @@ pub(crate) async fn show_trial_balance(
     if let Some(time) = effective_at {
         reading = reading.bind(time.datetime());
     }
-    let rows: Vec<(String, String, String, String)> =
+    let rows: Vec<(String, String, WideMinor, WideMinor)> =
         reading.fetch_all(snapshot.db()).await.map_err(refused)?;
     let sums = rows.into_iter().map(Sum::try_from).collect::<Result<Vec<_>, Problem>>()?;
     let currencies = sums.chunk_by(|a, b| a.currency == b.currency).map(balance).collect();
@@ -229,17 +229,13 @@ struct Sum {
     credits: i128,
 }
 
-impl TryFrom<(String, String, String, String)> for Sum {
+impl TryFrom<(String, String, WideMinor, WideMinor)> for Sum {
     type Error = Problem;
 
     fn try_from(
-        (code, kind, debits, credits): (String, String, String, String),
+        (code, kind, debits, credits): (String, String, WideMinor, WideMinor),
     ) -> Result<Self, Problem> {
-        let minor = |text: String| {
-            text.parse().map_err(|error| Problem::internal(format_args!("sum `{text}`: {error}")))
-        };
-        let currency = currency(&code)?;
-        Ok(Self { currency, kind, debits: minor(debits)?, credits: minor(credits)? })
+        Ok(Self { currency: currency(&code)?, kind, debits: debits.0, credits: credits.0 })
     }
 }
 

@@ -22,3 +22,4 @@ mod points_in_time;
 mod positions;
 mod projections_halted;
 mod roles;
+mod wide;

@@ -50,6 +50,8 @@ pub enum Check {
     Conversions,
     /// Each event that moved a payment's money is followed by its entry, and no payment's entry is without one.
     PaymentEntries,
+    /// What came of each attempt at a PSP was recorded in time.
+    PaymentOutcomes,
     /// The rows of `account_balances` are the sums of what was posted and held.
     Balances,
     /// The rows of `idempotency_keys` agree with the events.
@@ -101,6 +103,7 @@ impl Check {
             Self::Closes => "closes",
             Self::Conversions => "conversions",
             Self::PaymentEntries => "payment-entries",
+            Self::PaymentOutcomes => "payment-outcomes",
             Self::Balances => "balances",
             Self::IdempotencyKeys => "idempotency-keys",
             Self::MissingKeys => "missing-keys",
@@ -117,7 +120,9 @@ impl Check {
             // Keys are kept for 72 hours only; the log is whole without them.
             Self::MissingKeys
             // It endangers the server, not what is recorded; and on managed servers nobody can revoke it.
-            | Self::LeftToEverybody => Severity::Warning,
+            | Self::LeftToEverybody
+            // The log is right; it is the world that it may not know of.
+            | Self::PaymentOutcomes => Severity::Warning,
             Self::Guards
             | Self::Head
             | Self::Positions

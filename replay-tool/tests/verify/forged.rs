@@ -117,9 +117,9 @@ fn moved(position: i64, event: &Event) -> String {
     accounts.dedup();
     for account in accounts {
         // So much that what is released is there.
-        let (many, id) = (1_i64 << 40, account.uuid());
+        let (many, id) = (1_i128 << 40, account.uuid());
         let before = Totals { debits_pending: many, credits_pending: many, ..Totals::default() };
-        let after = event.movements().applied_to(account, before).expect("room");
+        let after = event.movements().applied_to(account, before);
         let Totals { debits_posted, credits_posted, debits_pending, credits_pending } = after;
         let (debits_pending, credits_pending) = (debits_pending - many, credits_pending - many);
         statements.push_str(&format!(

@@ -22,6 +22,13 @@ use crate::given::{LEDGER, World, account, entry, open, pair, post, reference};
 pub(crate) struct HandClock(AtomicI64);
 
 impl HandClock {
+    /// A log of nothing at that time, which only this clock moves.
+    pub(crate) async fn world_at(text: &str) -> (World, Arc<Self>) {
+        let now = time(text);
+        let clock = Arc::new(Self(AtomicI64::new(now.micros())));
+        (World::at(now, Arc::<Self>::clone(&clock)).await, clock)
+    }
+
     /// Has it be that time, by the database's clock too.
     pub(crate) async fn set(&self, world: &World, text: &str) {
         let now = time(text).micros();
@@ -60,9 +67,7 @@ pub(crate) fn dated(text: &str) -> Details {
 /// A log at noon of 2026-11-18 with these accounts, and 1,000.00 in cash: `cash` from 0, `bank`, `sales`, and
 /// `wear`, which is below bank, grows by credits and stays from 0 to 500.00.
 pub(crate) async fn books() -> (World, Arc<HandClock>) {
-    let started = time("2026-11-18T12:00:00Z");
-    let clock = Arc::new(HandClock(AtomicI64::new(started.micros())));
-    let world = World::at(started, Arc::<HandClock>::clone(&clock)).await;
+    let (world, clock) = HandClock::world_at("2026-11-18T12:00:00Z").await;
     world.done(open("cash", Some(0))).await;
     world.done(open("bank", None)).await;
     world.done(open("sales", None)).await;
@@ -171,7 +176,7 @@ impl World {
             |((account_id, code), balance_minor)| DayBalance {
                 account_id,
                 currency: currency(code),
-                balance_minor,
+                balance_minor: balance_minor.into(),
             },
         );
         (previous, balances.collect())

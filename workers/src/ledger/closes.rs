@@ -5,7 +5,7 @@
 
 use domain::books::{BalancesDigest, CloseDay, DayBalance, DayBalances};
 use domain::{AccountId, Command, Day, MerchantId, Rejection, Timestamp};
-use event_store::log::{Position, last_before};
+use event_store::log::{Position, WideMinor, last_before};
 use sqlx::FromRow;
 use time::Date;
 use uuid::Uuid;
@@ -58,7 +58,7 @@ const BALANCES: &str = "
         order by position desc, posting_index desc limit 1
     ) as dated on true
     left join lateral (
-        select (sum(debits_minor) - sum(credits_minor))::bigint as minor from read.dated_sums
+        select sum(debits_minor) - sum(credits_minor) as minor from read.dated_sums
         where account_id = account.account_id and width_seconds = 86400 and starts_at < $5
     ) as effective on true
     order by account.opened_position";
@@ -75,7 +75,7 @@ struct BalanceRow {
     account_id: Uuid,
     currency: String,
     opened_position: i64,
-    balance_minor: i64,
+    balance_minor: WideMinor,
 }
 
 impl LedgerWorker {
@@ -148,13 +148,13 @@ impl LedgerWorker {
                 .await?;
             let Some(last) = rows.last() else { break };
             after = last.opened_position;
-            for row in rows.iter().filter(|row| row.balance_minor != 0) {
+            for row in rows.iter().filter(|row| row.balance_minor.0 != 0) {
                 let garbled =
                     |_| LedgerWorkError::Garbled(format!("the currency `{}`", row.currency));
                 balances.push(DayBalance {
                     account_id: AccountId::from_uuid(row.account_id),
                     currency: row.currency.parse().map_err(garbled)?,
-                    balance_minor: row.balance_minor,
+                    balance_minor: row.balance_minor.0,
                 });
             }
         }

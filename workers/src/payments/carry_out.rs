@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::queue::{Claimed, Done};
 use super::shares::{Place, Shares, Turn};
+use super::unrecorded::Unrecorded;
 
 /// The most rounds with one payment while it is claimed: to authorize and to capture are two.
 const ROUNDS_MAX: u32 = 8;
@@ -34,6 +35,13 @@ pub(super) enum CarryError {
     Log(#[from] SubmitError),
     #[error("the log refuses what is due")]
     Rejected(#[source] Rejection),
+    #[error("what the PSP answered cannot be recorded")]
+    Unrecorded {
+        /// For how long to leave the payment alone, in milliseconds.
+        pause_ms: i64,
+        #[source]
+        cause: Box<CarryError>,
+    },
     #[error("no PSP that is configured and switched on can be asked")]
     NoPsp,
     #[error("its PSP fails and is left alone for a while")]
@@ -61,6 +69,7 @@ pub(super) struct Carrier {
     pub(super) gateways: Gateways,
     pub(super) policy: PaymentPolicy,
     pub(super) shares: Shares,
+    pub(super) unrecorded: Unrecorded,
 }
 
 impl Carrier {
@@ -217,8 +226,31 @@ impl Carrier {
         self.record(payment, attempt.number, gateway, outcome).await.map(|_| ())
     }
 
-    /// Puts into the log what came of an attempt; patiently, since only this worker knows.
+    /// Puts into the log what came of an attempt, and keeps in mind what cannot be put there.
     async fn record(
+        &self,
+        payment: &Payment,
+        attempt: u32,
+        gateway: &dyn Gateway,
+        outcome: PspOutcome,
+    ) -> Result<Decision, CarryError> {
+        let (id, now) = ((payment.id, attempt), self.store.clock().now());
+        self.unrecorded.answered(id, gateway.psp(), &outcome, now);
+        let recorded = self.record_patiently(payment, attempt, gateway, outcome).await;
+        match recorded {
+            Ok(decision) => {
+                self.unrecorded.recorded(id);
+                Ok(decision)
+            }
+            Err(cause) => Err(match self.unrecorded.failed(id) {
+                Some(pause_ms) => CarryError::Unrecorded { pause_ms, cause: cause.into() },
+                None => cause,
+            }),
+        }
+    }
+
+    /// Again and again for a while, since only this worker knows.
+    async fn record_patiently(
         &self,
         payment: &Payment,
         attempt: u32,

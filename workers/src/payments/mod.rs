@@ -9,6 +9,7 @@ mod carry_out;
 mod health;
 mod queue;
 mod shares;
+mod unrecorded;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ use uuid::Uuid;
 use self::carry_out::{Carrier, CarryError};
 use self::queue::{Claimed, Done, WorkQueue};
 use self::shares::{Place, Shares};
+pub use self::unrecorded::UNRECORDED_MS_MAX;
+use self::unrecorded::Unrecorded;
 
 /// The most payments that a worker is at at the same time, besides those that are at a PSP or wait for one: these have
 /// the places of that PSP.
@@ -77,8 +80,8 @@ impl PaymentWorker {
     pub fn new(options: PaymentWorkerOptions) -> Result<Self, ConnectError> {
         let PaymentWorkerOptions { database_url, store, gateways, policy } = options;
         let queue = WorkQueue::new(&database_url, store.ids().next())?;
-        let shares = Shares::of(&gateways);
-        let carrier = Arc::new(Carrier { store, gateways, policy, shares });
+        let (shares, unrecorded) = (Shares::of(&gateways), Unrecorded::default());
+        let carrier = Arc::new(Carrier { store, gateways, policy, shares, unrecorded });
         Ok(Self { queue, carrier, places: Arc::new(Semaphore::new(PAYMENTS_AT_ONCE_MAX)) })
     }
 
@@ -172,6 +175,8 @@ async fn report_health(queue: WorkQueue, carrier: Arc<Carrier>) {
     let mut since_tidied = 0;
     loop {
         reports.tick().await;
+        let now = carrier.store.clock().now();
+        carrier.unrecorded.watch(&carrier.store, now).await;
         since_tidied += 1;
         if since_tidied == TIDY_REPORTS {
             since_tidied = 0;
@@ -193,10 +198,11 @@ async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed, place: 
             Done { handled: StreamVersion::from_number(0), pause_ms: SET_ASIDE_MS }
         }
         Err(error) => {
-            let (payment, error) = (claimed.payment_id, &error as &dyn std::error::Error);
-            tracing::warn!(%payment, error, "a payment could not be carried on with");
-            metrics::counter!("runut_payment_work_failures_total").increment(1);
+            say(&claimed, &error);
             // The lease is left to run out, which keeps this from being tried in a tight circle.
+            if let CarryError::Unrecorded { pause_ms, .. } = error {
+                hold_back(queue, &claimed, pause_ms).await;
+            }
             return;
         }
     };
@@ -204,6 +210,21 @@ async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed, place: 
         // It runs out by itself.
         let error: &dyn std::error::Error = &error;
         tracing::debug!(error, "a lease could not be given back");
+    }
+}
+
+fn say(claimed: &Claimed, error: &CarryError) {
+    let (payment, error) = (claimed.payment_id, error as &dyn std::error::Error);
+    tracing::warn!(%payment, error, "a payment could not be carried on with");
+    metrics::counter!("runut_payment_work_failures_total").increment(1);
+}
+
+/// Leaves a payment alone for longer than its lease.
+async fn hold_back(queue: &WorkQueue, claimed: &Claimed, pause_ms: i64) {
+    if let Err(error) = queue.hold_back(claimed, pause_ms).await {
+        // It runs out earlier.
+        let error: &dyn std::error::Error = &error;
+        tracing::debug!(error, "a lease could not be made longer");
     }
 }
 

@@ -11,7 +11,7 @@ use super::shares::Room;
 
 /// How long a worker has a payment to itself: longer than a call to a PSP with all its repetitions, with an
 /// append before and after it.
-const LEASE_MS: i64 = 20_000;
+pub(super) const LEASE_MS: i64 = 20_000;
 /// How long leases are kept that ran out: longer than the queue ever lags behind the log.
 const KEPT_MS: i64 = 10 * 60 * 1_000;
 /// The most that are removed at a time.
@@ -62,6 +62,10 @@ const CLAIM_WITH_ROOM: &str = claim!(
 const RELEASE: &str = "
     update payment_leases
     set until = log_clock() + $3 * interval '1 millisecond', handled_version = $4
+    where payment_id = $1 and worker = $2";
+
+const HOLD_BACK: &str = "
+    update payment_leases set until = log_clock() + $3 * interval '1 millisecond'
     where payment_id = $1 and worker = $2";
 
 /// A payment that this worker has to itself for a while.
@@ -143,6 +147,21 @@ impl WorkQueue {
                 })
             })
             .collect()
+    }
+
+    /// Keeps a payment for so long: nobody looks at it before.
+    pub(super) async fn hold_back(
+        &self,
+        claimed: &Claimed,
+        pause_ms: i64,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(HOLD_BACK)
+            .bind(claimed.payment_id.uuid())
+            .bind(self.worker)
+            .bind(pause_ms)
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
     }
 
     /// Gives a payment back.

@@ -3,6 +3,7 @@
 mod clocks;
 mod faults;
 mod killed;
+mod room;
 mod shares;
 mod straight;
 mod switch;

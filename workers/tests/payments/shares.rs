@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::PaymentId;
-use domain::payments::{CaptureMethod, PaymentState};
+use domain::payments::PaymentState;
 use gateways::{CALLS_AT_ONCE_MAX, Timeouts};
 use tokio::time::Instant;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, World, amount};
 
 /// Longer than the test takes, and less than a PSP is given: no breaker opens.
 const SLOW: &str = "slow:20000";
@@ -19,7 +19,7 @@ const QUICK_PAYMENTS: usize = 40;
 const DELAY_MAX: Duration = Duration::from_millis(250);
 
 async fn create(world: &World, psp: &str, token: &str, many: usize) -> Vec<PaymentId> {
-    let create = |_| world.create_at(Some(psp), token, CaptureMethod::Automatic);
+    let create = |_| world.create_at(psp, token, amount("100.00"));
     futures::future::join_all((0..many).map(create)).await
 }
 

@@ -222,34 +222,49 @@ impl World {
 
     /// Creates a payment of 100.00 USD with this token.
     pub(crate) async fn create(&self, token: &str, capture_method: CaptureMethod) -> PaymentId {
-        self.create_at(None, token, capture_method).await
+        self.create_with(self.merchant_id, token, intent(amount("100.00"), capture_method)).await
     }
 
-    /// The same, where the merchant insists on a PSP.
-    pub(crate) async fn create_at(
+    /// Creates a payment that is taken at once, at this PSP.
+    pub(crate) async fn create_at(&self, psp: &str, token: &str, amount: Amount) -> PaymentId {
+        self.create_for(self.merchant_id, psp, token, amount).await
+    }
+
+    /// The same of another merchant.
+    pub(crate) async fn create_for(
         &self,
-        psp: Option<&str>,
+        merchant_id: MerchantId,
+        psp: &str,
         token: &str,
-        capture_method: CaptureMethod,
+        amount: Amount,
+    ) -> PaymentId {
+        let psp = Some(psp.parse().expect("a name"));
+        let intent = PaymentIntent { psp, ..intent(amount, CaptureMethod::Automatic) };
+        self.create_with(merchant_id, token, intent).await
+    }
+
+    async fn create_with(
+        &self,
+        merchant_id: MerchantId,
+        token: &str,
+        intent: PaymentIntent,
     ) -> PaymentId {
         let payment_id = PaymentId::from_uuid(self.store.ids().next());
-        let intent = PaymentIntent {
-            amount: amount("100.00"),
-            capture_method,
-            psp: psp.map(|name| name.parse().expect("a name")),
-            customer: None,
-            reference: None,
-            description: None,
-            metadata: Metadata::default(),
-            order: Order::default(),
-        };
         // Schemes let nobody try one card that often.
         let method = PaymentMethod::new(MethodKind::Card, token).expect("a token");
         let method = Some(method.with_fingerprint(&payment_id.to_string()).expect("a text"));
-        let merchant_id = self.merchant_id;
         let create = CreatePayment { payment_id, merchant_id, intent, method };
         self.give(Command::CreatePayment(create)).await;
         payment_id
+    }
+
+    /// A merchant without fees.
+    pub(crate) async fn another_merchant(&self) -> MerchantId {
+        let merchant_id = MerchantId::from_uuid(self.store.ids().next());
+        let name = Name::parse("Warung Runut").expect("a name");
+        let fees = FeeTerms::free();
+        self.give(Command::RegisterMerchant(RegisterMerchant { merchant_id, name, fees })).await;
+        merchant_id
     }
 
     pub(crate) fn new_refund_id(&self) -> RefundId {
@@ -306,11 +321,22 @@ impl World {
     }
 
     /// The balance of an account of the platform, in minor units.
-    pub(crate) async fn balance_minor(&self, code: &str) -> i64 {
+    pub(crate) async fn balance_minor(&self, code: &str) -> i128 {
         let code: AccountCode = code.parse().expect("a code");
         let id = AccountId::of(MerchantId::PLATFORM, &code);
         let account = self.store.account(id).await.expect("the log is there");
         account.map_or(0, |account| account.balance())
+    }
+
+    /// The same as the read model has it, as text, once that has all that is in the log.
+    pub(crate) async fn shown_balance(&self, code: &str) -> String {
+        let mut owner = self.database.owner().await;
+        let head = event_store::log::head(&mut owner).await.expect("a head").position;
+        let reached = self.projected.wait_for("ledger_balance", head);
+        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        reached.expect("in time").expect("the projections run");
+        let shown = "select balance_minor::text from read.accounts where code = $1";
+        sqlx::query_scalar(shown).bind(code).fetch_one(&mut owner).await.expect("it is there")
     }
 
     /// The books of the platform and those of the PSPs say the same.
@@ -323,7 +349,7 @@ impl World {
         let mut cleared = 0;
         for psp in &self.psps.psps {
             let booked = self.balance_minor(&format!("psp_clearing:{}:USD", psp.name)).await;
-            assert_eq!(booked, self.owed_by(psp).await, "clearing of {}", psp.name);
+            assert_eq!(booked, self.owed_by(psp).await.into(), "clearing of {}", psp.name);
             cleared += booked;
         }
         let payable = format!("merchant_payable:{}:USD", self.merchant_id);
@@ -399,6 +425,19 @@ impl World {
             task.await.expect("it stops");
         }
         std::fs::remove_dir_all(&self.folder).expect("the folder can be removed");
+    }
+}
+
+fn intent(amount: Amount, capture_method: CaptureMethod) -> PaymentIntent {
+    PaymentIntent {
+        amount,
+        capture_method,
+        psp: None,
+        customer: None,
+        reference: None,
+        description: None,
+        metadata: Metadata::default(),
+        order: Order::default(),
     }
 }
 

@@ -5,39 +5,34 @@ use super::super::{
     LateSuccessReversed, Operation, PaymentEvent, booking,
 };
 use super::{ATTEMPTS_MAX, RecordOutcome, Transition};
-use crate::command::Decision;
 use crate::money::Amount;
-use crate::rejection::Rejection;
 use crate::state::States;
 use crate::time::Timestamp;
 
 impl RecordOutcome {
     /// What a PSP did in an attempt that was given up goes back; but for what gave money back itself, which is
     /// booked, and a release, which leaves nothing to go back.
-    pub(super) fn came_late(
+    pub(super) fn came_late<'c>(
         &self,
         states: &impl States,
-        transition: Transition<'_>,
+        transition: Transition<'c>,
         attempt: &Attempt,
         psp_reference: &str,
         amount: Amount,
-    ) -> Result<Decision, Rejection> {
+    ) -> Transition<'c> {
         let payment_id = self.payment_id;
         let taken = match attempt.operation {
             Operation::Authorize => false,
             Operation::Sale | Operation::Capture { .. } => true,
             Operation::Refund { refund_id } => {
-                let late = self.refunded(states, transition, refund_id, psp_reference, amount)?;
-                return Ok(late.into_decision());
+                return self.refunded(states, transition, refund_id, psp_reference, amount);
             }
             Operation::Reverse { attempt } => {
-                let reversed = self.reversed(states, transition, attempt, psp_reference)?;
-                return Ok(reversed.into_decision());
+                return self.reversed(states, transition, attempt, psp_reference);
             }
             Operation::Void => {
                 let confirmed = AttemptConfirmed { payment_id, attempt: attempt.number };
-                let confirmed = PaymentEvent::AttemptConfirmed(confirmed);
-                return Ok(transition.then(confirmed).into_decision());
+                return transition.then(PaymentEvent::AttemptConfirmed(confirmed));
             }
         };
         let payment = transition.payment();
@@ -57,63 +52,54 @@ impl RecordOutcome {
             entry_id: taken.then(|| booking.entry_id()),
         });
         let transition = transition.then(late);
-        let transition =
-            if taken { transition.booked(states, &self.psp, booking)? } else { transition };
-        Ok(transition.into_decision())
+        if taken { transition.booked(states, &self.psp, booking) } else { transition }
     }
 
+    /// What an attempt gave back; nothing where nothing was ever taken late, which no attempt reverses.
     pub(super) fn reversed<'c>(
         &self,
         states: &impl States,
         transition: Transition<'c>,
         reversed: u32,
         psp_reference: &str,
-    ) -> Result<Transition<'c>, Rejection> {
-        let payment_id = self.payment_id;
-        let not_bookable = || Rejection::PaymentNotBookable { payment_id };
+    ) -> Transition<'c> {
         let payment = transition.payment();
-        let late = payment.late(reversed).ok_or_else(not_bookable)?;
-        let amount =
-            Amount::from_minor(late.amount_minor, self.currency).map_err(|_| not_bookable())?;
+        let Some(late) = payment.late(reversed) else { return transition };
         let taken = late.taken;
+        let amount = Amount::recorded(late.amount_minor, self.currency);
         let booking = booking::late_gone(payment, late, self.attempt, amount);
         let event = PaymentEvent::LateSuccessReversed(LateSuccessReversed {
-            payment_id,
+            payment_id: self.payment_id,
             reversed,
             attempt: self.attempt,
             psp_reference: psp_reference.to_owned(),
             entry_id: taken.then(|| booking.entry_id()),
         });
         let transition = transition.then(event);
-        if taken { transition.booked(states, &self.psp, booking) } else { Ok(transition) }
+        if taken { transition.booked(states, &self.psp, booking) } else { transition }
     }
 
     /// What was taken late came back to the payer by itself. A reversal that is under way goes on: what came of
     /// it has to be known.
-    pub(super) fn late_failed(
+    pub(super) fn late_failed<'c>(
         &self,
         states: &impl States,
-        transition: Transition<'_>,
+        transition: Transition<'c>,
         attempt: &Attempt,
         code: &str,
-    ) -> Result<Decision, Rejection> {
-        let payment_id = self.payment_id;
+    ) -> Transition<'c> {
         let payment = transition.payment();
-        let not_bookable = || Rejection::PaymentNotBookable { payment_id };
-        let late = payment.late(attempt.number).ok_or_else(not_bookable)?;
-        let amount =
-            Amount::from_minor(late.amount_minor, self.currency).map_err(|_| not_bookable())?;
+        let Some(late) = payment.late(attempt.number) else { return transition };
         let taken = late.taken;
+        let amount = Amount::recorded(late.amount_minor, self.currency);
         let booking = booking::late_gone(payment, late, attempt.number, amount);
         let transition = transition.then(PaymentEvent::LateSuccessFailed(LateSuccessFailed {
-            payment_id,
+            payment_id: self.payment_id,
             attempt: attempt.number,
             code: code.to_owned(),
             entry_id: taken.then(|| booking.entry_id()),
         }));
-        let transition =
-            if taken { transition.booked(states, &self.psp, booking)? } else { transition };
-        Ok(transition.into_decision())
+        if taken { transition.booked(states, &self.psp, booking) } else { transition }
     }
 
     /// The payer did not get back what was taken late: it is booked as before, and reversed once more.
@@ -124,31 +110,24 @@ impl RecordOutcome {
         attempt: &Attempt,
         reversed: u32,
         code: &str,
-    ) -> Result<Transition<'c>, Rejection> {
-        let payment_id = self.payment_id;
+    ) -> Transition<'c> {
         let payment = transition.payment();
-        let late = payment.late(reversed);
-        let (taken, turn, amount) = late
-            .and_then(|late| {
-                let amount = Amount::from_minor(late.amount_minor, self.currency).ok()?;
-                Some((late.taken, late.turn + 1, amount))
-            })
-            .ok_or(Rejection::PaymentNotBookable { payment_id })?;
-        let booking = booking::late(payment, &self.psp, reversed, turn, amount);
+        let Some(late) = payment.late(reversed) else { return transition };
+        let taken = late.taken;
+        let amount = Amount::recorded(late.amount_minor, self.currency);
+        let booking = booking::late(payment, &self.psp, reversed, late.turn + 1, amount);
         // It is held once more than before.
-        let retry_at = match payment.late(reversed) {
-            Some(late) if late.held < 0 => None,
-            Some(_) | None => self.reverse_again_at(&transition, reversed),
-        };
+        let held = late.held >= 0;
+        let retry_at = held.then(|| self.reverse_again_at(&transition, reversed)).flatten();
         let transition = transition.then(PaymentEvent::LateReversalFailed(LateReversalFailed {
-            payment_id,
+            payment_id: self.payment_id,
             reversed,
             attempt: attempt.number,
             code: code.to_owned(),
             entry_id: taken.then(|| booking.entry_id()),
             retry_at,
         }));
-        if taken { transition.booked(states, &self.psp, booking) } else { Ok(transition) }
+        if taken { transition.booked(states, &self.psp, booking) } else { transition }
     }
 
     /// When what is still held is reversed again; it may have come back by itself meanwhile.

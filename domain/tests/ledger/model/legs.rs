@@ -11,28 +11,29 @@ use crate::commands::{Leg, Share};
 /// What an account has, in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Worth {
-    pub(crate) debits: i64,
-    pub(crate) credits: i64,
-    pub(crate) held_debits: i64,
-    pub(crate) held_credits: i64,
+    pub(crate) debits: i128,
+    pub(crate) credits: i128,
+    pub(crate) held_debits: i128,
+    pub(crate) held_credits: i128,
 }
 
 impl Worth {
     pub(crate) fn post(&mut self, leg: Leg) {
         match leg.side {
-            Direction::Debit => self.debits += leg.minor,
-            Direction::Credit => self.credits += leg.minor,
+            Direction::Debit => self.debits += i128::from(leg.minor),
+            Direction::Credit => self.credits += i128::from(leg.minor),
         }
     }
 
-    pub(crate) fn hold(&mut self, leg: Leg, sign: i64) {
+    pub(crate) fn hold(&mut self, leg: Leg, sign: i128) {
+        let minor = sign * i128::from(leg.minor);
         match leg.side {
-            Direction::Debit => self.held_debits += sign * leg.minor,
-            Direction::Credit => self.held_credits += sign * leg.minor,
+            Direction::Debit => self.held_debits += minor,
+            Direction::Credit => self.held_credits += minor,
         }
     }
 
-    pub(crate) fn balance(self, normal: Direction) -> i64 {
+    pub(crate) fn balance(self, normal: Direction) -> i128 {
         match normal {
             Direction::Debit => self.debits - self.credits,
             Direction::Credit => self.credits - self.debits,
@@ -40,7 +41,7 @@ impl Worth {
     }
 
     /// The balance if of all that is held only what lowers it is posted.
-    pub(crate) fn lowest(self, normal: Direction) -> i64 {
+    pub(crate) fn lowest(self, normal: Direction) -> i128 {
         match normal {
             Direction::Debit => self.balance(normal) - self.held_credits,
             Direction::Credit => self.balance(normal) - self.held_debits,
@@ -48,7 +49,7 @@ impl Worth {
     }
 
     /// The balance if of all that is held only what raises it is posted.
-    pub(crate) fn highest(self, normal: Direction) -> i64 {
+    pub(crate) fn highest(self, normal: Direction) -> i128 {
         match normal {
             Direction::Debit => self.balance(normal) + self.held_debits,
             Direction::Credit => self.balance(normal) + self.held_credits,
@@ -112,8 +113,10 @@ impl Model {
             own(held).into_iter().for_each(|leg| after.hold(leg, 1));
             own(released).into_iter().for_each(|leg| after.hold(leg, -1));
             let (low, high) = (after.lowest(normal), after.highest(normal));
-            too_low |= account.min.is_some_and(|min| low < min) && low < before.lowest(normal);
-            too_high |= account.max.is_some_and(|max| high > max) && high > before.highest(normal);
+            too_low |=
+                account.min.is_some_and(|min| low < min.into()) && low < before.lowest(normal);
+            too_high |=
+                account.max.is_some_and(|max| high > max.into()) && high > before.highest(normal);
         }
         match (too_low, too_high) {
             (true, _) => Err("insufficient-funds"),
@@ -133,11 +136,12 @@ impl Model {
             let own = others.iter().filter(|other| other.account == leg.account);
             own.for_each(|other| worth.post(*other));
             let room = if leg.side == normal {
-                account.max.map(|max| max - worth.highest(normal))
+                account.max.map(|max| i128::from(max) - worth.highest(normal))
             } else {
-                account.min.map(|min| worth.lowest(normal) - min)
+                account.min.map(|min| worth.lowest(normal) - i128::from(min))
             };
-            most = most.min(leg.minor).min(room.unwrap_or(i64::MAX));
+            let room = i64::try_from(room.unwrap_or(i64::MAX.into())).unwrap();
+            most = most.min(leg.minor).min(room);
         }
         let minor = |leg: &Leg| if most > 0 { most } else { leg.minor };
         Ok(legs.iter().map(|leg| Leg { minor: minor(leg), ..*leg }).collect())

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Instant;
 
+use event_store::log::WideMinor;
 use futures::future::try_join;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -36,14 +37,14 @@ const SUM: &str = "
     select posting ->> 'account_id',
            coalesce(sum((posting ->> 'amount_minor')::bigint)
                filter (where event_type = 'ledger.entry_posted'
-                   and posting ->> 'direction' = 'debit'), 0)::text,
+                   and posting ->> 'direction' = 'debit'), 0),
            coalesce(sum((posting ->> 'amount_minor')::bigint)
                filter (where event_type = 'ledger.entry_posted'
-                   and posting ->> 'direction' = 'credit'), 0)::text,
+                   and posting ->> 'direction' = 'credit'), 0),
            coalesce(sum((posting ->> 'amount_minor')::bigint * held)
-               filter (where held <> 0 and posting ->> 'direction' = 'debit'), 0)::text,
+               filter (where held <> 0 and posting ->> 'direction' = 'debit'), 0),
            coalesce(sum((posting ->> 'amount_minor')::bigint * held)
-               filter (where held <> 0 and posting ->> 'direction' = 'credit'), 0)::text,
+               filter (where held <> 0 and posting ->> 'direction' = 'credit'), 0),
            max(position)
     from (
         select position, event_type, data,
@@ -71,10 +72,10 @@ const PAGE: &str = "
 /// What the events add up to that post to an account, or hold or release something of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Totals {
-    debits: i64,
-    credits: i64,
-    debits_pending: i64,
-    credits_pending: i64,
+    debits: i128,
+    credits: i128,
+    debits_pending: i128,
+    credits_pending: i128,
     /// The last position that moved one of them.
     position: i64,
 }
@@ -90,10 +91,10 @@ struct Sums {
 struct BalanceRow {
     last: i64,
     account_id: Option<Uuid>,
-    debits_posted: Option<i64>,
-    credits_posted: Option<i64>,
-    debits_pending: Option<i64>,
-    credits_pending: Option<i64>,
+    debits_posted: Option<WideMinor>,
+    credits_posted: Option<WideMinor>,
+    debits_pending: Option<WideMinor>,
+    credits_pending: Option<WideMinor>,
     position: Option<i64>,
 }
 
@@ -228,16 +229,16 @@ impl Comparison<'_> {
 }
 
 type Sum = (Uuid, Totals);
-/// Account, debits and credits, posted and held, as SQL has them, and the last position.
-type SumRow = (Option<String>, String, String, String, String, i64);
+/// Account, debits and credits, posted and held, and the last position.
+type SumRow = (Option<String>, WideMinor, WideMinor, WideMinor, WideMinor, i64);
 
 impl Totals {
     fn plus(self, other: &Self) -> Self {
         Self {
-            debits: self.debits.saturating_add(other.debits),
-            credits: self.credits.saturating_add(other.credits),
-            debits_pending: self.debits_pending.saturating_add(other.debits_pending),
-            credits_pending: self.credits_pending.saturating_add(other.credits_pending),
+            debits: self.debits + other.debits,
+            credits: self.credits + other.credits,
+            debits_pending: self.debits_pending + other.debits_pending,
+            credits_pending: self.credits_pending + other.credits_pending,
             position: self.position.max(other.position),
         }
     }
@@ -279,27 +280,30 @@ async fn sums(db: &mut PgConnection, after: i64, to: i64) -> Result<Vec<Sum>, sq
     Ok(sums)
 }
 
-/// Accounts that have no id were found by the pass over the events; a sum that does not fit into a row
-/// cannot equal one.
+/// Accounts that have no id were found by the pass over the events.
 fn sum(
     (account, debits, credits, debits_pending, credits_pending, position): SumRow,
 ) -> Option<Sum> {
-    let number = |text: String| text.parse().unwrap_or(i64::MAX);
     let account = typed_id("acc_", &account?)?;
-    let (debits, credits) = (number(debits), number(credits));
-    let (debits_pending, credits_pending) = (number(debits_pending), number(credits_pending));
-    Some((account, Totals { debits, credits, debits_pending, credits_pending, position }))
+    let totals = Totals {
+        debits: debits.into(),
+        credits: credits.into(),
+        debits_pending: debits_pending.into(),
+        credits_pending: credits_pending.into(),
+        position,
+    };
+    Some((account, totals))
 }
 
 fn compare(sums: &mut ByAccount<Sums>, row: &BalanceRow, findings: &mut Findings) {
     let Some(id) = row.account_id else { return };
-    let column = |value: Option<i64>| value.unwrap_or_default();
+    let column = |value: Option<WideMinor>| value.unwrap_or_default().into();
     let found = Totals {
         debits: column(row.debits_posted),
         credits: column(row.credits_posted),
         debits_pending: column(row.debits_pending),
         credits_pending: column(row.credits_pending),
-        position: column(row.position),
+        position: row.position.unwrap_or_default(),
     };
     let wanted = match sums.get_mut(&id) {
         Some(sums) => {

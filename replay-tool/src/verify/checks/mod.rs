@@ -11,6 +11,7 @@ pub(super) mod holds;
 pub(super) mod idempotency;
 pub(super) mod mirror;
 pub(super) mod payment_entries;
+mod payment_outcomes;
 mod positions;
 mod privileges;
 pub(super) mod read_models;

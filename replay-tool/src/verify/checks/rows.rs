@@ -5,6 +5,7 @@ use super::closes::Closes;
 use super::conversions::Conversions;
 use super::holds::{Holds, OpenHolds};
 use super::payment_entries::PaymentEntries;
+use super::payment_outcomes::PaymentOutcomes;
 use super::positions::Positions;
 use super::recorded_at::RecordedAt;
 use super::requests::{Keys, Requests};
@@ -45,6 +46,7 @@ pub(crate) struct RowChecks {
     order: StreamOrder,
     requests: Requests,
     payment_entries: PaymentEntries,
+    payment_outcomes: PaymentOutcomes,
     replacements: Replacements,
     conversions: Conversions,
     holds: Holds,
@@ -83,6 +85,7 @@ impl RowChecks {
             order: StreamOrder::default(),
             requests,
             payment_entries: PaymentEntries::default(),
+            payment_outcomes: PaymentOutcomes::default(),
             replacements: Replacements::from(scope.from),
             conversions: Conversions::of(scope),
             holds: Holds::default(),
@@ -100,6 +103,7 @@ impl RowChecks {
         }
         if self.all {
             self.payment_entries.end(&mut findings);
+            self.payment_outcomes.end(&mut findings);
             self.holds.end(&mut findings);
             self.conversions.end(&mut findings);
         }
@@ -113,10 +117,12 @@ impl RowChecks {
     }
 
     /// What could not be checked of all that was read.
-    pub(crate) fn left_out(&self) -> Option<&'static str> {
-        self.conversions
-            .forgot()
-            .then_some("conversions of some pairs: there are more than fit into memory")
+    pub(crate) fn left_out(&self) -> impl Iterator<Item = &'static str> {
+        let conversions = "conversions of some pairs: there are more than fit into memory";
+        let outcomes = "outcomes of some payments: more are awaited than fit into memory";
+        let forgot =
+            [(self.conversions.forgot(), conversions), (self.payment_outcomes.forgot(), outcomes)];
+        forgot.into_iter().filter_map(|(forgot, what)| forgot.then_some(what))
     }
 
     /// After the last chunk: the requests that the events came from, and the closes, for the next pass.
@@ -163,6 +169,7 @@ impl RowChecks {
                 stream_name::check(row, &fact, findings);
                 entries::check(row, &fact, findings);
                 self.payment_entries.check(row, &fact, findings);
+                self.payment_outcomes.check(row, &fact);
                 self.replacements.check(row, &fact, findings);
                 self.holds.check(row, &fact, &mut open.holds, findings);
                 self.conversions.check(row, &fact, findings);

@@ -9,7 +9,7 @@ mod group;
 mod partition;
 mod state;
 
-use domain::accounts::{AccountAmended, AccountOpened, AccountStatus, DEPTH_MAX};
+use domain::accounts::{AccountAmended, AccountOpened, AccountStatus, DEPTH_MAX, Mechanism};
 use domain::books::BooksEvent;
 use domain::holds::HoldEvent;
 use domain::ledger::EntryReversed;
@@ -172,10 +172,13 @@ impl AccountStates {
             self.group = Group::begun_by(row, entry);
         }
         let (kind, ledger) = (Kind::Posted, entry.ledger);
-        let moved = Moved { position: row.position, kind, ledger, postings: &entry.postings };
-        // What a payment came to is booked whatever the limits are.
-        let limited = !entry.external_ref.starts_with(PAYMENT_REFERENCE);
-        self.moved(&moved, limited, findings);
+        let by = if entry.external_ref.starts_with(PAYMENT_REFERENCE) {
+            Some(Mechanism::Payments)
+        } else {
+            entry.exchange.map(|_| Mechanism::Conversions)
+        };
+        let moved = Moved { position: row.position, kind, ledger, by, postings: &entry.postings };
+        self.moved(&moved, findings);
         if finishes {
             self.settle(findings);
         }
@@ -194,14 +197,15 @@ impl AccountStates {
             self.settle(findings);
         }
         let (postings, ledger) = (PostingFacts::all(postings), row.merchant_id);
-        let moved = Moved { position: row.position, kind, ledger, postings: &postings };
-        self.moved(&moved, true, findings);
+        let by = None;
+        let moved = Moved { position: row.position, kind, ledger, by, postings: &postings };
+        self.moved(&moved, findings);
         if finishes {
             self.settle(findings);
         }
     }
 
-    fn moved(&mut self, moved: &Moved<'_>, limited: bool, findings: &mut Findings) {
+    fn moved(&mut self, moved: &Moved<'_>, findings: &mut Findings) {
         for (index, posting) in moved.postings.iter().enumerate() {
             let id = posting.account;
             let first = moved.postings[..index].iter().all(|other| other.account != id);
@@ -217,8 +221,8 @@ impl AccountStates {
             state.take(id, moved, findings);
             match &mut self.group {
                 Some(group) => group.touched(id, before),
-                None if limited => state.check_limits(id, moved.position, before, findings),
-                None => {}
+                None if state.kept_by(moved.by) => {}
+                None => state.check_limits(id, moved.position, before, findings),
             }
         }
     }

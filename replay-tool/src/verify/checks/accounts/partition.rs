@@ -14,7 +14,7 @@ use crate::verify::error::{VerifyError, reading};
 use crate::verify::report::number;
 
 /// The most accounts whose states are kept in memory at a time: with the free places of their table about
-/// 90 MiB, and 35 MiB more where the books of all of them are closed.
+/// 125 MiB, and 50 MiB more where the books of all of them are closed.
 pub const ACCOUNTS_PER_PASS: u64 = 900_000;
 /// The most streams that one statement counts.
 const COUNTED_ROWS_MAX: i64 = 200_000;

@@ -1,8 +1,8 @@
 //! One account as it is at the row that was last applied.
 
-use domain::accounts::{AccountOpened, AccountStatus, AccountType};
+use domain::accounts::{AccountOpened, AccountStatus, AccountType, Mechanism};
 use domain::ledger::Direction;
-use domain::{AccountId, Currency, MerchantId, Money};
+use domain::{AccountId, Currency, MerchantId, Sum};
 use uuid::Uuid;
 
 use crate::facts::PostingFacts;
@@ -11,29 +11,30 @@ use crate::verify::finding::{Check, Findings, account as named};
 /// The sums of a side, in minor units.
 #[derive(Debug, Clone, Copy, Default)]
 struct Side {
-    posted: i64,
-    held: i64,
+    posted: i128,
+    held: i128,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
     ledger: Uuid,
-    minimum: i64,
-    maximum: i64,
+    minimum: Option<i64>,
+    maximum: Option<i64>,
     debits: Side,
     credits: Side,
     currency: Currency,
     kind: AccountType,
     normal: Direction,
     depth: u8,
+    mechanism: Option<Mechanism>,
     pub(super) status: AccountStatus,
 }
 
 /// How far a balance would go if of all that is held just what lowers it, or just what raises it, came about.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {
-    lowest: i64,
-    highest: i64,
+    lowest: i128,
+    highest: i128,
 }
 
 /// What happens to postings.
@@ -54,30 +55,36 @@ pub(super) struct Moved<'a> {
     pub(super) kind: Kind,
     /// The ledger that it is in.
     pub(super) ledger: Uuid,
+    /// The mechanism that moves it, if one does.
+    pub(super) by: Option<Mechanism>,
     pub(super) postings: &'a [PostingFacts],
 }
 
 impl State {
     pub(super) fn opened(event: &AccountOpened) -> Self {
-        let mut state = Self {
+        Self {
             ledger: event.ledger.uuid(),
-            minimum: i64::MIN,
-            maximum: i64::MAX,
+            minimum: event.min_balance_minor,
+            maximum: event.max_balance_minor,
             debits: Side::default(),
             credits: Side::default(),
             currency: event.currency,
             kind: event.kind,
             normal: event.normal_side.unwrap_or(event.kind.normal_side()),
             depth: event.depth,
+            mechanism: Mechanism::of(event.ledger, &event.code),
             status: AccountStatus::Open,
-        };
-        state.limit(event.min_balance_minor, event.max_balance_minor);
-        state
+        }
     }
 
     pub(super) fn limit(&mut self, minimum: Option<i64>, maximum: Option<i64>) {
-        self.minimum = minimum.unwrap_or(i64::MIN);
-        self.maximum = maximum.unwrap_or(i64::MAX);
+        self.minimum = minimum;
+        self.maximum = maximum;
+    }
+
+    /// Whether it is that mechanism's own, which moves money in it whatever its status and limits are.
+    pub(super) fn kept_by(&self, mechanism: Option<Mechanism>) -> bool {
+        mechanism.is_some() && self.mechanism == mechanism
     }
 
     /// The sides that make the balance grow and shrink.
@@ -88,18 +95,15 @@ impl State {
         }
     }
 
-    pub(super) fn balance(&self) -> i64 {
+    pub(super) fn balance(&self) -> i128 {
         let (normal, other) = self.sides();
-        normal.posted.saturating_sub(other.posted)
+        normal.posted - other.posted
     }
 
     pub(super) fn reach(&self) -> Reach {
         let (normal, other) = self.sides();
         let balance = self.balance();
-        Reach {
-            lowest: balance.saturating_sub(other.held),
-            highest: balance.saturating_add(normal.held),
-        }
+        Reach { lowest: balance - other.held, highest: balance + normal.held }
     }
 
     /// What is held, where something is.
@@ -110,8 +114,8 @@ impl State {
         (debits != 0 || credits != 0).then(text)
     }
 
-    pub(super) fn money(&self, minor: i64) -> String {
-        let money = Money { minor, currency: self.currency };
+    pub(super) fn money(&self, minor: impl Into<i128>) -> String {
+        let money = Sum { minor: minor.into(), currency: self.currency };
         format!("{money} {}", self.currency)
     }
 
@@ -124,7 +128,8 @@ impl State {
             add(ledger(moved.ledger), ledger(self.ledger));
         }
         // A frozen account can let go of what it holds; one that is closed holds nothing.
-        if moved.kind != Kind::Released && self.status != AccountStatus::Open {
+        let may_be_frozen = moved.kind == Kind::Released || self.kept_by(moved.by);
+        if !may_be_frozen && self.status != AccountStatus::Open {
             add("an open account".to_owned(), self.status.to_string());
         }
         for posting in moved.postings.iter().filter(|posting| posting.account == id) {
@@ -141,18 +146,19 @@ impl State {
     }
 
     /// Adds a posting up; says what is held where that is less than what is released.
-    fn count(&mut self, kind: Kind, posting: &PostingFacts) -> Result<(), i64> {
+    fn count(&mut self, kind: Kind, posting: &PostingFacts) -> Result<(), i128> {
         let side = match posting.direction {
             Direction::Debit => &mut self.debits,
             Direction::Credit => &mut self.credits,
         };
+        let minor = i128::from(posting.minor);
         match kind {
-            Kind::Posted => side.posted = side.posted.saturating_add(posting.minor),
-            Kind::Held => side.held = side.held.saturating_add(posting.minor),
-            Kind::Released if side.held < posting.minor => {
+            Kind::Posted => side.posted += minor,
+            Kind::Held => side.held += minor,
+            Kind::Released if side.held < minor => {
                 return Err(std::mem::take(&mut side.held));
             }
-            Kind::Released => side.held -= posting.minor,
+            Kind::Released => side.held -= minor,
         }
         Ok(())
     }
@@ -170,20 +176,24 @@ impl State {
             let found = format!("{} (before: {})", self.money(after), self.money(before));
             findings.add(check, position, named(id), expected, found);
         };
-        if after.lowest < self.minimum && after.lowest < before.lowest {
-            let expected = format!("a balance of at least {}", self.money(self.minimum));
+        let falls = after.lowest < before.lowest;
+        if let Some(minimum) = self.minimum.filter(|least| falls && after.lowest < (*least).into())
+        {
+            let expected = format!("a balance of at least {}", self.money(minimum));
             add(Check::MinimumBalance, expected, before.lowest, after.lowest);
         }
-        if after.highest > self.maximum && after.highest > before.highest {
-            let expected = format!("a balance of at most {}", self.money(self.maximum));
+        let rises = after.highest > before.highest;
+        if let Some(maximum) = self.maximum.filter(|most| rises && after.highest > (*most).into()) {
+            let expected = format!("a balance of at most {}", self.money(maximum));
             add(Check::MaximumBalance, expected, before.highest, after.highest);
         }
     }
 
     /// Whether some balance keeps both limits.
     pub(super) fn check_limits_cross(&self, add: &mut impl FnMut(String, String)) {
-        if self.minimum > self.maximum {
-            let found = format!("{} to {}", self.money(self.minimum), self.money(self.maximum));
+        let limits = self.minimum.zip(self.maximum);
+        if let Some((minimum, maximum)) = limits.filter(|(minimum, maximum)| minimum > maximum) {
+            let found = format!("{} to {}", self.money(minimum), self.money(maximum));
             add("a minimum up to its maximum".to_owned(), found);
         }
     }

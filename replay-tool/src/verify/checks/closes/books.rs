@@ -11,7 +11,7 @@ use crate::facts::PostingFacts;
 use crate::verify::checks::accounts::{ByAccount, Partition};
 
 /// An account's debits less its credits, in minor units of its currency.
-type Balance = (Currency, i64);
+type Balance = (Currency, i128);
 
 /// How far they are closed, and what counts for what is not closed yet.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Books {
             add(
                 balances,
                 posting.account,
-                (posting.currency, posting.direction.signed(posting.minor)),
+                (posting.currency, posting.direction.signed(posting.minor).into()),
             );
         }
     }
@@ -93,5 +93,5 @@ impl Books {
 
 fn add(balances: &mut ByAccount<Balance>, account: Uuid, (currency, minor): Balance) {
     let (_, sum) = balances.entry(account).or_insert((currency, 0));
-    *sum = sum.saturating_add(minor);
+    *sum += minor;
 }

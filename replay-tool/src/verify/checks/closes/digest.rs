@@ -33,7 +33,7 @@ impl DaySums {
     }
 
     /// Adds the next account, in the order of their ids; one without a balance is none.
-    pub(super) fn add(&mut self, account: Uuid, currency: Currency, balance_minor: i64) {
+    pub(super) fn add(&mut self, account: Uuid, currency: Currency, balance_minor: i128) {
         if balance_minor == 0 {
             return;
         }
@@ -44,8 +44,8 @@ impl DaySums {
         self.hasher.update(&self.line);
         self.accounts += 1;
         let (debit, credit) = self.sums.entry(currency).or_default();
-        *debit += i128::from(balance_minor.max(0));
-        *credit -= i128::from(balance_minor.min(0));
+        *debit += balance_minor.max(0);
+        *credit -= balance_minor.min(0);
     }
 
     /// How many accounts have a balance.
@@ -85,7 +85,7 @@ mod tests {
         let day: Day = "2026-11-20".parse().unwrap();
         let before = DayBalances::add_up(ledger, day, None, []).digest;
         let (usd, jpy): (Currency, Currency) = ("USD".parse().unwrap(), "JPY".parse().unwrap());
-        let balances = [(1, usd, 5), (2, jpy, -70), (3, usd, i64::MAX), (9, usd, i64::MIN + 1)];
+        let balances = [(1, usd, 5), (2, jpy, -70), (3, usd, 1 << 100), (9, usd, -(1 << 100))];
         for previous in [None, Some(before)] {
             let theirs = DayBalances::add_up(
                 ledger,
