@@ -13,10 +13,15 @@ use domain::api_keys::{ApiKey, Role};
 use domain::{ApiKeyId, MerchantId};
 
 use crate::api_key_token::ApiKeyToken;
+use crate::key_look_ups::KeyLookUps;
+use crate::peer::PeerNetwork;
 use crate::problem::Problem;
 
 /// Where keys are looked up: the command side's cache of the log, the query side's read model.
 pub trait KeyDirectory: Send + Sync + 'static {
+    /// The key, if this process has it in its memory and that is recent enough; costs nothing.
+    fn known(&self, id: ApiKeyId) -> Option<ApiKey>;
+
     /// The key as it is now; `None` if there is none of this id.
     fn find(
         &self,
@@ -76,21 +81,48 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// A directory, and who may have how much looked up in it.
+#[derive(Debug)]
+pub struct Door<D> {
+    directory: Arc<D>,
+    look_ups: KeyLookUps,
+}
+
+impl<D: KeyDirectory> Door<D> {
+    /// Nothing was looked up yet.
+    pub fn of(directory: Arc<D>) -> Self {
+        Self { directory, look_ups: KeyLookUps::default() }
+    }
+
+    async fn find(&self, id: ApiKeyId, peer: PeerNetwork) -> Result<Option<ApiKey>, Problem> {
+        let look_up = self.look_ups.begin(peer, id)?;
+        let found = self.directory.find(id).await.map_err(|unavailable| {
+            tracing::warn!(cause = %unavailable.cause, "API keys cannot be looked up");
+            Problem::unavailable(&unavailable)
+        })?;
+        if found.is_some() {
+            look_up.found();
+        }
+        Ok(found)
+    }
+}
+
 /// Middleware that lets in requests with a valid key, and puts the [`Caller`] into their
 /// extensions.
 ///
 /// # Errors
-/// 401, the same whatever is wrong with the key; 503 if keys cannot be looked up.
+/// 401, the same whatever is wrong with the key; 429 if too many keys that do not exist come from there; 503
+/// if keys cannot be looked up.
 pub async fn authenticate<D: KeyDirectory>(
-    State(directory): State<Arc<D>>,
+    State(door): State<Arc<Door<D>>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let token = bearer_token(request.headers()).ok_or_else(Problem::unauthorized)?;
-    let found = directory.find(token.key_id()).await.map_err(|unavailable| {
-        tracing::warn!(cause = %unavailable.cause, "API keys cannot be looked up");
-        Problem::unavailable(&unavailable)
-    })?;
+    let found = match door.directory.known(token.key_id()) {
+        Some(known) => Some(known),
+        None => door.find(token.key_id(), PeerNetwork::of(request.extensions())).await?,
+    };
     let key = found.filter(|key| token.opens(key)).ok_or_else(Problem::unauthorized)?;
     let caller = Caller { key_id: key.id, merchant_id: key.merchant_id, role: key.role };
     request.extensions_mut().insert(caller);

@@ -75,7 +75,7 @@ impl<S: Sync, const BYTES_MAX: usize> FromRequest<S> for CommandEnvelope<BYTES_M
         let context = RequestContext::from_request_parts(&mut parts, state).await?;
         let idempotency_key = IdempotencyKey::from_headers(&parts.headers)?;
         let if_match = IfMatch::from_headers(&parts.headers)?;
-        let raw = read_body(&parts.headers, body, BYTES_MAX).await?;
+        let raw = read_body(&parts, body, BYTES_MAX).await?;
         // A nested router sees only the rest of the path; the fingerprint is over all of it.
         let original = parts.extensions.get::<axum::extract::OriginalUri>();
         let uri = original.map_or(&parts.uri, |original| &original.0);

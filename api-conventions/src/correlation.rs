@@ -18,7 +18,9 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
+use crate::peer::PeerNetwork;
 use crate::problem::{PROBLEM_MEDIA_TYPE, Problem};
+use crate::unread_answers::UnreadAnswers;
 use domain::holds_card_number;
 
 /// The header that names a request, in and out.
@@ -147,15 +149,15 @@ impl CorrelationIds {
     }
 }
 
-/// Wraps everything that `router` answers, fallbacks and panics too.
+/// Wraps everything that `router` answers, fallbacks and panics too; and counts what is not read yet of it.
 pub fn with_request_context(router: Router, ids: CorrelationIds) -> Router {
     router
         .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(from_fn_with_state(ids, answer_in_context))
+        .layer(from_fn_with_state((ids, UnreadAnswers::new()), answer_in_context))
 }
 
 async fn answer_in_context(
-    State(ids): State<CorrelationIds>,
+    State((ids, unread)): State<(CorrelationIds, UnreadAnswers)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -171,9 +173,10 @@ async fn answer_in_context(
         latency_ms = tracing::field::Empty,
     );
     let method = request.method().clone();
+    let peer = PeerNetwork::of(request.extensions());
     request.extensions_mut().insert(context.clone());
     let answer = async {
-        let response = next.run(request).await;
+        let response = unread.count(peer, next.run(request).await);
         let response = in_problem_form(response, &method, &context);
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let span = tracing::Span::current();

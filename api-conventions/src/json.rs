@@ -33,7 +33,7 @@ impl<S: Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S>
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         check_json_media_type(&parts.headers)?;
-        let raw = read_body(&parts.headers, body, BYTES_MAX).await?;
+        let raw = read_body(&parts, body, BYTES_MAX).await?;
         Ok(Self { value: parse_json(&raw)?, raw })
     }
 }

@@ -70,27 +70,37 @@ mod idempotency;
 mod json;
 mod json_objects;
 mod json_structure;
+mod kept;
+mod key_look_ups;
+mod key_watch;
 mod openapi;
+mod pace;
 mod pages;
 mod path;
 mod payments;
+mod peer;
 mod pointer;
 mod prefer;
 mod problem;
+mod progress;
 mod query;
 mod rate_limit;
 mod request_metrics;
 mod roles;
 mod serve;
 mod service_routes;
+mod shares;
+mod unread_answers;
 
 #[cfg(test)]
 mod test_app;
 
 pub use amounts::{AmountDto, DecimalSlice, DecimalText};
 pub use api_key_token::ApiKeyToken;
-pub use authenticate::{Caller, DirectoryUnavailable, KeyDirectory, authenticate};
-pub use body::{BODY_BYTES_MAX, BODY_READ_MAX, RawBody, read_body};
+pub use authenticate::{Caller, DirectoryUnavailable, Door, KeyDirectory, authenticate};
+pub use body::{
+    BODY_BYTES_MAX, BODY_PACE, BODY_READ_MAX, announced_bytes, read_body, read_body_in_its_place,
+};
 pub use command_envelope::CommandEnvelope;
 pub use correlation::{
     CORRELATION_ID_CHARACTERS_MAX, CORRELATION_ID_HEADER, CorrelationId, CorrelationIds,
@@ -105,7 +115,10 @@ pub use idempotency::{
     IDEMPOTENT_REPLAYED_HEADER, IdempotencyKey,
 };
 pub use json::{StrictJson, check_json_media_type, check_media_type, parse_json};
+pub use key_look_ups::{UNKNOWN_ID_EVERY, UNKNOWN_IDS_AT_ONCE_MAX};
+pub use key_watch::{KEY_LOOK_EVERY, KeyWatch};
 pub use openapi::with_conventions;
+pub use pace::{Pace, Paced, TooSlow};
 pub use pages::{
     CURSOR_CHARACTERS_MAX, ListQuery, NoFilters, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page,
     PageParameters, decode_cursor, encode_cursor,
@@ -115,6 +128,7 @@ pub use payments::{
     CaptureResource, DeclineResource, LateChargeResource, LineItemResource, OperationResource,
     PaymentAmountsResource, PaymentMethodResource, PaymentResource, RefundResource,
 };
+pub use peer::{Connection, PeerAddress, PeerNetwork};
 pub use pointer::{POINTER_BYTES_MAX, Pointer};
 pub use prefer::Prefer;
 pub use problem::{
@@ -130,6 +144,10 @@ pub use rate_limit::{
 pub use request_metrics::measured;
 pub use roles::{ROLES_EXTENSION, RouteRoles, contradictions, for_roles, routes_and_roles};
 pub use serve::{
-    CONNECTIONS_MAX, DRAIN_MAX, Drained, HEADER_BYTES_MAX, HEADER_READ_MAX, PeerAddress, serve,
+    CONNECTIONS_MAX, CONNECTIONS_OF_A_PEER_MAX, ConnectionBounds, DRAIN_MAX, Drained,
+    HEADER_BYTES_MAX, HEADER_READ_MAX, WRITE_PACE, serve, serve_within,
 };
-pub use service_routes::{READINESS_MAX, ReadinessCheck, ServiceRoutes, assemble, protect};
+pub use service_routes::{
+    LOOK_KEPT_FOR, READINESS_MAX, ReadinessCheck, ServiceRoutes, assemble, protect,
+};
+pub use shares::{NoPlace, Place, Pool, Shares};

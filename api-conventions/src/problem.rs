@@ -266,6 +266,19 @@ impl Problem {
         serde_json::to_string(&body).unwrap_or_default()
     }
 
+    /// All of an HTTP/1.1 answer, for a connection that is closed after it without having been read from.
+    pub(crate) fn as_last_answer(&self) -> String {
+        let body = self.body_text(None);
+        let mut answer = format!("HTTP/1.1 {}\r\n", self.status());
+        for (name, value) in &self.headers() {
+            let value = value.to_str().unwrap_or_default();
+            answer.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let length = body.len();
+        answer.push_str(&format!("content-length: {length}\r\nconnection: close\r\n\r\n{body}"));
+        answer
+    }
+
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));

@@ -22,6 +22,10 @@ pub(crate) struct MemoryDirectory {
 }
 
 impl KeyDirectory for MemoryDirectory {
+    fn known(&self, _: ApiKeyId) -> Option<ApiKey> {
+        None
+    }
+
     async fn find(&self, id: ApiKeyId) -> Result<Option<ApiKey>, DirectoryUnavailable> {
         if self.down {
             return Err(DirectoryUnavailable::because("connection refused by 10.0.0.7"));

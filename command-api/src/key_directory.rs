@@ -19,6 +19,10 @@ impl LoggedKeys {
 }
 
 impl KeyDirectory for LoggedKeys {
+    fn known(&self, id: ApiKeyId) -> Option<ApiKey> {
+        self.store.known_api_key(id)
+    }
+
     async fn find(&self, id: ApiKeyId) -> Result<Option<ApiKey>, DirectoryUnavailable> {
         self.store.api_key(id).await.map_err(DirectoryUnavailable::because)
     }

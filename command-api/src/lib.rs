@@ -35,16 +35,16 @@ mod webhooks;
 use std::sync::Arc;
 
 use api_conventions::{
-    CorrelationIds, RateLimitPolicy, RateLimits, ServiceRoutes, assemble, measured, protect,
-    with_conventions,
+    CorrelationIds, RateLimitPolicy, RateLimits, ServiceRoutes, Shares, assemble, measured,
+    protect, with_conventions,
 };
 use axum::Router;
 use event_store::EventStore;
 use event_store::mirror::MirrorStatus;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use answer::POSITION_HEADER;
-pub use ledger::import::{IMPORT_KEY_CHARACTERS_MAX, IMPORT_PAUSE_MAX, IMPORTS_MAX};
+pub use ledger::import::{IMPORT_KEY_CHARACTERS_MAX, IMPORT_PACE, IMPORTS};
 pub use limits::{
     ACCOUNT_BODY_BYTES_MAX, API_KEY_BODY_BYTES_MAX, BATCH_BODY_BYTES_MAX, BATCH_POSTINGS_MAX,
     CHAIN_STEPS_MAX, CLOSE_BODY_BYTES_MAX, EMPTY_BODY_BYTES_MAX, ENTRY_BODY_BYTES_MAX,
@@ -55,7 +55,7 @@ pub use limits::{
 pub use payments::{
     ANSWERS_FINISHED_AT_ONCE_MAX, AnswerFinisher, FINISH_AFTER, FINISH_INTERVAL, SYNC_PATIENCE,
 };
-pub use psps::{NotLetIn, PspDirectory, UnknownPsps};
+pub use psps::{BodyCheck, NotLetIn, PspDirectory, UnknownPsps};
 pub use random::{RandomSource, SystemRandom};
 pub use recorded_answers::recorded_answer;
 
@@ -94,8 +94,14 @@ pub fn router(api: CommandApi) -> Router {
     let document = document::whole(document, signed);
     let keys = Arc::new(LoggedKeys::of(store.clone()));
     let limits = Arc::new(RateLimits::new(rate_limit));
-    let imports = Arc::new(Semaphore::new(IMPORTS_MAX));
-    let state = ApiState::from(AtHand { store: store.clone(), random, psps, imports });
+    let state = ApiState::from(AtHand {
+        store: store.clone(),
+        random,
+        psps,
+        keys: Arc::clone(&keys),
+        imports: Shares::of(ledger::import::IMPORTS),
+        webhook_bodies: Shares::of(webhooks::receive::WEBHOOK_BODIES),
+    });
     let routes = routes.with_state(state.clone());
     let signed_routes = signed_routes.with_state(state);
     // Measured outside of authentication, so that refusals count too.

@@ -3,9 +3,11 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use api_conventions::{PeerNetwork, Shares};
+use domain::MerchantId;
 use event_store::EventStore;
-use tokio::sync::Semaphore;
 
+use crate::key_directory::LoggedKeys;
 use crate::psps::PspDirectory;
 use crate::random::RandomSource;
 
@@ -18,8 +20,11 @@ pub(crate) struct AtHand {
     pub(crate) store: EventStore,
     pub(crate) random: Arc<dyn RandomSource>,
     pub(crate) psps: Arc<dyn PspDirectory>,
-    /// How many imports may begin.
-    pub(crate) imports: Arc<Semaphore>,
+    pub(crate) keys: Arc<LoggedKeys>,
+    /// A place for each import.
+    pub(crate) imports: Shares<MerchantId>,
+    /// Room for webhooks until they are kept.
+    pub(crate) webhook_bodies: Shares<PeerNetwork>,
 }
 
 impl From<AtHand> for ApiState {

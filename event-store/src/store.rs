@@ -287,6 +287,12 @@ impl EventStore {
         Err(SubmitError::KeyInUse)
     }
 
+    /// An API key, if it is in the memory of this process: at most 250 ms behind the log.
+    pub fn known_api_key(&self, id: ApiKeyId) -> Option<ApiKey> {
+        let known = self.shared.cache.get(&StateKey::ApiKey(id))?;
+        known.state.as_ref().and_then(State::as_api_key).cloned()
+    }
+
     /// An API key as this process knows it: at most 250 ms behind the log.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use domain::payments::{AttemptKey, Operation, PspName, PspOutcome};
 use domain::{Amount, PaymentId, Timestamp};
 use futures::future::BoxFuture;
 
-use crate::webhook::{Notification, WebhookRefusal};
+use crate::webhook::{Notification, SignedHeader, WebhookRefusal};
 
 /// What a PSP can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,16 +52,16 @@ pub trait Gateway: Debug + Send + Sync + 'static {
     /// Whether webhooks of this PSP come from `source`; one that is not known is nowhere in particular.
     fn expects_from(&self, source: Option<IpAddr>) -> bool;
 
-    /// Whether a webhook is from this PSP: `header` finds a header's value by its name.
+    /// What the headers of a webhook say of whether it is from this PSP, before anything of its body is read:
+    /// `header` finds a header's value by its name.
     ///
     /// # Errors
     /// [`WebhookRefusal`].
-    fn check_webhook(
+    fn signed_webhook(
         &self,
         header: &dyn Fn(&str) -> Option<String>,
-        body: &[u8],
         now: Timestamp,
-    ) -> Result<(), WebhookRefusal>;
+    ) -> Result<SignedHeader, WebhookRefusal>;
 
     /// What a webhook of this PSP says, once it was let in.
     ///

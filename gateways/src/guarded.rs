@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::breaker::{Breaker, BreakerState};
 use crate::gateway::{Capabilities, Gateway, Order};
-use crate::webhook::{Notification, WebhookRefusal};
+use crate::webhook::{Notification, SignedHeader, WebhookRefusal};
 
 /// The most calls that are under way to one PSP from one process.
 pub const CALLS_AT_ONCE_MAX: usize = 128;
@@ -125,13 +125,12 @@ impl Gateway for Guarded {
         self.inner.expects_from(source)
     }
 
-    fn check_webhook(
+    fn signed_webhook(
         &self,
         header: &dyn Fn(&str) -> Option<String>,
-        body: &[u8],
         now: Timestamp,
-    ) -> Result<(), WebhookRefusal> {
-        self.inner.check_webhook(header, body, now)
+    ) -> Result<SignedHeader, WebhookRefusal> {
+        self.inner.signed_webhook(header, now)
     }
 
     fn read_webhook(&self, body: &[u8]) -> Result<Notification, String> {

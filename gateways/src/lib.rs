@@ -28,6 +28,8 @@ pub use http::{BACKOFF_FIRST, CONNECT_TIMEOUT, REQUEST_TIMEOUT, RETRIES_MAX, TOT
 pub use registry::Gateways;
 pub use routing::{RULES_MAX, RoutingRule, WEIGHT_MAX, WeightedPsp};
 pub use simulated::SimulatedPsp;
-pub use webhook::{Notification, SIGNATURE_TOLERANCE_S, WebhookRefusal, check_signature};
+pub use webhook::{
+    Notification, SIGNATURE_TOLERANCE_S, SIGNATURES_MAX, SignedHeader, WebhookRefusal,
+};
 
 pub use domain::payments::PspOutcome;

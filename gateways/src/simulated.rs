@@ -15,7 +15,7 @@ use url::Url;
 use crate::config::{PspConfig, Timeouts};
 use crate::gateway::{Capabilities, Gateway, Order};
 use crate::http::{self, Reply};
-use crate::webhook::{Notification, WebhookRefusal, check_signature};
+use crate::webhook::{Notification, SignedHeader, WebhookRefusal};
 
 /// The header with the signature of a webhook.
 const SIGNATURE_HEADER: &str = "Psp-Signature";
@@ -156,15 +156,14 @@ impl Gateway for SimulatedPsp {
         sources.is_empty() || source.is_some_and(within)
     }
 
-    fn check_webhook(
+    fn signed_webhook(
         &self,
         header: &dyn Fn(&str) -> Option<String>,
-        body: &[u8],
         now: Timestamp,
-    ) -> Result<(), WebhookRefusal> {
+    ) -> Result<SignedHeader, WebhookRefusal> {
         let secret = self.webhook_secret.as_deref().ok_or(WebhookRefusal::NotExpected)?;
         let value = header(SIGNATURE_HEADER);
-        check_signature(SIGNATURE_HEADER, value.as_deref(), secret, body, now)
+        SignedHeader::read(SIGNATURE_HEADER, value.as_deref(), secret, now)
     }
 
     fn read_webhook(&self, body: &[u8]) -> Result<Notification, String> {

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use gateways::{
     BreakerState, CALLS_AT_ONCE_MAX, Capabilities, ERRORS_IN_A_ROW_MAX, Gateway, Gateways,
-    Notification, OPEN_MAX, Order, PLACE_PATIENCE, PspOutcome, RoutingRule, WebhookRefusal,
+    Notification, OPEN_MAX, Order, PLACE_PATIENCE, PspOutcome, RoutingRule, SignedHeader, WebhookRefusal,
 };
 use tokio::time::advance;
 use uuid::Uuid;
@@ -77,12 +77,11 @@ impl Gateway for Told {
         true
     }
 
-    fn check_webhook(
+    fn signed_webhook(
         &self,
         _: &dyn Fn(&str) -> Option<String>,
-        _: &[u8],
         _: Timestamp,
-    ) -> Result<(), WebhookRefusal> {
+    ) -> Result<SignedHeader, WebhookRefusal> {
         Err(WebhookRefusal::NotExpected)
     }
 

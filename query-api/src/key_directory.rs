@@ -86,15 +86,15 @@ impl LoggedKeys {
 }
 
 impl KeyDirectory for LoggedKeys {
-    async fn find(&self, id: ApiKeyId) -> Result<Option<ApiKey>, DirectoryUnavailable> {
+    fn known(&self, id: ApiKeyId) -> Option<ApiKey> {
         // Without an await: the map's entry is locked as long as it is looked at.
-        let remembered = self
-            .known
-            .get(&id)
-            .filter(|known| known.read_at.elapsed() < KEY_AGE_MAX)
-            .map(|known| known.key.clone());
-        if remembered.is_some() {
-            return Ok(remembered);
+        let known = self.known.get(&id)?;
+        (known.read_at.elapsed() < KEY_AGE_MAX).then(|| known.key.clone())
+    }
+
+    async fn find(&self, id: ApiKeyId) -> Result<Option<ApiKey>, DirectoryUnavailable> {
+        if let Some(known) = self.known(id) {
+            return Ok(Some(known));
         }
         // Its age counts from before it was read. Unknown ids are not remembered: anybody can make
         // them up, and one that is issued in a moment has to work then.

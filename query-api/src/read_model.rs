@@ -1,6 +1,6 @@
 //! Read models: which there are, where they stand, and waiting for them to get further.
 
-use api_conventions::{Problem, problem_kinds as kinds};
+use api_conventions::{Pool, Problem, problem_kinds as kinds};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use event_store::log::{Position, head};
@@ -102,8 +102,8 @@ impl Standing {
             );
             return Err(Problem::new(kinds::PROJECTION_BEHIND, detail));
         }
-        if position < min.0 {
-            return Err(behind(model, min.0, position));
+        if position < min.position {
+            return Err(behind(model, min.position, position));
         }
         Ok(Self { position, state })
     }
@@ -130,6 +130,16 @@ impl Standing {
     }
 }
 
+/// The requests of a process that wait for a position; what each holds is little, and each makes others look
+/// more often. A merchant has a quarter of them.
+pub(crate) const WAITS: Pool = Pool {
+    name: "position_waits",
+    units: "requests that wait for a position",
+    owner: "merchant",
+    total: 1_024,
+    of_one: 256,
+};
+
 /// Waits until a read model shows `min`, as long as is reasonable. Holds no connection.
 ///
 /// # Errors
@@ -137,11 +147,15 @@ impl Standing {
 pub(crate) async fn wait(
     model: ReadModel,
     api: &ApiState,
-    MinPosition(min): MinPosition,
+    MinPosition { position: min, asked_by }: MinPosition,
 ) -> Result<(), Problem> {
     if min == Position::START {
         return Ok(());
     }
+    if api.positions.reached(model, min) {
+        return Ok(());
+    }
+    let _place = api.waits.take(asked_by)?;
     if *api.positions.head().borrow() < min {
         // The head as last seen may be old; what a command answered is in the log by now.
         let head = head(&api.database.look_ups).await.map_err(refused)?.position;

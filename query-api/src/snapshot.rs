@@ -39,8 +39,8 @@ impl Snapshot {
         let mut transaction =
             api.database.searches.begin_with(BEGIN_READ).await.map_err(refused)?;
         let position = head(&mut *transaction).await.map_err(refused)?.position;
-        if min.0 > position {
-            return Err(beyond_head(min.0, position));
+        if min.position > position {
+            return Err(beyond_head(min.position, position));
         }
         Ok(Self { transaction, standing: Standing::of_log(position) })
     }

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_conventions::Problem;
+use api_conventions::{Problem, Shares};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
+use domain::{ApiKeyId, MerchantId};
 use event_store::Clock;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::database::Database;
-use crate::exports::Places;
+use crate::exports::EXPORTS;
 use crate::key_directory::LoggedKeys;
-use crate::log::FOLLOWERS_MAX;
+use crate::log::FOLLOWERS;
 use crate::position::Positions;
+use crate::read_model::WAITS;
 
 /// How long a request may take in all: the longest wait for a position, for a connection and for a
 /// snapshot's statements, and something over. What hangs longer has lost its database.
@@ -35,9 +36,11 @@ pub(crate) struct ApiState {
     pub(crate) keys: Arc<LoggedKeys>,
     pub(crate) clock: Arc<dyn Clock>,
     /// A place for each follower of the log.
-    pub(crate) follower_places: Arc<Semaphore>,
+    pub(crate) followers: Shares<ApiKeyId>,
     /// A place for each export.
-    pub(crate) export_places: Places,
+    pub(crate) exports: Shares<MerchantId>,
+    /// A place for each request that waits for a position.
+    pub(crate) waits: Shares<Option<MerchantId>>,
     /// Says that this process is stopping.
     pub(crate) stopping: CancellationToken,
     _ends_the_watcher: Arc<DropGuard>,
@@ -57,8 +60,9 @@ impl ApiState {
             positions,
             keys,
             clock,
-            follower_places: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
-            export_places: Places::new(),
+            followers: Shares::of(FOLLOWERS),
+            exports: Shares::of(EXPORTS),
+            waits: Shares::of(WAITS),
             stopping,
             _ends_the_watcher: ends_the_watcher,
         }

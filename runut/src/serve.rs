@@ -1,12 +1,11 @@
 //! `runut serve`: one role in a process of its own.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use api_conventions::{REQUESTS_PER_SECOND_DEFAULT, ReadinessCheck};
+use api_conventions::ReadinessCheck;
 use clap::{Args, Subcommand};
 use projections::{Handle, ProjectionState};
 use tokio::net::TcpListener;
@@ -14,6 +13,7 @@ use workers::LedgerWorkerOptions;
 
 use crate::env_file::{self, EnvFile};
 use crate::prometheus::Metrics;
+use crate::roles::Limits;
 use crate::roles::workers::PaymentWork;
 use crate::signals::Signals;
 use crate::tasks::Tasks;
@@ -41,9 +41,8 @@ enum Role {
         /// The database, as the role `runut_query`.
         #[arg(long, env = "DATABASE_QUERY_URL", hide_env_values = true)]
         database_url: String,
-        /// The most requests a second with one API key.
-        #[arg(long, default_value_t = REQUESTS_PER_SECOND_DEFAULT)]
-        rate_limit: NonZeroU32,
+        #[command(flatten)]
+        limits: Limits,
     },
     /// The read models.
     Projections {
@@ -81,9 +80,8 @@ struct CommandApi {
     /// Leave the mirror to another process.
     #[arg(long)]
     no_mirror: bool,
-    /// The most requests a second with one API key.
-    #[arg(long, default_value_t = REQUESTS_PER_SECOND_DEFAULT)]
-    rate_limit: NonZeroU32,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 #[derive(Args)]
@@ -167,10 +165,10 @@ impl Role {
     ) -> anyhow::Result<()> {
         match self {
             Self::CommandApi(role) => role.start(tasks, listener, metrics).await?,
-            Self::QueryApi { database_url, rate_limit } => {
+            Self::QueryApi { database_url, limits } => {
                 database::await_schema(&database_url).await?;
                 let url = &database_url;
-                roles::query_api::start(tasks, listener, url, None, metrics, rate_limit).await?;
+                roles::query_api::start(tasks, listener, url, None, metrics, limits).await?;
             }
             Self::Projections { database_url, nats_url } => {
                 database::await_schema(&database_url).await?;
@@ -210,8 +208,8 @@ impl CommandApi {
             .transpose()?;
         let psps = self.psps_file.as_deref().map(roles::workers::psps).transpose()?;
         let gateways = psps.as_ref().map(roles::workers::gateways_to).transpose()?;
-        let limit = self.rate_limit;
-        roles::command_api::start(tasks, listener, store, mirror, metrics, gateways, limit);
+        let limits = self.limits;
+        roles::command_api::start(tasks, listener, store, mirror, metrics, gateways, limits);
         Ok(())
     }
 }

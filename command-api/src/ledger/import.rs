@@ -4,18 +4,18 @@ mod chunks;
 mod driven;
 mod lines;
 
-pub use lines::IMPORT_PAUSE_MAX;
+pub use lines::IMPORT_PACE;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use api_conventions::{
-    Caller, IDEMPOTENCY_KEY_CHARACTERS_MAX, IdempotencyKey, Problem, RequestContext, StrictQuery,
-    check_media_type, problem_kinds as kinds,
+    Caller, Connection, IDEMPOTENCY_KEY_CHARACTERS_MAX, IdempotencyKey, KeyWatch, Pool, Problem,
+    RequestContext, StrictQuery, check_media_type, problem_kinds as kinds,
 };
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use domain::ledger::{ExternalRef, PostBatch};
@@ -36,9 +36,10 @@ use crate::submission::{Submission, no_answer};
 const PATH: &str = "/v1/ledger/imports";
 const NDJSON: &str = "application/x-ndjson";
 
-/// The most imports that a process takes at a time; each has up to three chunks in memory, which are some
-/// 15 MiB at the worst.
-pub const IMPORTS_MAX: usize = 16;
+/// The imports of a process; each has up to three chunks in memory, which are some 15 MiB at the worst. A
+/// merchant has a quarter of them: its files come one after the other, and the log takes them no faster at once.
+pub const IMPORTS: Pool =
+    Pool { name: "imports", units: "imports", owner: "merchant", total: 16, of_one: 4 };
 /// The most characters of an import's key, so that with the number of a line behind it it is a key still.
 pub const IMPORT_KEY_CHARACTERS_MAX: usize = IDEMPOTENCY_KEY_CHARACTERS_MAX - "#".len() - 20;
 
@@ -129,7 +130,8 @@ pub(crate) struct ImportEnd {
 /// chunk of up to 1,000 lines, when they are durable, and a last line that says how it ended. Each
 /// entry is posted or refused by itself. A line that is no entry stops the import, after everything
 /// before it was taken; so does a log that cannot be written (`problem.retryable` says whether to try
-/// again). Read the answer while you send. Who hangs up stops it, and the chunk under way is taken as a
+/// again), a body that comes slower than 4 KiB in 30 s, and a key that is revoked. Read the answer while you
+/// send. Who hangs up stops it, and the chunk under way is taken as a
 /// whole or not at all.
 ///
 /// To go on after an import that stopped, send the same lines with `from_line`, the first that
@@ -153,6 +155,8 @@ pub(crate) struct ImportEnd {
          content_type = "application/x-ndjson"),
         (status = 408, description = "`request-timeout`: no body"),
         (status = 415, description = "`unsupported-media-type`"),
+        (status = 429, description = "`too-many-requests`, with `Retry-After`; so many imports of \
+             this merchant are under way as one may have"),
     )
 )]
 pub(crate) async fn import_entries(
@@ -161,24 +165,27 @@ pub(crate) async fn import_entries(
     context: RequestContext,
     key: IdempotencyKey,
     StrictQuery(query): StrictQuery<ImportQuery>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Problem> {
-    check_media_type(&headers, NDJSON)?;
+    let (parts, body) = request.into_parts();
+    check_media_type(&parts.headers, NDJSON)?;
     if key.as_str().len() > IMPORT_KEY_CHARACTERS_MAX {
         let detail = format_args!("of an import at most {IMPORT_KEY_CHARACTERS_MAX} characters");
         return Err(Problem::new(kinds::MALFORMED_IDEMPOTENCY_KEY, detail));
     }
-    let turn = Arc::clone(&api.imports).try_acquire_owned().map_err(|_| {
-        Problem::unavailable(format_args!("{IMPORTS_MAX} imports are under way already"))
-    })?;
-    let lines = Lines::begin(body).await.map_err(lines::NoLine::problem)?;
+    let place = api.imports.take(caller.merchant_id)?;
+    let connection = parts.extensions.get::<Connection>().cloned();
+    let watch = KeyWatch::of(Arc::clone(&api.keys), caller.key_id, connection);
+    let lines = tokio::select! {
+        lines = Lines::begin(body) => lines.map_err(lines::NoLine::problem)?,
+        () = watch.revoked() => return Err(Problem::unauthorized()),
+    };
     let from_line = query.from_line.map_or(1, NonZeroU64::get);
-    let import = Import { store: api.store.clone(), caller, context, key };
+    let import = Import { store: api.store.clone(), caller, context, key, watch };
     let (answer, answered) = mpsc::channel(1);
     let work = async move {
         import.run(lines, from_line, answer).await;
-        drop(turn);
+        drop(place);
     };
     let mut response = Response::new(Body::from_stream(Driven::by(work, answered)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
@@ -191,6 +198,7 @@ struct Import {
     caller: Caller,
     context: RequestContext,
     key: IdempotencyKey,
+    watch: KeyWatch,
 }
 
 impl Import {
@@ -203,20 +211,28 @@ impl Import {
         };
         // What is read when nobody takes it any more does not matter.
         tokio::select! {
-            () = self.take_all(chunks, answer) => {}
+            () = self.take_all(chunks, from_line, answer) => {}
             () = reading => {}
         }
     }
 
-    async fn take_all(&self, mut chunks: mpsc::Receiver<Read>, answer: mpsc::Sender<Bytes>) {
-        let mut so_far = ImportEnd::default();
-        while let Some(read) = chunks.recv().await {
+    async fn take_all(
+        &self,
+        mut chunks: mpsc::Receiver<Read>,
+        from_line: u64,
+        answer: mpsc::Sender<Bytes>,
+    ) {
+        let (mut so_far, mut next_line) = (ImportEnd::default(), from_line);
+        while let Some(read) = self.next_of(&mut chunks, next_line).await {
             let end = match read {
                 Read::Chunk(chunk) => {
-                    let from_line = chunk.from_line;
+                    let (from_line, to_line) = (chunk.from_line, chunk.to_line);
                     match self.take(chunk, &mut so_far).await {
                         Ok(line) => match answer.send(line).await {
-                            Ok(()) => continue,
+                            Ok(()) => {
+                                next_line = to_line + 1;
+                                continue;
+                            }
                             Err(_) => return,
                         },
                         Err(problem) => so_far.stopped_at(from_line, problem),
@@ -230,6 +246,16 @@ impl Import {
             // Who hung up does not want to know.
             drop(answer.send(as_line(&ImportLine::End(end))).await);
             return;
+        }
+    }
+
+    /// What is read next, or that nothing is to be taken any more from `next_line` on, since the key was revoked.
+    async fn next_of(&self, chunks: &mut mpsc::Receiver<Read>, next_line: u64) -> Option<Read> {
+        tokio::select! {
+            read = chunks.recv() => read,
+            () = self.watch.revoked() => {
+                Some(Read::Unreadable { line: next_line, problem: Problem::unauthorized() })
+            }
         }
     }
 

@@ -6,23 +6,26 @@ use axum::http::HeaderMap;
 use domain::Timestamp;
 use domain::payments::PspName;
 
+/// Checks the body of a webhook whose headers are in order. May take a while for a large one.
+pub type BodyCheck = Box<dyn FnOnce(&[u8]) -> Result<(), NotLetIn> + Send>;
+
 /// Knows the PSPs of a deployment.
 pub trait PspDirectory: std::fmt::Debug + Send + Sync + 'static {
     /// Their names; `None` where this service does not know them.
     fn names(&self) -> Option<Vec<PspName>>;
 
-    /// Whether a webhook that says to be from `psp`, on a connection from `source`, is.
+    /// Whether a webhook that says to be from `psp`, on a connection from `source`, may be, by what is known
+    /// before anything of its body is read; and what is left to check of that.
     ///
     /// # Errors
     /// [`NotLetIn`].
-    fn check_webhook(
+    fn expect_webhook(
         &self,
         psp: &str,
         source: Option<IpAddr>,
         headers: &HeaderMap,
-        body: &[u8],
         now: Timestamp,
-    ) -> Result<(), NotLetIn>;
+    ) -> Result<BodyCheck, NotLetIn>;
 }
 
 /// Why a webhook is not let in.
@@ -51,14 +54,13 @@ impl PspDirectory for UnknownPsps {
         None
     }
 
-    fn check_webhook(
+    fn expect_webhook(
         &self,
         _: &str,
         _: Option<IpAddr>,
         _: &HeaderMap,
-        _: &[u8],
         _: Timestamp,
-    ) -> Result<(), NotLetIn> {
+    ) -> Result<BodyCheck, NotLetIn> {
         Err(NotLetIn::NotExpected)
     }
 }

@@ -4,7 +4,7 @@ pub(crate) mod directory;
 pub(crate) mod disable;
 pub(crate) mod enable;
 
-pub use directory::{NotLetIn, PspDirectory, UnknownPsps};
+pub use directory::{BodyCheck, NotLetIn, PspDirectory, UnknownPsps};
 
 use axum::http::StatusCode;
 use domain::payments::PspName;

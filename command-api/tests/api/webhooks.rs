@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
-use command_api::{NotLetIn, PspDirectory, WEBHOOK_BODY_BYTES_MAX};
+use command_api::{BodyCheck, NotLetIn, PspDirectory, WEBHOOK_BODY_BYTES_MAX};
 use domain::Timestamp;
 use domain::payments::PspName;
 use event_store::{WebhookDigest, WebhookOutcome};
@@ -20,19 +20,26 @@ impl PspDirectory for OnlyAlpha {
         Some(vec!["alpha".parse().expect("a name")])
     }
 
-    fn check_webhook(
+    fn expect_webhook(
         &self,
         psp: &str,
         _: Option<IpAddr>,
         headers: &HeaderMap,
-        _: &[u8],
         _: Timestamp,
-    ) -> Result<(), NotLetIn> {
+    ) -> Result<BodyCheck, NotLetIn> {
         match headers.get("x-password") {
             _ if psp != "alpha" => Err(NotLetIn::NotExpected),
-            Some(password) if password == "sesame" => Ok(()),
+            Some(password) if password == "sesame" => Ok(Box::new(let_in)),
             Some(_) | None => Err(NotLetIn::NotSigned { reason: "no password".to_owned() }),
         }
+    }
+}
+
+/// What begins with `forged` is not by that PSP.
+fn let_in(body: &[u8]) -> Result<(), NotLetIn> {
+    match body.starts_with(b"forged") {
+        true => Err(NotLetIn::NotSigned { reason: "forged".to_owned() }),
+        false => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `GET /v1/ledger/journal`
 
-use api_conventions::{Caller, FieldError, MISSING_FIELD, Problem, StrictQuery};
+use api_conventions::{Caller, Connection, FieldError, MISSING_FIELD, Problem, StrictQuery};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use domain::{Day, MerchantId, Timestamp};
@@ -13,7 +14,7 @@ use super::csv::{self, JournalCsv};
 use super::hledger::Hledger;
 use super::parquet::{self, JournalParquet};
 use super::reading::{Account, Entry, Reading};
-use super::streaming::{Broken, File, Pieces, download};
+use super::streaming::{Broken, File, Pieces, Recipient, download};
 use crate::caller_scope::{OwnerFilter, visible_to};
 use crate::database::refused;
 use crate::log::TimeRange;
@@ -135,6 +136,7 @@ pub(super) trait Format: Send {
 pub(crate) async fn export_journal(
     State(api): State<ApiState>,
     caller: Caller,
+    connection: Option<Extension<Connection>>,
     StrictQuery(asked): StrictQuery<JournalParameters>,
     min: MinPosition,
 ) -> Result<Response, Problem> {
@@ -146,7 +148,7 @@ pub(crate) async fn export_journal(
     };
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
     let range = TimeRange::between(asked.from, asked.to, snapshot.db()).await.map_err(refused)?;
-    let place = api.export_places.take(caller.merchant_id)?;
+    let recipient = Recipient::of(caller, connection, &api)?;
     let up_to = range.up_to.min(snapshot.position());
     let after = range.after.min(up_to);
     let pool = api.database.exports.clone();
@@ -158,7 +160,7 @@ pub(crate) async fn export_journal(
     let file = File { name, media_type: format.media_type() };
     let first_day = asked.from.map(Day::of);
     let journal = Journal::of(reading, format.writer(&owner, first_day)?);
-    let answer = download(&file, journal, api, &caller, place)?;
+    let answer = download(&file, journal, api, recipient)?;
     Ok(snapshot.answer(answer))
 }
 

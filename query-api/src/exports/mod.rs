@@ -11,9 +11,8 @@ mod csv;
 mod hledger;
 pub(crate) mod journal;
 mod parquet;
-mod places;
 mod reading;
 pub(crate) mod statement;
 mod streaming;
 
-pub(crate) use places::Places;
+pub(crate) use streaming::EXPORTS;

@@ -266,7 +266,7 @@ impl Reading {
 
     /// The rows beside the checkpoint, if the read model can still be shown up to the export's last position.
     fn found<R: for<'r> FromRow<'r, PgRow>>(&self, rows: &[PgRow]) -> Result<Vec<R>, Problem> {
-        Standing::from_row(ReadModel::LedgerBalance, rows.first(), MinPosition(self.up_to))?;
+        Standing::from_row(ReadModel::LedgerBalance, rows.first(), MinPosition::seen(self.up_to))?;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
             if row.try_get("found").map_err(refused)? {

@@ -1,6 +1,7 @@
 //! `GET /v1/accounts/{id}/statement.csv`
 
-use api_conventions::{Caller, PathId, Problem, StrictQuery};
+use api_conventions::{Caller, Connection, PathId, Problem, StrictQuery};
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use domain::AccountId;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::csv::{MEDIA_TYPE, StatementCsv};
 use super::reading::Reading;
-use super::streaming::{Broken, File, Pieces, download};
+use super::streaming::{Broken, File, Pieces, Recipient, download};
 use crate::caller_scope::visible_to;
 use crate::database::refused;
 use crate::log::{TimeRange, TimeRangeParameters};
@@ -43,6 +44,7 @@ const LEDGER: &str = "
 pub(crate) async fn download_statement(
     State(api): State<ApiState>,
     caller: Caller,
+    connection: Option<Extension<Connection>>,
     PathId(account): PathId<AccountId>,
     StrictQuery(times): StrictQuery<TimeRangeParameters>,
     min: MinPosition,
@@ -57,7 +59,7 @@ pub(crate) async fn download_statement(
         .map_err(refused)?;
     let Some(ledger) = ledger else { return Ok(snapshot.answer(Problem::not_found())) };
     let range = TimeRange::of(&times, snapshot.db()).await.map_err(refused)?;
-    let place = api.export_places.take(caller.merchant_id)?;
+    let recipient = Recipient::of(caller, connection, &api)?;
     let up_to = range.up_to.min(snapshot.position());
     let pool = api.database.exports.clone();
     let reading = Reading { pool, visible, ledger, after: range.after, up_to };
@@ -67,7 +69,7 @@ pub(crate) async fn download_statement(
     let after = (reading.after, i16::MAX);
     let csv = StatementCsv::of(account)?;
     let statement = Statement { reading, account, after, csv, ended: false };
-    let answer = download(&file, statement, api, &caller, place)?;
+    let answer = download(&file, statement, api, recipient)?;
     Ok(snapshot.answer(answer))
 }
 

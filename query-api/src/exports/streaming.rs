@@ -1,15 +1,22 @@
 //! Answers that are sent while they are made.
 
-use api_conventions::{Caller, Problem};
+use std::sync::Arc;
+
+use api_conventions::{Caller, Connection, KeyWatch, Place, Pool, Problem};
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use domain::ApiKeyId;
+use domain::{ApiKeyId, MerchantId};
 use futures::stream;
 
-use super::places::Place;
 use crate::state::ApiState;
+
+/// The exports of a process: each holds some pages of some MiB. A merchant has a quarter of them, and so have the
+/// platform's own keys together.
+pub(crate) const EXPORTS: Pool =
+    Pool { name: "exports", units: "exports", owner: "merchant", total: 16, of_one: 4 };
 
 /// Asks a proxy of the nginx family not to collect the file before it sends it.
 const BUFFERING_HEADER: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -48,8 +55,28 @@ pub(super) struct File {
 struct Export<P> {
     pieces: P,
     key_id: ApiKeyId,
+    watch: KeyWatch,
     api: ApiState,
-    _place: Place,
+    _place: Place<MerchantId>,
+}
+
+/// For whom an export is, and on which connection.
+pub(super) struct Recipient {
+    caller: Caller,
+    connection: Option<Connection>,
+    place: Place<MerchantId>,
+}
+
+impl Recipient {
+    /// One for whom there is a place.
+    pub(super) fn of(
+        caller: Caller,
+        connection: Option<Extension<Connection>>,
+        api: &ApiState,
+    ) -> Result<Self, Problem> {
+        let place = api.exports.take(caller.merchant_id)?;
+        Ok(Self { caller, connection: connection.map(|Extension(connection)| connection), place })
+    }
 }
 
 /// The answer that has the pieces as its body.
@@ -57,8 +84,7 @@ pub(super) fn download<P: Pieces>(
     file: &File,
     pieces: P,
     api: ApiState,
-    caller: &Caller,
-    place: Place,
+    recipient: Recipient,
 ) -> Result<Response, Problem> {
     let disposition = format!("attachment; filename=\"{}\"", file.name);
     let disposition = HeaderValue::try_from(disposition).map_err(Problem::internal)?;
@@ -67,7 +93,10 @@ pub(super) fn download<P: Pieces>(
         (CONTENT_DISPOSITION, disposition),
         (BUFFERING_HEADER, HeaderValue::from_static("no")),
     ];
-    let export = Export { pieces, key_id: caller.key_id, api, _place: place };
+    let Recipient { caller, connection, place } = recipient;
+    let key_id = caller.key_id;
+    let watch = KeyWatch::of(Arc::clone(&api.keys), key_id, connection);
+    let export = Export { pieces, key_id, watch, api, _place: place };
     let body = stream::try_unfold(export, |mut export| async move {
         match export.next().await {
             Ok(piece) => Ok(piece.map(|bytes| (Bytes::from(bytes), export))),
@@ -93,7 +122,11 @@ impl<P: Pieces> Export<P> {
             if key.is_none_or(|key| key.revoked) {
                 return Err(Broken::Key);
             }
-            match self.pieces.next().await? {
+            let piece = tokio::select! {
+                piece = self.pieces.next() => piece?,
+                () = self.watch.revoked() => return Err(Broken::Key),
+            };
+            match piece {
                 // An empty piece would be nothing to send.
                 Some(piece) if piece.is_empty() => {}
                 piece => return Ok(piece),

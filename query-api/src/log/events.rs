@@ -1,7 +1,7 @@
 //! `GET /v1/events`
 
-use api_conventions::{Caller, FieldError, INVALID_VALUE, ListQuery, Page, Problem};
-use axum::Json;
+use api_conventions::{Caller, Connection, FieldError, INVALID_VALUE, ListQuery, Page, Problem};
+use axum::{Extension, Json};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -154,12 +154,13 @@ pub(crate) async fn list_events(
     query: EventsQuery,
     min: MinPosition,
     headers: HeaderMap,
+    connection: Option<Extension<Connection>>,
 ) -> Result<Response, Problem> {
     if asks_to_follow(&headers) {
         if query.paged {
             return Err(invalid("limit", "whoever follows the log gets no pages"));
         }
-        return follow::follow(api, caller, query, min, &headers).await;
+        return follow::follow(api, caller, query, min, &headers, connection.map(|one| one.0)).await;
     }
     let mut snapshot = Snapshot::of_log(&api, min).await?;
     let head = snapshot.position();

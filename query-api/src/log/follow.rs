@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_conventions::{Caller, Problem};
+use api_conventions::{Caller, Connection, KeyWatch, Place, Pool, Problem};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event as SentEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use domain::ApiKeyId;
 use event_store::log::{LogFilter, Position, head, log_page};
 use futures::stream::{self, Stream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::events::EventsQuery;
 use super::page::scan_end;
@@ -21,8 +21,15 @@ use crate::position::{Followed, MinPosition, POSITION_HEADER};
 use crate::read_model::beyond_head;
 use crate::state::ApiState;
 
-/// The most followers of a process at a time: auditors' tools and exports, not the public.
-pub(crate) const FOLLOWERS_MAX: usize = 64;
+/// The followers of a process: auditors' tools and exports, not the public. All of their keys are the platform's,
+/// so it is a key that has a share: a quarter.
+pub(crate) const FOLLOWERS: Pool = Pool {
+    name: "log_followers",
+    units: "followers of the log",
+    owner: "API key",
+    total: 64,
+    of_one: 16,
+};
 /// The most events that are read ahead for a follower.
 const PAGE_EVENTS_MAX: i64 = 200;
 /// How often something is sent where nothing happens, so that proxies keep the connection and a client
@@ -41,17 +48,17 @@ pub(super) async fn follow(
     query: EventsQuery,
     min: MinPosition,
     headers: &HeaderMap,
+    connection: Option<Connection>,
 ) -> Result<Response, Problem> {
     let after = match headers.get(LAST_EVENT_ID_HEADER) {
         Some(value) => last_event_id(value)?,
         None => query.after.unwrap_or(Position::START),
     };
     let head = head(&api.database.followers).await.map_err(refused)?.position;
-    if let Some(beyond) = [after, min.0].into_iter().find(|position| *position > head) {
+    if let Some(beyond) = [after, min.position].into_iter().find(|position| *position > head) {
         return Err(beyond_head(beyond, head));
     }
-    let place = Arc::clone(&api.follower_places).try_acquire_owned();
-    let place = place.map_err(|_| Problem::unavailable("too many follow the log already"))?;
+    let place = api.followers.take(caller.key_id)?;
     let follower = Follower {
         key_id: caller.key_id,
         filter: query.filter,
@@ -59,7 +66,8 @@ pub(super) async fn follow(
         read: VecDeque::new(),
         seen_head: api.positions.head(),
         _followed: Followed::of(Arc::clone(&api.positions)),
-        _counted: Counted::new(place),
+        watch: KeyWatch::of(Arc::clone(&api.keys), caller.key_id, connection),
+        _place: place,
         api,
     };
     let heartbeat = KeepAlive::new().interval(HEARTBEAT_EVERY).text("heartbeat");
@@ -77,23 +85,6 @@ fn last_event_id(value: &HeaderValue) -> Result<Position, Problem> {
     Ok(Position::from_number(number))
 }
 
-/// Counts the followers in the metrics, and holds one's place, until it is dropped.
-#[derive(Debug)]
-struct Counted(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
-
-impl Counted {
-    fn new(place: OwnedSemaphorePermit) -> Self {
-        metrics::gauge!("runut_log_followers").increment(1.0);
-        Self(place)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        metrics::gauge!("runut_log_followers").decrement(1.0);
-    }
-}
-
 /// One who follows. Holds a page of events at the most, and a connection only while it reads one.
 #[derive(Debug)]
 struct Follower {
@@ -104,7 +95,8 @@ struct Follower {
     read: VecDeque<LoggedEvent>,
     seen_head: watch::Receiver<Position>,
     _followed: Followed,
-    _counted: Counted,
+    watch: KeyWatch,
+    _place: Place<ApiKeyId>,
     api: ApiState,
 }
 
@@ -140,6 +132,7 @@ impl Follower {
             tokio::select! {
                 changed = self.seen_head.changed() => changed.map_err(|_| End::Stopping)?,
                 () = self.api.stopping.cancelled() => {}
+                () = self.watch.revoked() => return Err(End::KeyRevoked),
             }
         }
     }

@@ -9,5 +9,5 @@ mod recorded;
 pub(crate) mod stream;
 mod time_range;
 
-pub(crate) use follow::FOLLOWERS_MAX;
+pub(crate) use follow::FOLLOWERS;
 pub(crate) use time_range::{TimeRange, TimeRangeParameters};

@@ -1,20 +1,30 @@
 //! `Runut-Min-Position`, read.
 
-use api_conventions::Problem;
+use api_conventions::{Caller, Problem};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use domain::MerchantId;
 use event_store::log::Position;
 
 use super::MIN_POSITION_HEADER;
 
 /// What the caller wants to see at least; the position before the first event if it does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MinPosition(pub(crate) Position);
+pub(crate) struct MinPosition {
+    pub(crate) position: Position,
+    /// Whose share of the places for waiting it takes, if it has to be waited for.
+    pub(crate) asked_by: Option<MerchantId>,
+}
 
 impl MinPosition {
+    /// One that nobody asks for: it was seen already.
+    pub(crate) fn seen(position: Position) -> Self {
+        Self { position, asked_by: None }
+    }
+
     /// The same, and a position that the query itself asks for.
     pub(crate) fn at_least(self, position: Option<Position>) -> Self {
-        Self(position.map_or(self.0, |position| position.max(self.0)))
+        Self { position: position.map_or(self.position, |at| at.max(self.position)), ..self }
     }
 }
 
@@ -23,11 +33,13 @@ impl<S: Sync> FromRequestParts<S> for MinPosition {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let mut values = parts.headers.get_all(MIN_POSITION_HEADER).iter();
-        let Some(value) = values.next() else { return Ok(Self(Position::START)) };
+        let asked_by = parts.extensions.get::<Caller>().map(|caller| caller.merchant_id);
+        let of = |position| Self { position, asked_by };
+        let Some(value) = values.next() else { return Ok(of(Position::START)) };
         let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
         let number = digits.and_then(|digits| digits.parse().ok());
         match (number, values.next()) {
-            (Some(number), None) => Ok(Self(Position::from_number(number))),
+            (Some(number), None) => Ok(of(Position::from_number(number))),
             _ => Err(Problem::malformed("Runut-Min-Position is not one position")),
         }
     }
@@ -45,7 +57,7 @@ mod tests {
             .fold(request, |request, value| request.header(MIN_POSITION_HEADER, *value));
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let read = MinPosition::from_request_parts(&mut parts, &()).await;
-        read.map(|min| min.0.number()).map_err(|problem| problem.status().as_u16())
+        read.map(|min| min.position.number()).map_err(|problem| problem.status().as_u16())
     }
 
     #[tokio::test]

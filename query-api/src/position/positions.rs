@@ -45,6 +45,11 @@ impl Positions {
         self.head.subscribe()
     }
 
+    /// Whether `model` has applied `position`, as last seen.
+    pub(crate) fn reached(&self, model: ReadModel, position: Position) -> bool {
+        self.applied.get(model.name()).is_some_and(|applied| *applied.borrow() >= position)
+    }
+
     /// Waits, at most that long, until `model` has applied `position`. Holds no connection.
     pub(crate) async fn wait(
         &self,

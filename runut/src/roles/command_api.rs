@@ -1,6 +1,5 @@
 //! The API for commands.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use command_api::{AnswerFinisher, CommandApi, PspDirectory, SystemRandom, UnknownPsps};
@@ -10,6 +9,7 @@ use gateways::Gateways;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::Limits;
 use super::psp_directory::Configured;
 use crate::prometheus::Metrics;
 use crate::tasks::{Stage, Tasks};
@@ -23,7 +23,7 @@ pub(crate) fn start(
     mirror: Option<watch::Receiver<MirrorStatus>>,
     metrics: Metrics,
     gateways: Option<Gateways>,
-    requests_per_second: NonZeroU32,
+    limits: Limits,
 ) {
     let watch = store.snapshot_watch();
     tasks.spawn(Stage::Follow, "the watch for old snapshots", |stop| watch.run(stop));
@@ -39,7 +39,7 @@ pub(crate) fn start(
         metrics: Arc::new(move || metrics.render()),
         random: Arc::new(SystemRandom),
         psps,
-        rate_limit: super::rate_limit(requests_per_second),
+        rate_limit: limits.rate(),
     });
-    super::serve(tasks, "the command API", listener, router);
+    super::serve(tasks, "the command API", listener, router, limits.connections());
 }

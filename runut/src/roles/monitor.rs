@@ -1,6 +1,6 @@
 //! Health and metrics over HTTP, for processes that have no API of their own.
 
-use api_conventions::{CorrelationIds, ReadinessCheck, ServiceRoutes, assemble};
+use api_conventions::{ConnectionBounds, CorrelationIds, ReadinessCheck, ServiceRoutes, assemble};
 use axum::Router;
 use event_store::{IdSource, RandomIds};
 use tokio::net::TcpListener;
@@ -21,5 +21,6 @@ pub(crate) fn monitor(
     let readiness = move || std::future::ready(checks());
     let service = ServiceRoutes::new(document, readiness, move || metrics.render());
     let ids = CorrelationIds::new(|| RandomIds.next().to_string());
-    super::serve(tasks, name, listener, assemble(Router::new(), service, ids));
+    let router = assemble(Router::new(), service, ids);
+    super::serve(tasks, name, listener, router, ConnectionBounds::default());
 }

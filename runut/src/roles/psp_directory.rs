@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
-use command_api::{NotLetIn, PspDirectory};
+use command_api::{BodyCheck, NotLetIn, PspDirectory};
 use domain::Timestamp;
 use domain::payments::PspName;
 use gateways::{Gateways, WebhookRefusal};
@@ -17,25 +17,30 @@ impl PspDirectory for Configured {
         Some(self.0.names().cloned().collect())
     }
 
-    fn check_webhook(
+    fn expect_webhook(
         &self,
         psp: &str,
         source: Option<IpAddr>,
         headers: &HeaderMap,
-        body: &[u8],
         now: Timestamp,
-    ) -> Result<(), NotLetIn> {
+    ) -> Result<BodyCheck, NotLetIn> {
         let psp = psp.parse().map_err(|_| NotLetIn::NotExpected)?;
         let gateway = self.0.named(&psp).ok_or(NotLetIn::NotExpected)?;
         if !gateway.expects_from(source) {
             return Err(NotLetIn::NotFromThere);
         }
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
-        gateway.check_webhook(&header, body, now).map_err(|refusal| match refusal {
-            WebhookRefusal::NotExpected => NotLetIn::NotExpected,
-            WebhookRefusal::Unsigned { .. } | WebhookRefusal::Stale | WebhookRefusal::Forged => {
-                NotLetIn::NotSigned { reason: refusal.to_string() }
-            }
-        })
+        let signed = gateway.signed_webhook(&header, now).map_err(not_let_in)?;
+        Ok(Box::new(move |body| signed.check(body).map_err(not_let_in)))
+    }
+}
+
+fn not_let_in(refusal: WebhookRefusal) -> NotLetIn {
+    match refusal {
+        WebhookRefusal::NotExpected => NotLetIn::NotExpected,
+        WebhookRefusal::Unsigned { .. }
+        | WebhookRefusal::TooManySignatures
+        | WebhookRefusal::Stale
+        | WebhookRefusal::Forged => NotLetIn::NotSigned { reason: refusal.to_string() },
     }
 }

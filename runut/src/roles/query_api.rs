@@ -1,12 +1,12 @@
 //! The API for queries.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use event_store::{RandomIds, SystemClock};
 use query_api::{Error, QueryApi};
 use tokio::net::TcpListener;
 
+use super::Limits;
 use crate::prometheus::Metrics;
 use crate::tasks::{Stage, Tasks};
 
@@ -18,7 +18,7 @@ pub(crate) async fn start(
     database_url: &str,
     progress: Option<projections::Handle>,
     metrics: Metrics,
-    requests_per_second: NonZeroU32,
+    limits: Limits,
 ) -> Result<(), Error> {
     let router = query_api::router(QueryApi {
         database_url: database_url.to_owned(),
@@ -26,9 +26,9 @@ pub(crate) async fn start(
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         metrics: Arc::new(move || metrics.render()),
-        rate_limit: super::rate_limit(requests_per_second),
+        rate_limit: limits.rate(),
         shutdown: tasks.end_of(Stage::Accept),
     });
-    super::serve(tasks, "the query API", listener, router.await?);
+    super::serve(tasks, "the query API", listener, router.await?, limits.connections());
     Ok(())
 }

@@ -6,12 +6,10 @@ mod psps;
 mod secrets;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use api_conventions::REQUESTS_PER_SECOND_DEFAULT;
 use clap::{Args, ValueEnum};
 use migrations::Role;
 use projections::Feed;
@@ -26,6 +24,7 @@ use crate::database::{DATABASE, Database};
 use crate::env_file::{self, EnvFile};
 use crate::prometheus::Metrics;
 use crate::rebuild::{self, BesideTheLog};
+use crate::roles::Limits;
 use crate::roles::workers::PaymentWork;
 use crate::servers::{Servers, binaries};
 use crate::signals::Signals;
@@ -65,9 +64,8 @@ pub(crate) struct Up {
     /// Tables beside the log to make again from it before anything starts.
     #[arg(long, value_enum, value_delimiter = ',')]
     rebuild: Vec<BesideTheLog>,
-    /// The most requests a second with one API key.
-    #[arg(long, default_value_t = REQUESTS_PER_SECOND_DEFAULT)]
-    rate_limit: NonZeroU32,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 /// A part that another process may take over.
@@ -172,7 +170,7 @@ impl Up {
         let Listeners { command, query } = listeners;
         let url_of = |role| deployment.url_of(role);
         let (app_url, nats_url) = (url_of(Role::Application), &deployment.nats_url);
-        let limit = self.rate_limit;
+        let limits = self.limits;
         let metrics = Metrics::start(tasks)?;
         let store = administration::open_log(tasks, &app_url).await?;
         let keys = first_keys::ensure(&store, secrets).await?;
@@ -194,9 +192,9 @@ impl Up {
         }
         let query_url = url_of(Role::Query);
         let progress = Some(projections);
-        roles::query_api::start(tasks, query, &query_url, progress, metrics.clone(), limit).await?;
+        roles::query_api::start(tasks, query, &query_url, progress, metrics.clone(), limits).await?;
         let gateways = Some(roles::workers::gateways_to(&psps.config)?);
-        roles::command_api::start(tasks, command, store, mirror, metrics, gateways, limit);
+        roles::command_api::start(tasks, command, store, mirror, metrics, gateways, limits);
         Ok(keys)
     }
 

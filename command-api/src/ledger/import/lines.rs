@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use api_conventions::{Problem, problem_kinds as kinds};
+use api_conventions::{Pace, Paced, Problem, TooSlow, problem_kinds as kinds};
 use axum::body::{Body, BodyDataStream};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::StreamExt;
 
 use crate::limits::ENTRY_BODY_BYTES_MAX;
 
-/// How long a body may pause, so that a caller that stops sending holds no memory: as long as one may take
-/// between two requests.
-pub const IMPORT_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How the body of an import has to come in, so that a caller that only drips holds no place: a few entries
+/// now and then do, and it may pause for as long as between two requests.
+pub const IMPORT_PACE: Pace = Pace { bytes: 4 * 1024, within: Duration::from_secs(30) };
 
 /// Why there is no next line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoLine {
     /// It is longer than an entry may be.
     TooLong,
-    /// The body broke off, or paused for too long.
+    /// The body broke off, or comes too slowly.
     Unreadable,
 }
 
@@ -27,8 +27,8 @@ impl NoLine {
         match self {
             Self::TooLong => Problem::body_too_large(ENTRY_BODY_BYTES_MAX),
             Self::Unreadable => {
-                let seconds = IMPORT_PAUSE_MAX.as_secs();
-                let detail = format!("the body broke off, or paused for longer than {seconds} s");
+                let too_slow = TooSlow(IMPORT_PACE);
+                let detail = format_args!("the body broke off, or came {too_slow}");
                 Problem::new(kinds::REQUEST_TIMEOUT, detail)
             }
         }
@@ -39,6 +39,7 @@ impl NoLine {
 #[derive(Debug)]
 pub(super) struct Lines {
     body: BodyDataStream,
+    paced: Paced,
     ended: bool,
     buffer: BytesMut,
     /// How much of the buffer has no end of a line in it.
@@ -52,6 +53,7 @@ impl Lines {
     pub(super) async fn begin(body: Body) -> Result<Self, NoLine> {
         let mut lines = Self {
             body: body.into_data_stream(),
+            paced: Paced::by(IMPORT_PACE),
             ended: false,
             buffer: BytesMut::new(),
             searched: 0,
@@ -95,7 +97,11 @@ impl Lines {
     }
 
     async fn read(&mut self) -> Result<(), NoLine> {
-        match tokio::time::timeout(IMPORT_PAUSE_MAX, self.body.next()).await {
+        let bytes = |piece: &Option<Result<Bytes, _>>| match piece {
+            Some(Ok(bytes)) => bytes.len(),
+            Some(Err(_)) | None => 0,
+        };
+        match self.paced.wait(self.body.next(), bytes).await {
             Ok(Some(Ok(bytes))) => self.buffer.extend_from_slice(&bytes),
             Ok(None) => self.ended = true,
             Ok(Some(Err(_))) | Err(_) => return Err(NoLine::Unreadable),
@@ -153,6 +159,24 @@ mod tests {
     async fn a_body_that_breaks_off_or_pauses_gives_no_more_lines() {
         let broken = all(vec![Ok("a\nb"), Err("reset")]).await;
         assert_eq!(broken, (vec!["a".to_owned()], Some(NoLine::Unreadable)));
+        let every_while = |line: &'static str, seconds| {
+            let lines = futures::stream::repeat(Bytes::from(line)).then(move |line| async move {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                Ok::<_, Error>(line)
+            });
+            Body::from_stream(lines)
+        };
+        let ends = async |body| {
+            let mut lines = Lines::begin(body).await?;
+            while lines.number() < 1_000 {
+                lines.next().await?;
+            }
+            Ok(())
+        };
+        let (entry, few) = ("x".repeat(1_000) + "\n", 7);
+        assert_eq!(ends(every_while(entry.leak(), few)).await, Ok(()), "slow, and honest");
+        assert_eq!(ends(every_while("\n", 1)).await, Err(NoLine::Unreadable), "a drip");
+        assert_eq!(ends(every_while("\n", 15)).await, Err(NoLine::Unreadable), "as was seen");
         let silent = Body::from_stream(futures::stream::pending::<Result<Bytes, Error>>());
         assert_eq!(Lines::begin(silent).await.err(), Some(NoLine::Unreadable));
     }

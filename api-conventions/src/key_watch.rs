@@ -1,0 +1,147 @@
+//! Looks again and again whether the key still opens anything that an answer without an end was begun with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ApiKeyId;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::authenticate::KeyDirectory;
+use crate::peer::Connection;
+
+/// How often: with the quarter of a second after which directories know of a revocation, and with
+/// [`LAST_WORDS_MAX`], it acts within a second.
+pub const KEY_LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// How long an answer has to end in good order, with a line that says why, before its connection is cut. One
+/// whose other end does not read cannot.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(200);
+
+/// Watches one key, until it is dropped.
+#[derive(Debug)]
+pub struct KeyWatch {
+    revoked: CancellationToken,
+    looking: JoinHandle<()>,
+}
+
+impl KeyWatch {
+    /// Watches `key`, which `connection` was let in with.
+    pub fn of<D: KeyDirectory>(
+        directory: Arc<D>,
+        key: ApiKeyId,
+        connection: Option<Connection>,
+    ) -> Self {
+        let revoked = CancellationToken::new();
+        let told = revoked.clone();
+        // A task of its own: an answer that nobody reads is not asked to do anything.
+        let looking = tokio::spawn(async move {
+            until_revoked(&*directory, key).await;
+            told.cancel();
+            tokio::time::sleep(LAST_WORDS_MAX).await;
+            if let Some(connection) = connection {
+                tracing::info!(%key, "a connection was cut: its key was revoked");
+                connection.cut();
+            }
+        });
+        Self { revoked, looking }
+    }
+
+    /// Returns when the key opens nothing any more.
+    pub async fn revoked(&self) {
+        self.revoked.cancelled().await;
+    }
+}
+
+impl Drop for KeyWatch {
+    fn drop(&mut self) {
+        self.looking.abort();
+    }
+}
+
+/// While keys cannot be looked up it is looked again: before anything more is sent or taken, whoever sends or
+/// takes it looks too.
+async fn until_revoked(directory: &impl KeyDirectory, id: ApiKeyId) {
+    loop {
+        tokio::time::sleep(KEY_LOOK_EVERY).await;
+        if let Ok(found) = directory.find(id).await
+            && found.is_none_or(|key| key.revoked)
+        {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authenticate::DirectoryUnavailable;
+    use crate::peer::PeerAddress;
+    use crate::test_app::MemoryDirectory;
+    use domain::api_keys::{ApiKey, Role};
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    /// One key, which tests revoke.
+    struct Switched {
+        key: ApiKey,
+        state: AtomicU8,
+    }
+
+    const GOOD: u8 = 0;
+    const AWAY: u8 = 1;
+    const REVOKED: u8 = 2;
+
+    impl Switched {
+        fn new() -> Arc<Self> {
+            let mut directory = MemoryDirectory::default();
+            directory.issue(1, Role::Merchant);
+            let key = directory.keys.remove(0);
+            Arc::new(Self { key, state: AtomicU8::new(GOOD) })
+        }
+    }
+
+    impl KeyDirectory for Switched {
+        fn known(&self, _: ApiKeyId) -> Option<ApiKey> {
+            None
+        }
+
+        async fn find(&self, _: ApiKeyId) -> Result<Option<ApiKey>, DirectoryUnavailable> {
+            match self.state.load(Ordering::Relaxed) {
+                AWAY => Err(DirectoryUnavailable::because("refused")),
+                state => Ok(Some(ApiKey { revoked: state == REVOKED, ..self.key.clone() })),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revocation_is_told_at_once_and_then_the_connection_is_cut() {
+        let directory = Switched::new();
+        let connection = Connection::of(PeerAddress([127, 0, 0, 1].into()));
+        let watch =
+            KeyWatch::of(Arc::clone(&directory), directory.key.id, Some(connection.clone()));
+        for state in [GOOD, AWAY] {
+            directory.state.store(state, Ordering::Relaxed);
+            let quiet = tokio::time::timeout(10 * KEY_LOOK_EVERY, watch.revoked()).await;
+            assert!(quiet.is_err());
+        }
+        directory.state.store(REVOKED, Ordering::Relaxed);
+        let ends = tokio::time::timeout(Duration::from_secs(1), async {
+            watch.revoked().await;
+            connection.was_cut().await;
+        });
+        ends.await.expect("within a second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_cut_once_the_answer_has_ended() {
+        let directory = Switched::new();
+        let connection = Connection::of(PeerAddress([127, 0, 0, 1].into()));
+        let watch =
+            KeyWatch::of(Arc::clone(&directory), directory.key.id, Some(connection.clone()));
+        directory.state.store(REVOKED, Ordering::Relaxed);
+        watch.revoked().await;
+        drop(watch);
+        let cut = tokio::time::timeout(10 * LAST_WORDS_MAX, connection.was_cut()).await;
+        assert!(cut.is_err(), "the next request on it may be made with another key");
+    }
+}
