@@ -25,7 +25,7 @@ pub const CURSOR_CHARACTERS_MAX: usize = 512;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the documentation only; `ListQuery` parses them")]
 pub struct PageParameters {
-    /// The most rows of the answer.
+    /// The most rows of the answer. A page of large rows ends earlier, at some 4 MiB, and has a `next_cursor`.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
     /// `next_cursor` of the page before.

@@ -219,8 +219,8 @@ mod tests {
     #[test]
     fn the_answer_says_which_bound_it_is_and_when_to_come_back() {
         let own = Problem::from(NoPlace::OwnShare(POOL)).body_text(None);
-        insta::assert_snapshot!(own, @"");
+        insta::assert_snapshot!(own, @r#"{"type":"/problems/too-many-requests","title":"Too many requests","status":429,"detail":"this merchant has its share of the tests at a time, 3 of 8","code":"too-many-requests","retryable":true}"#);
         let all = Problem::from(NoPlace::All(POOL)).body_text(None);
-        insta::assert_snapshot!(all, @"");
+        insta::assert_snapshot!(all, @r#"{"type":"/problems/unavailable","title":"Not available at the moment","status":503,"detail":"all 8 tests at a time are taken","code":"unavailable","retryable":true}"#);
     }
 }

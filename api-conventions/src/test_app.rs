@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -19,6 +20,8 @@ use crate::{ApiKeyToken, CorrelationIds, DirectoryUnavailable, KeyDirectory};
 pub(crate) struct MemoryDirectory {
     pub(crate) keys: Vec<ApiKey>,
     pub(crate) down: bool,
+    /// How often a key was looked up.
+    pub(crate) looks: Arc<AtomicUsize>,
 }
 
 impl KeyDirectory for MemoryDirectory {
@@ -27,6 +30,7 @@ impl KeyDirectory for MemoryDirectory {
     }
 
     async fn find(&self, id: ApiKeyId) -> Result<Option<ApiKey>, DirectoryUnavailable> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         if self.down {
             return Err(DirectoryUnavailable::because("connection refused by 10.0.0.7"));
         }

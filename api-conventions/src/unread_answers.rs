@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
 
 use crate::peer::PeerNetwork;

@@ -43,7 +43,7 @@ const OWN_LEDGER: &[Role] = &[Role::Merchant, Role::Operator];
 struct Document;
 
 /// What may be wrong with any command, whatever it asks for.
-const REFUSALS_OF_ANY_COMMAND: [(&str, &str); 8] = [
+const REFUSALS_OF_ANY_COMMAND: [(&str, &str); 9] = [
     (
         "400",
         "`malformed-request`, `malformed-json`, `missing-idempotency-key`, \
@@ -51,6 +51,7 @@ const REFUSALS_OF_ANY_COMMAND: [(&str, &str); 8] = [
     ),
     ("401", "`unauthorized`: no valid API key"),
     ("403", "`insufficient-scope`: the key's role may not do this"),
+    ("408", "`request-timeout`: the body came too slowly; send it again with the same key"),
     ("409", "`idempotency-key-in-use`: the first request with this key is still running"),
     ("413", "`body-too-large`"),
     ("422", "`invalid-request` with every field that is wrong, `idempotency-key-reused`"),

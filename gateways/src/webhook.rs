@@ -179,7 +179,7 @@ mod tests {
             SignedHeader::read(HEADER, Some(&value), SECRET, now).map(|header| header.signatures.len())
         };
         let forged = "00".repeat(SIGNATURE_BYTES);
-        assert_eq!(read(1_700_000_000, &[&forged; SIGNATURES_MAX]), Ok(SIGNATURES_MAX));
+        assert_eq!(read(1_700_000_000, &[forged.as_str(); SIGNATURES_MAX]), Ok(SIGNATURES_MAX));
         for many in [SIGNATURES_MAX + 1, 8_000] {
             let refused = read(1_700_000_000, &vec![forged.as_str(); many]);
             assert_eq!(refused, Err(WebhookRefusal::TooManySignatures));

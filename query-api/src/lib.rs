@@ -24,6 +24,7 @@ mod ledger;
 mod ledgers;
 mod log;
 mod merchants;
+mod page_rows;
 mod payments;
 mod position;
 mod projection_statuses;

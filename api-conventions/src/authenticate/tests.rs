@@ -75,3 +75,38 @@ async fn the_key_is_checked_before_the_role_and_the_role_before_the_body() {
     assert_eq!(post(&merchant).await.status, 400);
     insta::assert_snapshot!(post(&auditor).await.body);
 }
+
+#[tokio::test]
+async fn keys_that_are_made_up_cost_so_many_look_ups_and_keep_nobody_else_out() {
+    use std::sync::atomic::Ordering;
+
+    let mut directory = MemoryDirectory::default();
+    let merchant = bearer(&directory.issue(1, Role::Merchant));
+    let looks = Arc::clone(&directory.looks);
+    let app = app(directory);
+    assert_eq!(check(&app, &[&merchant]).await.status, 200);
+    let mut refused = None;
+    for n in 0..2_000_u128 {
+        let made_up = ApiKeyId::from_uuid(uuid::Uuid::from_u128(1_000 + n));
+        let token = ApiKeyToken::generate(made_up, [7; 32]);
+        let answer = check(&app, &[&bearer(&token)]).await;
+        if answer.status == 429 {
+            refused = Some(answer);
+        } else {
+            assert_eq!(answer.status, 401);
+        }
+    }
+    insta::assert_snapshot!(refused.expect("some are refused"), @r#"
+    429 Too Many Requests
+    content-type: application/problem+json
+    retry-after: 1
+    x-correlation-id: drawn-by-the-id-source
+
+    {"type":"/problems/too-many-requests","title":"Too many requests","status":429,"detail":"too many API keys that do not exist come from this address","code":"too-many-requests","retryable":true,"correlation_id":"drawn-by-the-id-source"}
+    "#);
+    let looks = looks.load(Ordering::Relaxed);
+    assert!(looks < 1_000, "{looks} of 2,000 were looked up");
+    for _ in 0..3 {
+        assert_eq!(check(&app, &[&merchant]).await.status, 200, "it was good lately");
+    }
+}

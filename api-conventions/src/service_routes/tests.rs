@@ -114,6 +114,35 @@ async fn a_readiness_check_that_hangs_is_not_ready() {
     assert_eq!(send(&app, request("GET", "/health/ready", &[], "")).await.status, 503);
 }
 
+#[tokio::test(start_paused = true)]
+async fn many_who_ask_for_health_and_metrics_cost_one_look() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let looks = Arc::new(AtomicUsize::new(0));
+    let (looked, rendered) = (Arc::clone(&looks), Arc::clone(&looks));
+    let service = ServiceRoutes::new(
+        Document::openapi(),
+        move || {
+            looked.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(vec![check("postgres", true)])
+        },
+        move || {
+            rendered.fetch_add(1, Ordering::Relaxed);
+            String::new()
+        },
+    );
+    let app = assemble(Router::new(), service, test_ids());
+    for round in 1..=3 {
+        for _ in 0..100 {
+            for path in ["/health/ready", "/metrics"] {
+                assert_eq!(send(&app, request("GET", path, &[], "")).await.status, 200);
+            }
+        }
+        assert_eq!(looks.load(Ordering::Relaxed), 2 * round);
+        tokio::time::advance(LOOK_KEPT_FOR).await;
+    }
+}
+
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems_and_need_no_key() {
     let app = TestApp::new(vec![]);

@@ -15,9 +15,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-/// The most connections that may be asked for: half of what the API takes at a time, and beyond what two
+/// The most connections that may be asked for: what the API takes from one address, and beyond what two
 /// processors can make use of.
-pub(super) const CONNECTIONS_MAX: i64 = 4_096;
+pub(super) const CONNECTIONS_MAX: i64 = 2_048;
 /// How long an answer may take: longer than the longest that the API waits for anything itself.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 

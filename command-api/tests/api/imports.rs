@@ -3,7 +3,7 @@
 use api_conventions::serve;
 use axum::body::Body;
 use bytes::Bytes;
-use command_api::{ENTRY_BODY_BYTES_MAX, IMPORT_KEY_CHARACTERS_MAX, IMPORTS_MAX};
+use command_api::{ENTRY_BODY_BYTES_MAX, IMPORT_KEY_CHARACTERS_MAX, IMPORT_PACE, IMPORTS};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use serde_json::{Value, json};
@@ -14,8 +14,9 @@ use tokio::sync::oneshot;
 use crate::actors::{Actor, Sending, entry};
 use crate::answers::Answer;
 use crate::app::{App, Service};
+use crate::sockets::{Served, read_until};
 
-const IMPORTS: &str = "/v1/ledger/imports";
+const IMPORT_PATH: &str = "/v1/ledger/imports";
 const NDJSON: &str = "application/x-ndjson";
 
 struct Books {
@@ -100,7 +101,7 @@ async fn the_same_import_again_has_the_same_answer_and_under_another_key_no_effe
     let (chunks, last) = progress(&books.import(&lines, "k").await);
     let written = books.app.written().await;
     for caller in [&books.app.merchant, &elsewhere.called_by(&books.app.merchant)] {
-        let again = import(caller, IMPORTS, "k").body(lines.join("\n")).send().await;
+        let again = import(caller, IMPORT_PATH, "k").body(lines.join("\n")).send().await;
         let (mut replayed, end) = progress(&again);
         for chunk in &mut replayed {
             let replayed = chunk.as_object_mut().and_then(|chunk| chunk.remove("replayed"));
@@ -142,7 +143,7 @@ async fn a_malformed_line_stops_an_import_after_what_was_before_it_and_it_goes_o
         (" ".repeat(ENTRY_BODY_BYTES_MAX + 1), "body-too-large", ""),
     ] {
         lines[1_499] = line;
-        let from = format!("{IMPORTS}?from_line=1500");
+        let from = format!("{IMPORT_PATH}?from_line=1500");
         let again = import(&books.app.merchant, &from, "k").body(lines.join("\n")).send().await;
         let (chunks, stopped) = progress(&again);
         assert_eq!((chunks.len(), &stopped["line"]), (0, &json!(1_500)), "{stopped}");
@@ -151,7 +152,7 @@ async fn a_malformed_line_stops_an_import_after_what_was_before_it_and_it_goes_o
         assert_eq!(named, pointer);
     }
     lines[1_499] = books.deposit(1_499);
-    let from = format!("{IMPORTS}?from_line=1500");
+    let from = format!("{IMPORT_PATH}?from_line=1500");
     let rest = import(&books.app.merchant, &from, "k").body(lines.join("\r\n")).send().await;
     let (chunks, last) = progress(&rest);
     assert_eq!((&chunks[0]["from_line"], &last["done"]), (&json!(1_500), &json!(true)));
@@ -169,7 +170,7 @@ async fn a_chunk_is_answered_before_the_next_one_has_come_in() {
     };
     let lines = books.deposits(1_500);
     send(&lines[..1_000]);
-    let importing = import(&books.app.merchant, IMPORTS, "k").send_body(Body::from_stream(body));
+    let importing = import(&books.app.merchant, IMPORT_PATH, "k").send_body(Body::from_stream(body));
     let mut answer = importing.await.into_body().into_data_stream();
     let mut line = async || {
         let bytes = answer.next().await?.expect("the answer goes on");
@@ -197,7 +198,7 @@ async fn a_key_that_is_revoked_takes_no_further_chunk() {
     };
     let lines = books.deposits(1_500);
     send(&lines[..1_000]);
-    let importing = import(&leaving, IMPORTS, "k").send_body(Body::from_stream(body));
+    let importing = import(&leaving, IMPORT_PATH, "k").send_body(Body::from_stream(body));
     let mut answer = importing.await.into_body().into_data_stream();
     let mut line = async || {
         let bytes = answer.next().await?.expect("the answer goes on");
@@ -223,11 +224,7 @@ async fn an_answer_comes_while_a_body_is_sent() {
     let serving = tokio::spawn(serve(listener, router, async { drop(stopped.await) }));
     let mut connection = TcpStream::connect(address).await.expect("connected");
     let token = books.app.merchant.token.clone().expect("a token");
-    let head = format!(
-        "POST {IMPORTS} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}\r\n\
-         idempotency-key: k\r\ncontent-type: {NDJSON}\r\nexpect: 100-continue\r\n\
-         transfer-encoding: chunked\r\n\r\n"
-    );
+    let head = head_of_import(&token);
     connection.write_all(head.as_bytes()).await.expect("sent");
     read_until(&mut connection, "100 Continue\r\n\r\n").await;
     let lines = books.deposits(1_010);
@@ -246,12 +243,13 @@ async fn an_answer_comes_while_a_body_is_sent() {
     assert_eq!(books.app.balance_minor(&books.cash).await, 1_010);
 }
 
-async fn read_until(connection: &mut TcpStream, expected: &str) {
-    let mut read = Vec::new();
-    while !String::from_utf8_lossy(&read).contains(expected) {
-        let more = connection.read_buf(&mut read).await.expect("an answer");
-        assert!(more > 0, "{}", String::from_utf8_lossy(&read));
-    }
+/// The head of an import whose caller waits for a sign to go on.
+fn head_of_import(token: &str) -> String {
+    format!(
+        "POST {IMPORT_PATH} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}\r\n\
+         idempotency-key: k\r\ncontent-type: {NDJSON}\r\nexpect: 100-continue\r\n\
+         transfer-encoding: chunked\r\n\r\n"
+    )
 }
 
 #[tokio::test]
@@ -260,7 +258,7 @@ async fn a_body_that_breaks_off_leaves_whole_chunks_and_goes_on_under_its_key() 
     let lines = books.deposits(1_500);
     let begun = Ok(Bytes::from(format!("{}\n", lines[..1_200].join("\n"))));
     let broken = futures::stream::iter([begun, Err(axum::Error::new("reset"))]);
-    let importing = import(&books.app.merchant, IMPORTS, "k").send_body(Body::from_stream(broken));
+    let importing = import(&books.app.merchant, IMPORT_PATH, "k").send_body(Body::from_stream(broken));
     let answer = importing.await.into_body().into_data_stream();
     let answer: Vec<Bytes> = answer.map(|bytes| bytes.expect("an answer")).collect().await;
     let last: Value = serde_json::from_slice(answer.last().expect("a line")).expect("JSON");
@@ -290,34 +288,78 @@ async fn an_import_is_refused_before_it_begins_where_it_can_be() {
     let line = books.deposit(1);
     let json = merchant.request("POST", IMPORTS).body(line.clone()).send().await.expect(415);
     assert_eq!(json.text("detail"), "send `Content-Type: application/x-ndjson`");
-    import(merchant, IMPORTS, "k").without("idempotency-key").send().await.expect(400);
+    import(merchant, IMPORT_PATH, "k").without("idempotency-key").send().await.expect(400);
     let long = "k".repeat(IMPORT_KEY_CHARACTERS_MAX + 1);
-    import(merchant, IMPORTS, &long).body(line.clone()).send().await.expect(400);
+    import(merchant, IMPORT_PATH, &long).body(line.clone()).send().await.expect(400);
     for query in ["from_line=0", "from_line=-1", "from_line=x", "line=1"] {
-        let path = format!("{IMPORTS}?{query}");
+        let path = format!("{IMPORT_PATH}?{query}");
         import(merchant, &path, "k").body(line.clone()).send().await.expect(422);
     }
-    import(&books.app.merchant_read, IMPORTS, "k").body(line.clone()).send().await.expect(403);
+    import(&books.app.merchant_read, IMPORT_PATH, "k").body(line.clone()).send().await.expect(403);
     let longest = "k".repeat(IMPORT_KEY_CHARACTERS_MAX);
-    let (_, last) = progress(&import(merchant, IMPORTS, &longest).body(line).send().await);
+    let (_, last) = progress(&import(merchant, IMPORT_PATH, &longest).body(line).send().await);
     assert_eq!(last["created"], 1);
-    let (chunks, empty) = progress(&import(merchant, IMPORTS, "empty").body("\n \n").send().await);
+    let (chunks, empty) = progress(&import(merchant, IMPORT_PATH, "empty").body("\n \n").send().await);
     assert_eq!((chunks.len(), &empty["lines"]), (0, &json!(2)));
 }
 
 #[tokio::test]
-async fn so_many_imports_are_under_way_at_a_time() {
+async fn a_merchant_has_so_many_imports_under_way_and_another_gets_in() {
     let books = Books::new().await;
+    let merchant = &books.app.merchant;
     let mut under_way = Vec::new();
-    for n in 0..IMPORTS_MAX {
+    for n in 0..IMPORTS.of_one {
         let body = Body::from(books.deposit(n));
-        let begun = import(&books.app.merchant, IMPORTS, &format!("k{n}")).send_body(body).await;
+        let begun = import(merchant, IMPORT_PATH, &format!("k{n}")).send_body(body).await;
         assert_eq!(begun.status(), 200);
         under_way.push(begun);
     }
-    let one_more = books.import(&books.deposits(1), "k").await.expect(503);
+    let one_more = books.import(&books.deposits(1), "k").await.expect(429);
     assert_eq!(one_more.header("retry-after"), "1");
+    let (of_one, total) = (IMPORTS.of_one, IMPORTS.total);
+    let bound = format!("its share of the imports at a time, {of_one} of {total}");
+    assert!(one_more.text("detail").contains(&bound), "{one_more}");
+    let other = import(&books.app.other_merchant, IMPORT_PATH, "k").body("\n").send().await;
+    assert_eq!(progress(&other.expect(200)).1["done"], true);
     // Who hangs up makes room.
     under_way.pop();
+    books.import(&books.deposits(1), "k").await.expect(200);
+}
+
+/// A key that is revoked while nothing is sent and nothing is to be answered, on connections of their own.
+#[tokio::test]
+async fn a_revoked_key_has_no_import_under_way_a_second_later() {
+    let books = Books::new().await;
+    let wanted = json!({"role": "merchant", "merchant": books.app.merchant_id});
+    let issued = books.app.operator.post("/v1/api-keys", &wanted).await.expect(201);
+    let served = Served::on_loopback(books.app.service.router.clone()).await;
+    let mut connections = Vec::new();
+    for begun in [false, true, true, false] {
+        let mut connection = served.connect_raw().await;
+        let head = head_of_import(&issued.text("token"));
+        connection.write_all(head.as_bytes()).await.expect("sent");
+        read_until(&mut connection, "100 Continue\r\n\r\n").await;
+        if begun {
+            // One line, and then nothing: no chunk is full.
+            let line = books.deposit(1) + "\n";
+            let piece = format!("{:x}\r\n{line}\r\n", line.len());
+            connection.write_all(piece.as_bytes()).await.expect("sent");
+            read_until(&mut connection, "HTTP/1.1 200").await;
+        }
+        connections.push((begun, connection));
+    }
+    books.import(&books.deposits(1), "k").await.expect(429);
+    books.app.operator.delete(&format!("/v1/api-keys/{}", issued.text("id"))).await.expect(200);
+    // Far less than the pace of an import would take to end them.
+    let ended = tokio::time::timeout(IMPORT_PACE.within / 6, async {
+        for (begun, connection) in &mut connections {
+            let mut rest = Vec::new();
+            drop(connection.read_to_end(&mut rest).await);
+            let rest = String::from_utf8_lossy(&rest);
+            assert!(rest.contains("unauthorized"), "{begun}: {rest}");
+            assert!(!begun.to_owned() || rest.contains("\"line\":1"), "{rest}");
+        }
+    });
+    ended.await.expect("they end, and it is said why");
     books.import(&books.deposits(1), "k").await.expect(200);
 }

@@ -16,6 +16,7 @@ use crate::caller_scope::{ASKED_IS_SEEN, OwnerFilter, one_ledger, visible_to};
 use crate::database::refused;
 use crate::key_range::KeyRange;
 use crate::ledgers::ids_named;
+use crate::page_rows::PageRows;
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
 use crate::snapshot::Snapshot;
@@ -158,7 +159,7 @@ pub(crate) async fn list_accounts(
     let Source { positions, exact } = Source::of(&query.filters, one_ledger.is_some());
     let wanted = i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX);
     let looks = if exact { wanted } else { ACCOUNTS_LOOKED_AT_MAX };
-    let rows = sqlx::query(AssertSqlSafe(LIST.replace("{positions}", &positions)))
+    let listing = sqlx::query(AssertSqlSafe(LIST.replace("{positions}", &positions)))
         .bind(one_ledger)
         .bind(ledger)
         .bind(ids)
@@ -169,10 +170,8 @@ pub(crate) async fn list_accounts(
         .bind(uncleared)
         .bind(query.after)
         .bind(wanted)
-        .bind(looks)
-        .fetch_all(snapshot.db())
-        .await
-        .map_err(refused)?;
+        .bind(looks);
+    let PageRows { rows, limit } = PageRows::read(listing, snapshot.db(), query.limit).await?;
     let mut looked_to = None;
     let mut accounts = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -185,7 +184,7 @@ pub(crate) async fn list_accounts(
             accounts.push((row.opened_position, Account::try_from(row)?));
         }
     }
-    let mut page = Page::of(accounts, query.limit, |(opened, _)| *opened, |(_, account)| account);
+    let mut page = Page::of(accounts, limit, |(opened, _)| *opened, |(_, account)| account);
     if page.next_cursor.is_none() {
         page.next_cursor = looked_to.map(|position| api_conventions::encode_cursor(&position));
     }

@@ -20,9 +20,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::caller_scope::{ASKED_IS_SEEN, OwnerFilter, one_ledger, owner, visible_to};
-use crate::database::refused;
 use crate::key_range::KeyRange;
 use crate::ledgers::ids_named;
+use crate::page_rows::PageRows;
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
 use crate::row_values::{currency, decimal, timestamp};
@@ -247,20 +247,18 @@ pub(crate) async fn list_holds(
     let one_ledger = one_ledger(visible, ledger);
     let positions = positions(&query.filters, one_ledger.is_some());
     let list = LIST.replace("{positions}", &positions);
-    let rows: Vec<HoldRow> = sqlx::query_as(AssertSqlSafe(list))
+    let listing = sqlx::query(AssertSqlSafe(list))
         .bind(one_ledger)
         .bind(ledger)
         .bind(ids)
         .bind(status.map(HoldStatus::name))
         .bind(account.map(AccountId::uuid))
         .bind(query.after)
-        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX))
-        .fetch_all(snapshot.db())
-        .await
-        .map_err(refused)?;
-    let keyed = rows.into_iter().map(|row| Ok((row.position, Hold::try_from(row)?)));
+        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX));
+    let read = PageRows::read(listing, snapshot.db(), query.limit).await?;
+    let keyed = read.of::<HoldRow>()?.into_iter().map(|row| Ok((row.position, Hold::try_from(row)?)));
     let rows: Vec<(i64, Hold)> = keyed.collect::<Result<_, Problem>>()?;
-    let page = Page::of(rows, query.limit, |(position, _)| *position, |(_, hold)| hold);
+    let page = Page::of(rows, read.limit, |(position, _)| *position, |(_, hold)| hold);
     Ok(snapshot.answer(Json(page)))
 }
 

@@ -17,6 +17,7 @@ use crate::database::refused;
 use crate::key_range::KeyRange;
 use crate::ledgers::ids_named;
 use crate::log::TimeRange;
+use crate::page_rows::PageRows;
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
 use crate::snapshot::Snapshot;
@@ -236,7 +237,7 @@ pub(crate) async fn list_entries(
     let before = query.after.unwrap_or(i64::MAX).min(range.up_to.number().saturating_add(1));
     let one_ledger = one_ledger(visible, ledger);
     let positions = source.positions(one_ledger.is_some());
-    let rows = sqlx::query(AssertSqlSafe(LIST.replace("{positions}", &positions)))
+    let listing = sqlx::query(AssertSqlSafe(LIST.replace("{positions}", &positions)))
         .bind(one_ledger)
         .bind(ledger)
         .bind(before)
@@ -255,10 +256,8 @@ pub(crate) async fn list_entries(
         .bind(effective.after.number())
         .bind(effective.up_to.number())
         .bind(filters.late)
-        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX))
-        .fetch_all(snapshot.db())
-        .await
-        .map_err(refused)?;
+        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX));
+    let PageRows { rows, limit } = PageRows::read(listing, snapshot.db(), query.limit).await?;
     let mut looked_to = None;
     let mut entries = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -270,7 +269,7 @@ pub(crate) async fn list_entries(
             entries.push(EntryRow::from_row(row).map_err(refused)?);
         }
     }
-    let mut page = Page::of(entries, query.limit, |row| row.position, EntrySummary::from);
+    let mut page = Page::of(entries, limit, |row| row.position, EntrySummary::from);
     if page.next_cursor.is_none() {
         page.next_cursor = looked_to.map(|position| api_conventions::encode_cursor(&position));
     }

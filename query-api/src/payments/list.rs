@@ -16,6 +16,7 @@ use super::PaymentRow;
 use crate::caller_scope::visible_to;
 use crate::database::refused;
 use crate::log::TimeRange;
+use crate::page_rows::PageRows;
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
 use crate::snapshot::Snapshot;
@@ -97,7 +98,7 @@ pub(crate) async fn list_payments(
     let mut snapshot = Snapshot::of(ReadModel::Payments, &api, min).await?;
     let times = TimeRange::between(filters.from, filters.to, snapshot.db()).await;
     let times = times.map_err(refused)?;
-    let rows: Vec<PaymentRow> = sqlx::query_as(LIST)
+    let listing = sqlx::query(LIST)
         .bind(visible_to(&caller))
         .bind(filters.merchant.map(MerchantId::uuid))
         .bind(filters.state.map(PaymentState::name))
@@ -111,15 +112,13 @@ pub(crate) async fn list_payments(
         .bind(times.after.number())
         .bind(times.up_to.number())
         .bind(query.after)
-        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX))
-        .fetch_all(snapshot.db())
-        .await
-        .map_err(refused)?;
+        .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX));
+    let read = PageRows::read(listing, snapshot.db(), query.limit).await?;
     let resource =
         |row: PaymentRow| Ok((row.created_position, PaymentResource::from(&row.payment()?)));
     let rows: Vec<(i64, PaymentResource)> =
-        rows.into_iter().map(resource).collect::<Result<_, Problem>>()?;
-    let page = Page::of(rows, query.limit, |(created, _)| *created, |(_, payment)| payment);
+        read.of()?.into_iter().map(resource).collect::<Result<_, Problem>>()?;
+    let page = Page::of(rows, read.limit, |(created, _)| *created, |(_, payment)| payment);
     Ok(snapshot.answer(Json(page)))
 }
 

@@ -38,6 +38,11 @@ impl Actor {
         Self { min_position: Some(position.to_owned()), ..self.clone() }
     }
 
+    /// What it says in `Authorization`.
+    pub(crate) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_with(path, &[]).await
     }

@@ -22,4 +22,5 @@ mod points_in_time;
 mod positions;
 mod projections_halted;
 mod roles;
+mod shares;
 mod wide;

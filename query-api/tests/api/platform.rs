@@ -280,6 +280,33 @@ impl Platform {
         minor: i64,
         currency: &str,
     ) -> EntryId {
+        let metadata = [("order".to_owned(), reference.to_owned())].into();
+        let metadata = Metadata::parse(metadata).expect("metadata");
+        self.post_with(ledger, reference, (debit, credit), minor, currency, metadata).await
+    }
+
+    /// A sale with as much metadata as there may be.
+    pub(crate) async fn sell_with_largest_metadata(
+        &self,
+        ledger: MerchantId,
+        reference: &str,
+        cents: i64,
+    ) -> EntryId {
+        let pair = |n: usize| (format!("key-{n}"), "\u{1F4B3}".repeat(Metadata::VALUE_CHARACTERS_MAX));
+        let metadata = Metadata::parse((0..Metadata::KEYS_MAX).map(pair).collect());
+        let metadata = metadata.expect("metadata");
+        self.post_with(ledger, reference, ("cash", "sales"), cents, "USD", metadata).await
+    }
+
+    async fn post_with(
+        &self,
+        ledger: MerchantId,
+        reference: &str,
+        (debit, credit): (&str, &str),
+        minor: i64,
+        currency: &str,
+        metadata: Metadata,
+    ) -> EntryId {
         let amount = Amount::from_minor(minor, currency.parse().expect("a currency"));
         let amount = amount.expect("an amount");
         let posting = |code: &str, direction| Posting {
@@ -288,10 +315,9 @@ impl Platform {
             amount,
         };
         let postings = vec![posting(debit, Direction::Debit), posting(credit, Direction::Credit)];
-        let metadata = [("order".to_owned(), reference.to_owned())].into();
         let details = Details {
             description: Name::parse(&format!("Order {reference}")).ok(),
-            metadata: Metadata::parse(metadata).expect("metadata"),
+            metadata,
             ..Details::default()
         };
         let command = PostEntry::new(
