@@ -184,10 +184,11 @@ mod tests {
 
     /// So many bytes at such intervals, for ever.
     fn drip(bytes: usize, every: Duration) -> Body {
-        let pieces = futures::stream::repeat(Bytes::from(vec![b'x'; bytes])).then(move |piece| async move {
-            tokio::time::sleep(every).await;
-            Ok::<_, axum::Error>(piece)
-        });
+        let pieces =
+            futures::stream::repeat(Bytes::from(vec![b'x'; bytes])).then(move |piece| async move {
+                tokio::time::sleep(every).await;
+                Ok::<_, axum::Error>(piece)
+            });
         Body::from_stream(pieces)
     }
 

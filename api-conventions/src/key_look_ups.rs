@@ -75,13 +75,13 @@ impl KeyLookUps {
         if in_vain.len() >= PEERS_MAX && !in_vain.contains_key(&Some(peer)) {
             in_vain.retain(|_, made_up_for_at| *made_up_for_at > now);
         }
-        let counted = Some(peer).filter(|peer| {
-            in_vain.len() < PEERS_MAX || in_vain.contains_key(&Some(*peer))
-        });
+        let counted = Some(peer)
+            .filter(|peer| in_vain.len() < PEERS_MAX || in_vain.contains_key(&Some(*peer)));
         // When all that was looked up in vain is made up for.
         let made_up_for_at = in_vain.entry(counted).or_insert(now);
         let next = (*made_up_for_at).max(now) + UNKNOWN_ID_EVERY;
-        let too_soon = next.saturating_duration_since(now + UNKNOWN_ID_EVERY * UNKNOWN_IDS_AT_ONCE_MAX);
+        let too_soon =
+            next.saturating_duration_since(now + UNKNOWN_ID_EVERY * UNKNOWN_IDS_AT_ONCE_MAX);
         if !too_soon.is_zero() {
             metrics::counter!("runut_key_look_ups_refused_total").increment(1);
             return Err(too_many(too_soon));

@@ -97,8 +97,7 @@ impl ServiceRoutes {
 
     fn into_router(self) -> Router {
         // No validator: its badge would send the document's address to somebody else's service.
-        let config =
-            Config::new([OPENAPI_PATH]).validator_url("none").try_it_out_enabled(true);
+        let config = Config::new([OPENAPI_PATH]).validator_url("none").try_it_out_enabled(true);
         let docs = SwaggerUi::new("/docs").config(config);
         Router::new()
             .route("/health/live", get(async || StatusCode::NO_CONTENT))

@@ -76,9 +76,7 @@ impl<O: Eq + Hash + Clone> Shares<O> {
     /// Nothing is taken. The recorder of the `metrics` crate has to be installed before.
     pub fn of(pool: Pool) -> Self {
         assert!(pool.of_one <= pool.total, "a share is a part of the pool");
-        let refused = |share: &'static str| {
-            metrics::counter!("runut_pool_refused_total", "pool" => pool.name, "share" => share)
-        };
+        let refused = |share: &'static str| metrics::counter!("runut_pool_refused_total", "pool" => pool.name, "share" => share);
         let shared = Shared {
             pool,
             taken: Mutex::new(Taken { all: 0, by_owner: HashMap::new() }),

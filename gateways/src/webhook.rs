@@ -176,7 +176,8 @@ mod tests {
             let signatures: String = signatures.iter().map(|one| format!(",v1={one}")).collect();
             let now = Timestamp::from_micros(1_700_000_000 * 1_000_000);
             let value = format!("t={time}{signatures},v0=x");
-            SignedHeader::read(HEADER, Some(&value), SECRET, now).map(|header| header.signatures.len())
+            SignedHeader::read(HEADER, Some(&value), SECRET, now)
+                .map(|header| header.signatures.len())
         };
         let forged = "00".repeat(SIGNATURE_BYTES);
         assert_eq!(read(1_700_000_000, &[forged.as_str(); SIGNATURES_MAX]), Ok(SIGNATURES_MAX));

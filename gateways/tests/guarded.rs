@@ -14,7 +14,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use gateways::{
     BreakerState, CALLS_AT_ONCE_MAX, Capabilities, ERRORS_IN_A_ROW_MAX, Gateway, Gateways,
-    Notification, OPEN_MAX, Order, PLACE_PATIENCE, PspOutcome, RoutingRule, SignedHeader, WebhookRefusal,
+    Notification, OPEN_MAX, Order, PLACE_PATIENCE, PspOutcome, RoutingRule, SignedHeader,
+    WebhookRefusal,
 };
 use tokio::time::advance;
 use uuid::Uuid;

@@ -15,9 +15,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-/// The most connections that may be asked for: what the API takes from one address, and beyond what two
-/// processors can make use of.
-pub(super) const CONNECTIONS_MAX: i64 = 2_048;
+/// The most connections that may be asked for: what the API takes from one address, but for some
+/// others of its own, and beyond what two processors can make use of.
+pub(super) const CONNECTIONS_MAX: i64 = 2_000;
 /// How long an answer may take: longer than the longest that the API waits for anything itself.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 

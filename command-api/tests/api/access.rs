@@ -1,5 +1,6 @@
 //! Who may do what: on every route, for every kind of wrong caller.
 
+use api_conventions::ApiKeyToken;
 use domain::accounts::Totals;
 use domain::{AccountId, ApiKeyId, EntryId, HoldId};
 use serde_json::{Value, json};
@@ -269,4 +270,19 @@ async fn an_operator_posts_to_the_platforms_own_accounts_and_to_none_of_the_syst
     }
     assert_eq!(app.written().await.0, before, "no event");
     assert_eq!(app.totals(&system).await, Totals::default());
+}
+
+#[tokio::test]
+async fn keys_that_are_made_up_are_soon_not_looked_up_any_more_and_others_are_let_in() {
+    let app = App::new().await;
+    let account = json!({"code": "cash", "type": "asset", "currency": "USD"});
+    let mut statuses = Vec::new();
+    for n in 0..300 {
+        let made_up = ApiKeyId::from_uuid(Uuid::from_u128(1_000 + n));
+        let guess = app.service.caller(Some(ApiKeyToken::generate(made_up, [7; 32]).expose()));
+        statuses.push(guess.post("/v1/accounts", &account).await.status);
+    }
+    assert_eq!((statuses[0], statuses[299]), (401, 429));
+    // Behind the same address, with a key that this process knows.
+    app.merchant.post("/v1/accounts", &account).await.expect(201);
 }

@@ -43,7 +43,7 @@ impl Books {
     }
 
     async fn import(&self, lines: &[String], key: &str) -> Answer {
-        import(&self.app.merchant, IMPORTS, key).body(lines.join("\n")).send().await
+        import(&self.app.merchant, IMPORT_PATH, key).body(lines.join("\n")).send().await
     }
 }
 
@@ -170,7 +170,8 @@ async fn a_chunk_is_answered_before_the_next_one_has_come_in() {
     };
     let lines = books.deposits(1_500);
     send(&lines[..1_000]);
-    let importing = import(&books.app.merchant, IMPORT_PATH, "k").send_body(Body::from_stream(body));
+    let importing =
+        import(&books.app.merchant, IMPORT_PATH, "k").send_body(Body::from_stream(body));
     let mut answer = importing.await.into_body().into_data_stream();
     let mut line = async || {
         let bytes = answer.next().await?.expect("the answer goes on");
@@ -258,7 +259,8 @@ async fn a_body_that_breaks_off_leaves_whole_chunks_and_goes_on_under_its_key() 
     let lines = books.deposits(1_500);
     let begun = Ok(Bytes::from(format!("{}\n", lines[..1_200].join("\n"))));
     let broken = futures::stream::iter([begun, Err(axum::Error::new("reset"))]);
-    let importing = import(&books.app.merchant, IMPORT_PATH, "k").send_body(Body::from_stream(broken));
+    let importing =
+        import(&books.app.merchant, IMPORT_PATH, "k").send_body(Body::from_stream(broken));
     let answer = importing.await.into_body().into_data_stream();
     let answer: Vec<Bytes> = answer.map(|bytes| bytes.expect("an answer")).collect().await;
     let last: Value = serde_json::from_slice(answer.last().expect("a line")).expect("JSON");
@@ -286,7 +288,7 @@ async fn an_import_is_refused_before_it_begins_where_it_can_be() {
     let books = Books::new().await;
     let merchant = &books.app.merchant;
     let line = books.deposit(1);
-    let json = merchant.request("POST", IMPORTS).body(line.clone()).send().await.expect(415);
+    let json = merchant.request("POST", IMPORT_PATH).body(line.clone()).send().await.expect(415);
     assert_eq!(json.text("detail"), "send `Content-Type: application/x-ndjson`");
     import(merchant, IMPORT_PATH, "k").without("idempotency-key").send().await.expect(400);
     let long = "k".repeat(IMPORT_KEY_CHARACTERS_MAX + 1);
@@ -299,7 +301,8 @@ async fn an_import_is_refused_before_it_begins_where_it_can_be() {
     let longest = "k".repeat(IMPORT_KEY_CHARACTERS_MAX);
     let (_, last) = progress(&import(merchant, IMPORT_PATH, &longest).body(line).send().await);
     assert_eq!(last["created"], 1);
-    let (chunks, empty) = progress(&import(merchant, IMPORT_PATH, "empty").body("\n \n").send().await);
+    let (chunks, empty) =
+        progress(&import(merchant, IMPORT_PATH, "empty").body("\n \n").send().await);
     assert_eq!((chunks.len(), &empty["lines"]), (0, &json!(2)));
 }
 

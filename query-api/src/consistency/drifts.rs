@@ -247,7 +247,8 @@ async fn agreed(
     position: Position,
     api: &ApiState,
 ) -> Result<Vec<(i64, Option<i64>)>, Problem> {
-    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, api, MinPosition::seen(position)).await?;
+    let mut snapshot =
+        Snapshot::of(ReadModel::LedgerBalance, api, MinPosition::seen(position)).await?;
     sqlx::query_as(AGREED)
         .bind(ids)
         .bind(expected)
@@ -264,7 +265,8 @@ async fn entries(
     effective_at: Option<Timestamp>,
     api: &ApiState,
 ) -> Result<Vec<EntryRow>, Problem> {
-    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, api, MinPosition::seen(position)).await?;
+    let mut snapshot =
+        Snapshot::of(ReadModel::LedgerBalance, api, MinPosition::seen(position)).await?;
     sqlx::query_as(ENTRIES)
         .bind(ids)
         .bind(position.number())

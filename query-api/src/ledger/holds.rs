@@ -256,7 +256,8 @@ pub(crate) async fn list_holds(
         .bind(query.after)
         .bind(i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX));
     let read = PageRows::read(listing, snapshot.db(), query.limit).await?;
-    let keyed = read.of::<HoldRow>()?.into_iter().map(|row| Ok((row.position, Hold::try_from(row)?)));
+    let keyed =
+        read.of::<HoldRow>()?.into_iter().map(|row| Ok((row.position, Hold::try_from(row)?)));
     let rows: Vec<(i64, Hold)> = keyed.collect::<Result<_, Problem>>()?;
     let page = Page::of(rows, read.limit, |(position, _)| *position, |(_, hold)| hold);
     Ok(snapshot.answer(Json(page)))

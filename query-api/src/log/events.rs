@@ -1,11 +1,11 @@
 //! `GET /v1/events`
 
 use api_conventions::{Caller, Connection, FieldError, INVALID_VALUE, ListQuery, Page, Problem};
-use axum::{Extension, Json};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use axum::{Extension, Json};
 use domain::{Event, StreamId};
 use event_store::log::{LogFilter, Position};
 use serde::Deserialize;
@@ -160,7 +160,8 @@ pub(crate) async fn list_events(
         if query.paged {
             return Err(invalid("limit", "whoever follows the log gets no pages"));
         }
-        return follow::follow(api, caller, query, min, &headers, connection.map(|one| one.0)).await;
+        return follow::follow(api, caller, query, min, &headers, connection.map(|one| one.0))
+            .await;
     }
     let mut snapshot = Snapshot::of_log(&api, min).await?;
     let head = snapshot.position();

@@ -93,8 +93,12 @@ async fn followers_are_let_go_when_the_process_stops() {
 async fn there_is_room_for_so_many_followers_and_again_when_one_goes() {
     let platform = Platform::new().await;
     let mut followers = Vec::new();
-    for _ in 0..64 {
-        followers.push(platform.auditor.follow("/v1/events", &[]).await);
+    // As many keys as take all places with their shares.
+    for _ in 0..4 {
+        let (_, auditor) = platform.issue(MerchantId::PLATFORM, Role::Auditor).await;
+        for _ in 0..16 {
+            followers.push(auditor.follow("/v1/events", &[]).await);
+        }
     }
     let sse = [("accept", "text/event-stream")];
     let refused = platform.auditor.get_with("/v1/events", &sse).await;

@@ -292,7 +292,8 @@ impl Platform {
         reference: &str,
         cents: i64,
     ) -> EntryId {
-        let pair = |n: usize| (format!("key-{n}"), "\u{1F4B3}".repeat(Metadata::VALUE_CHARACTERS_MAX));
+        let pair =
+            |n: usize| (format!("key-{n}"), "\u{1F4B3}".repeat(Metadata::VALUE_CHARACTERS_MAX));
         let metadata = Metadata::parse((0..Metadata::KEYS_MAX).map(pair).collect());
         let metadata = metadata.expect("metadata");
         self.post_with(ledger, reference, ("cash", "sales"), cents, "USD", metadata).await

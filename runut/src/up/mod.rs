@@ -192,7 +192,8 @@ impl Up {
         }
         let query_url = url_of(Role::Query);
         let progress = Some(projections);
-        roles::query_api::start(tasks, query, &query_url, progress, metrics.clone(), limits).await?;
+        roles::query_api::start(tasks, query, &query_url, progress, metrics.clone(), limits)
+            .await?;
         let gateways = Some(roles::workers::gateways_to(&psps.config)?);
         roles::command_api::start(tasks, command, store, mirror, metrics, gateways, limits);
         Ok(keys)
