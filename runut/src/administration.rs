@@ -5,19 +5,20 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use domain::{Command, Rejection};
-use event_store::{EventStore, Origin, RandomIds, StoreOptions, SubmitError, SystemClock};
+use event_store::{Clock, EventStore, Origin, RandomIds, StoreOptions, SubmitError, SystemClock};
 
 use crate::database;
 use crate::tasks::{Stage, Tasks};
 
 /// Opens the log for writing; its sequencer is one of `tasks`. Waits for the database.
-pub(crate) async fn open_log(tasks: &mut Tasks, database_url: &str) -> anyhow::Result<EventStore> {
+pub(crate) async fn open_log(
+    tasks: &mut Tasks,
+    database_url: &str,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<EventStore> {
     database::await_schema(database_url).await?;
-    let options = StoreOptions {
-        database_url: database_url.to_owned(),
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(RandomIds),
-    };
+    let options =
+        StoreOptions { database_url: database_url.to_owned(), clock, ids: Arc::new(RandomIds) };
     let (store, sequencer) = EventStore::open(options).await.context("the log cannot be opened")?;
     tasks.spawn(Stage::Decide, "the sequencer", |stop| sequencer.run(stop));
     Ok(store)
@@ -29,7 +30,7 @@ pub(crate) async fn with_log<T>(
     work: impl AsyncFnOnce(&EventStore) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let mut tasks = Tasks::default();
-    let store = open_log(&mut tasks, database_url).await?;
+    let store = open_log(&mut tasks, database_url, Arc::new(SystemClock)).await?;
     let outcome = work(&store).await;
     tasks.stop().await?;
     outcome

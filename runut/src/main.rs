@@ -4,6 +4,7 @@
 //! part of the platform is put to work is in [`roles`], the same for `up` and `serve`.
 
 mod administration;
+mod clock;
 mod database;
 mod env_file;
 mod keys;

@@ -1,7 +1,7 @@
 //! `runut serve`: one role in a process of its own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -17,7 +17,7 @@ use crate::roles::Limits;
 use crate::roles::workers::PaymentWork;
 use crate::signals::Signals;
 use crate::tasks::Tasks;
-use crate::{administration, database, output, readiness, roles};
+use crate::{administration, clock, database, output, readiness, roles};
 
 /// Run one role of a larger deployment; the database has to be migrated.
 #[derive(Args)]
@@ -30,6 +30,11 @@ pub(crate) struct Serve {
     /// A file to write `URL=…` to when ready; removed at the end, and at the start if it is there.
     #[arg(long, global = true, value_name = "PATH")]
     endpoints_file: Option<PathBuf>,
+    /// Fault injection, for the chaos gate and tests: a file with an integer, the microseconds that the clock of
+    /// this process is put ahead. It is read again as long as the process runs; refused unless the database is
+    /// on loopback.
+    #[arg(long, global = true, hide = true, value_name = "PATH")]
+    clock_offset_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -131,7 +136,7 @@ impl Serve {
         let listener = roles::listen(self.listen).await?;
         let url = roles::url_of(&listener)?;
         let metrics = Metrics::start(tasks)?;
-        self.role.start(tasks, listener, metrics).await?;
+        self.role.start(tasks, listener, metrics, self.clock_offset_file.as_deref()).await?;
         tokio::select! {
             error = tasks.unexpected_end() => return Err(error),
             ready = readiness::await_ready(name, &url) => ready?,
@@ -162,22 +167,25 @@ impl Role {
         tasks: &mut Tasks,
         listener: TcpListener,
         metrics: Metrics,
+        offset_file: Option<&Path>,
     ) -> anyhow::Result<()> {
         match self {
-            Self::CommandApi(role) => role.start(tasks, listener, metrics).await?,
+            Self::CommandApi(role) => role.start(tasks, listener, metrics, offset_file).await?,
             Self::QueryApi { database_url, limits } => {
                 database::await_schema(&database_url).await?;
                 let url = &database_url;
-                roles::query_api::start(tasks, listener, url, None, metrics, limits).await?;
+                let clock = clock::of(offset_file, url)?;
+                roles::query_api::start(tasks, listener, url, clock, None, metrics, limits).await?;
             }
             Self::Projections { database_url, nats_url } => {
                 database::await_schema(&database_url).await?;
                 let feed = roles::projections::feed_of(nats_url);
-                let handle = roles::projections::start(tasks, &database_url, feed)?;
+                let clock = clock::of(offset_file, &database_url)?;
+                let handle = roles::projections::start(tasks, &database_url, clock, feed)?;
                 let checks = move || projection_checks(&handle);
                 roles::monitor(tasks, "projections", listener, metrics, checks);
             }
-            Self::Workers(role) => role.start(tasks, listener, metrics).await?,
+            Self::Workers(role) => role.start(tasks, listener, metrics, offset_file).await?,
             Self::Mirror { database_url, nats_url } => {
                 database::await_schema(&database_url).await?;
                 let status = roles::mirror::start(tasks, &database_url, &nats_url, None)?;
@@ -198,8 +206,10 @@ impl CommandApi {
         tasks: &mut Tasks,
         listener: TcpListener,
         metrics: Metrics,
+        offset_file: Option<&Path>,
     ) -> anyhow::Result<()> {
-        let store = administration::open_log(tasks, &self.database_url).await?;
+        let clock = clock::of(offset_file, &self.database_url)?;
+        let store = administration::open_log(tasks, &self.database_url, clock).await?;
         let nats_url = self.nats_url.filter(|_| !self.no_mirror);
         let mirror = nats_url
             .map(|nats| {
@@ -220,12 +230,15 @@ impl Workers {
         tasks: &mut Tasks,
         listener: TcpListener,
         metrics: Metrics,
+        offset_file: Option<&Path>,
     ) -> anyhow::Result<()> {
+        let clock = clock::of(offset_file, &self.pruner_database_url)?;
         database::await_schema(&self.pruner_database_url).await?;
         let psps = self.psps_file.as_deref().map(roles::workers::psps).transpose()?;
         let log = match self.database_url {
             Some(database_url) => {
-                let store = administration::open_log(tasks, &database_url).await?;
+                let clock = clock::of(offset_file, &database_url)?;
+                let store = administration::open_log(tasks, &database_url, clock).await?;
                 Some((database_url, store))
             }
             None => None,
@@ -238,7 +251,7 @@ impl Workers {
             store,
             psps,
         });
-        roles::workers::start(tasks, &self.pruner_database_url, ledger, payments)?;
+        roles::workers::start(tasks, &self.pruner_database_url, clock, ledger, payments)?;
         let trouble = move || {
             let stopped = store.as_ref().is_some_and(|store| store.free_places() == 0);
             let detail = if stopped { "the log cannot be written" } else { "working" };

@@ -38,6 +38,8 @@ pub struct PostgresOptions {
     pub password: String,
     /// More settings, as name and value; they win over the built-in ones.
     pub settings: Vec<(String, String)>,
+    /// The memory of all that runs beside it and of itself, in MiB; the machine's, or its container's, if `None`.
+    pub memory_mib: Option<u64>,
     /// Whether the server is brought back when it ends unexpectedly.
     pub supervised: bool,
 }
@@ -52,6 +54,7 @@ impl PostgresOptions {
             port: 0,
             password: password.into(),
             settings: Vec::new(),
+            memory_mib: None,
             supervised: true,
         }
     }
@@ -98,6 +101,7 @@ impl Postgres {
             port,
             password: options.password.clone(),
             extra_settings: options.settings.clone(),
+            memory_mib: options.memory_mib,
             wal_compression: OnceLock::new(),
         };
         let handle = keeper::start(lock, &home, options.port, options.supervised, on_port).await?;
@@ -223,6 +227,7 @@ struct Server {
     port: u16,
     password: String,
     extra_settings: Vec<(String, String)>,
+    memory_mib: Option<u64>,
     /// `lz4` if these binaries were built with it; found out once.
     wal_compression: OnceLock<&'static str>,
 }
@@ -289,7 +294,8 @@ impl Service for Server {
         command.envs(settings::MALLOC);
         command.arg("-D").arg(self.place.home.join("data"));
         let compression = self.wal_compression.get().unwrap_or(&"off");
-        let ours = settings::settings(self.port, &name_of(&self.place.home), compression);
+        let cluster_name = name_of(&self.place.home);
+        let ours = settings::settings(self.port, &cluster_name, compression, self.memory_mib);
         for (name, value) in ours.iter().chain(&self.extra_settings) {
             command.arg("-c").arg(format!("{name}={value}"));
         }

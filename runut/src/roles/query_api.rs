@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use event_store::{RandomIds, SystemClock};
+use event_store::{Clock, RandomIds};
 use query_api::{Error, QueryApi};
 use tokio::net::TcpListener;
 
@@ -16,6 +16,7 @@ pub(crate) async fn start(
     tasks: &mut Tasks,
     listener: TcpListener,
     database_url: &str,
+    clock: Arc<dyn Clock>,
     progress: Option<projections::Handle>,
     metrics: Metrics,
     limits: Limits,
@@ -23,7 +24,7 @@ pub(crate) async fn start(
     let router = query_api::router(QueryApi {
         database_url: database_url.to_owned(),
         progress,
-        clock: Arc::new(SystemClock),
+        clock,
         ids: Arc::new(RandomIds),
         metrics: Arc::new(move || metrics.render()),
         rate_limit: limits.rate(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use event_store::{EventStore, SystemClock};
+use event_store::{Clock, EventStore};
 use gateways::{Gateways, PspsConfig};
 use workers::{
     LedgerWorkerOptions, Options, PaymentWorkerOptions, PrunerOptions, STEADY_FOR, Workers,
@@ -26,14 +26,12 @@ pub(crate) struct PaymentWork<'a> {
 pub(crate) fn start(
     tasks: &mut Tasks,
     pruner_url: &str,
+    clock: Arc<dyn Clock>,
     ledger: Option<LedgerWorkerOptions>,
     payments: Option<PaymentWork<'_>>,
 ) -> anyhow::Result<()> {
-    let pruner = PrunerOptions {
-        database_url: pruner_url.to_owned(),
-        clock: Arc::new(SystemClock),
-        steady_for: STEADY_FOR,
-    };
+    let pruner =
+        PrunerOptions { database_url: pruner_url.to_owned(), clock, steady_for: STEADY_FOR };
     let payments = payments.map(PaymentWork::options).transpose()?;
     let workers = Workers::new(Options { payments, ledger, pruner })?;
     tasks.spawn(Stage::Work, "the workers", |stop| workers.run(stop));

@@ -8,9 +8,11 @@ mod secrets;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use event_store::{Clock, SystemClock};
 use migrations::Role;
 use projections::Feed;
 use supervisor::{DirLock, NatsOptions, PostgresOptions, SUPERUSER};
@@ -66,6 +68,10 @@ pub(crate) struct Up {
     rebuild: Vec<BesideTheLog>,
     #[command(flatten)]
     limits: Limits,
+    /// The memory that all of this may count on, in MiB, of which the PostgreSQL that is started takes a quarter
+    /// as its buffers. The machine's, or its container's, where it is not said.
+    #[arg(long, value_name = "MIB")]
+    memory_mib: Option<u64>,
 }
 
 /// A part that another process may take over.
@@ -172,15 +178,17 @@ impl Up {
         let (app_url, nats_url) = (url_of(Role::Application), &deployment.nats_url);
         let limits = self.limits;
         let metrics = Metrics::start(tasks)?;
-        let store = administration::open_log(tasks, &app_url).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = administration::open_log(tasks, &app_url, Arc::clone(&clock)).await?;
         let keys = first_keys::ensure(&store, secrets).await?;
         let mirror = match self.leave.contains(&Left::Mirror) {
             true => None,
             false => Some(roles::mirror::start(tasks, &app_url, nats_url, Some(store.recent()))?),
         };
         let projector_url = url_of(Role::Projector);
+        let feed = Feed::Process(store.recent());
         let projections =
-            roles::projections::start(tasks, &projector_url, Feed::Process(store.recent()))?;
+            roles::projections::start(tasks, &projector_url, Arc::clone(&clock), feed)?;
         if !self.leave.contains(&Left::Workers) {
             let payments =
                 PaymentWork { database_url: app_url, store: store.clone(), psps: &psps.config };
@@ -188,11 +196,13 @@ impl Up {
                 database_url: payments.database_url.clone(),
                 store: store.clone(),
             };
-            roles::workers::start(tasks, &url_of(Role::Pruner), Some(ledger), Some(payments))?;
+            let (pruner_url, clock) = (url_of(Role::Pruner), Arc::clone(&clock));
+            roles::workers::start(tasks, &pruner_url, clock, Some(ledger), Some(payments))?;
         }
         let query_url = url_of(Role::Query);
         let progress = Some(projections);
-        roles::query_api::start(tasks, query, &query_url, progress, metrics.clone(), limits)
+        let to_render = metrics.clone();
+        roles::query_api::start(tasks, query, &query_url, clock, progress, to_render, limits)
             .await?;
         let gateways = Some(roles::workers::gateways_to(&psps.config)?);
         roles::command_api::start(tasks, command, store, mirror, metrics, gateways, limits);
@@ -216,7 +226,8 @@ impl Up {
             }
             None => {
                 let password = secrets.owner_password()?;
-                let options = PostgresOptions::new(data, binaries()?, password);
+                let mut options = PostgresOptions::new(data, binaries()?, password);
+                options.memory_mib = self.memory_mib;
                 let postgres = servers.start_postgres(options).await?;
                 Database::named(&postgres.url_of(DATABASE, SUPERUSER, password))?
             }

@@ -22,8 +22,10 @@ pub(super) fn settings(
     port: u16,
     cluster_name: &str,
     wal_compression: &str,
+    memory_mib: Option<u64>,
 ) -> Vec<(String, String)> {
-    let shared_buffers = format!("{}MB", shared_buffers_mib(memory_mib()));
+    let shared_buffers =
+        format!("{}MB", shared_buffers_mib(memory_mib.unwrap_or_else(memory_there_is_mib)));
     let port = port.to_string();
     let pairs: &[(&str, &str)] = &[
         ("listen_addresses", "127.0.0.1"),
@@ -78,7 +80,7 @@ fn shared_buffers_mib(memory_mib: u64) -> u64 {
 }
 
 /// The machine's memory, or the container's if that is less.
-fn memory_mib() -> u64 {
+fn memory_there_is_mib() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_kib(&text));
     let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let container = container.and_then(|text| text.trim().parse::<u64>().ok());
