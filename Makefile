@@ -1,17 +1,18 @@
 # Everything sets itself up: a fresh machine needs Rust, Python 3 with pip, and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help services build test demo up chaos bench lint docs
+.PHONY: help services build test demo up chaos chaos-hostile bench lint docs
 
 DATA ?= .runut
 PAYMENTS ?= 500
+SECONDS ?= 60
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 # A database that the shell has set for another program is not this one's to migrate.
 unexport DATABASE_URL NATS_URL
 
 help: ## What there is to make
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 services: ## PostgreSQL, NATS and Beancount into .services/ (pinned, hash-checked; quick if there)
 	@services/install.sh
@@ -31,6 +32,10 @@ up: services build ## A deployment in the foreground; its URLs and keys are in $
 
 chaos: services build ## The chaos gate with PAYMENTS payments (500): PSPs that fail, processes that are killed
 	$(TARGET)/debug/runut chaos --payments $(PAYMENTS)
+
+chaos-hostile: services ## The hostile gate for SECONDS (60): floods, slow peers, leaked keys, clocks that leap; in release mode
+	cargo build --locked --release --bins
+	$(TARGET)/release/runut chaos --hostile --seconds $(SECONDS)
 
 bench: services ## Every measurement, in release mode; what the README's tables say among them
 	cargo build --locked --release --bins

@@ -11,14 +11,19 @@ const LATENCY_MAX_MICROS: u64 = 3_600_000_000;
 
 /// Latencies, in microseconds.
 #[derive(Debug, Clone)]
-pub(crate) struct Latencies(Histogram<u64>);
+pub struct Latencies(Histogram<u64>);
 
 impl Latencies {
-    pub(crate) fn new() -> anyhow::Result<Self> {
+    /// None yet.
+    ///
+    /// # Errors
+    /// The bounds of the histogram are refused.
+    pub fn new() -> anyhow::Result<Self> {
         Ok(Self(Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, 3)?))
     }
 
-    pub(crate) fn record(&mut self, latency: Duration) {
+    /// Adds one.
+    pub fn record(&mut self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(LATENCY_MAX_MICROS);
         self.0.saturating_record(micros.clamp(1, LATENCY_MAX_MICROS));
     }
@@ -27,13 +32,14 @@ impl Latencies {
         Ok(self.0.add(&other.0)?)
     }
 
+    /// What that share of them, from 0 to 1, took at the most, in milliseconds; zero where nothing was timed.
     #[expect(clippy::cast_precision_loss, reason = "microseconds below 2^53")]
-    fn millis(&self, quantile: f64) -> f64 {
+    pub fn millis(&self, quantile: f64) -> f64 {
         self.0.value_at_quantile(quantile) as f64 / 1_000.0
     }
 
     /// The longest; zero where nothing was timed.
-    pub(crate) fn max_ms(&self) -> f64 {
+    pub fn max_ms(&self) -> f64 {
         self.millis(1.0)
     }
 }

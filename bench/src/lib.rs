@@ -16,6 +16,8 @@ mod sustained;
 
 use clap::Subcommand;
 
+pub use figures::Latencies;
+
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 pub enum Bench {

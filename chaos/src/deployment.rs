@@ -1,4 +1,4 @@
-//! The processes that are there to be killed.
+//! The processes that are there to be killed, or to be lied to by their clocks.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,27 @@ use std::process::Stdio;
 
 use anyhow::Context;
 use demo::stack::{Stack, end, fresh_dir, program, read_when_there};
-use serde_json::json;
+use serde_json::{Value, json};
 use supervisor::{free_port, private};
 use tokio::process::Child;
 
 const PSPS: [&str; 3] = ["alpha", "beta", "gamma"];
 const PSP_API_KEY: &str = "chaos-psp-key";
-const PSP_WEBHOOK_SECRET: &str = "whsec_chaos";
+/// What the PSPs sign their webhooks with.
+pub(crate) const PSP_WEBHOOK_SECRET: &str = "whsec_chaos";
+
+/// What a deployment consists of besides `runut up` and the PSPs.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// What its folder for the PSPs is called.
+    pub(crate) name: &'static str,
+    /// What `runut up` is told.
+    pub(crate) up: Vec<String>,
+    /// The roles in processes of their own: what they are called, and their arguments to `runut serve`.
+    pub(crate) roles: Vec<(&'static str, Vec<String>)>,
+    /// How long PSPs may take, and what follows.
+    pub(crate) psps: Value,
+}
 
 /// A process of the deployment that can be killed and started again.
 #[derive(Debug)]
@@ -23,7 +37,7 @@ struct Process {
     url: String,
 }
 
-/// Everything, each role that is killed in a process of its own.
+/// Everything, each role that is tried in a process of its own.
 #[derive(Debug)]
 pub(crate) struct Deployment {
     stack: Stack,
@@ -34,8 +48,8 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    pub(crate) async fn start(data: Option<PathBuf>) -> anyhow::Result<Self> {
-        let folder = fresh_dir("runut-chaos");
+    pub(crate) async fn start(data: Option<PathBuf>, plan: Plan) -> anyhow::Result<Self> {
+        let folder = fresh_dir(plan.name);
         private::make_folder(&folder)?;
         let port = free_port()?;
         let mut psps = Vec::new();
@@ -43,11 +57,11 @@ impl Deployment {
             psps.push(start_psp(&folder, name, port).await?);
         }
         let config = folder.join("psps.json");
-        private::write(&config, psps_config(&psps).to_string().as_bytes())?;
+        private::write(&config, psps_config(&psps, &plan.psps).to_string().as_bytes())?;
         let config = config.display().to_string();
         let port = port.to_string();
-        let arguments =
-            ["--command-port", &port, "--psps-file", &config, "--leave", "workers,mirror"];
+        let mut arguments = vec!["--command-port", &port, "--psps-file", &config];
+        arguments.extend(plan.up.iter().map(String::as_str));
         let stack = Stack::start_with(data, &arguments).await?;
         let mut environment = HashMap::from([("RUNUT_PSPS_FILE", config.clone())]);
         for name in ["DATABASE_URL", "DATABASE_PRUNER_URL", "NATS_URL"] {
@@ -55,13 +69,7 @@ impl Deployment {
         }
         let processes = Vec::new();
         let mut deployment = Self { stack, psps, processes, environment, folder };
-        for (name, arguments) in [
-            ("mirror", vec!["mirror"]),
-            ("command-api", vec!["command-api", "--no-mirror"]),
-            ("worker-a", vec!["workers"]),
-            ("worker-b", vec!["workers"]),
-        ] {
-            let arguments = arguments.into_iter().map(str::to_owned).collect();
+        for (name, arguments) in plan.roles {
             let (child, url) = deployment.serve(name, &arguments).await?;
             deployment.processes.push(Process { name, arguments, child, url });
         }
@@ -78,11 +86,10 @@ impl Deployment {
         Ok((child, endpoints.get("URL").cloned().context("no URL")?))
     }
 
-    /// Both command-apis: the one that is never killed, and the one that is.
-    pub(crate) fn command_urls(&self) -> anyhow::Result<Vec<String>> {
-        let killed = self.processes.iter().find(|process| process.name == "command-api");
-        let killed = killed.context("the second command-api")?;
-        Ok(vec![self.endpoint("COMMAND_URL")?, killed.url.clone()])
+    /// Where the process of this name answers.
+    pub(crate) fn url_of(&self, name: &str) -> anyhow::Result<String> {
+        let process = self.processes.iter().find(|process| process.name == name);
+        Ok(process.with_context(|| format!("no process {name}"))?.url.clone())
     }
 
     pub(crate) fn endpoint(&self, name: &str) -> anyhow::Result<String> {
@@ -151,9 +158,8 @@ async fn start_psp(
     Ok((name, endpoints.get("URL").cloned().context("no URL")?, child))
 }
 
-/// Every fault plays out within seconds.
-fn psps_config(psps: &[(&'static str, String, Child)]) -> serde_json::Value {
-    let psps: Vec<serde_json::Value> = psps
+fn psps_config(psps: &[(&'static str, String, Child)], plan: &Value) -> Value {
+    let psps: Vec<Value> = psps
         .iter()
         .map(|(name, url, _)| {
             json!({
@@ -161,19 +167,9 @@ fn psps_config(psps: &[(&'static str, String, Child)]) -> serde_json::Value {
                 "url": url,
                 "api_key": PSP_API_KEY,
                 "webhook_secret": PSP_WEBHOOK_SECRET,
-                "timeouts": {"connect_ms": 500, "request_ms": 400, "total_ms": 1500},
+                "timeouts": plan["timeouts"],
             })
         })
         .collect();
-    json!({
-        "psps": psps,
-        "policy": {
-            "ask_after_ms": 3000,
-            "ask_pause_ms": 100,
-            "ask_pause_max_ms": 2000,
-            "not_found_grace_ms": 1000,
-            "soft_retry_pauses_ms": [200, 200, 200],
-            "unsent_retry_pause_ms": 200
-        }
-    })
+    json!({"psps": psps, "policy": plan["policy"]})
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use demo::client::Client;
 use demo::proof::{await_mirror, await_projections, check_trial_balance, verify};
+use demo::say;
 use serde_json::Value;
 
 use crate::deployment::Deployment;
-use crate::say;
 use crate::storm::{self, Asked, CURRENCIES};
 
 /// How long everything may take to come to rest: leases of the dead run out after 20 s, answers are finished
@@ -29,26 +29,42 @@ struct AtPsps {
 
 /// Checks and prints; `false` when anything does not hold.
 pub(crate) async fn check(deployment: &Deployment, asked: &[Asked]) -> anyhow::Result<bool> {
-    let query = deployment.endpoint("QUERY_URL")?;
-    let operator = Client::new(vec![query.clone()], deployment.endpoint("OPERATOR_KEY")?)?;
-    let auditor = Client::new(vec![query], deployment.endpoint("AUDITOR_KEY")?)?;
-    let payments = at_rest(deployment, &operator, asked.len()).await?;
+    let payments = at_rest(deployment, asked.len()).await?;
     let payments = match storm::capture_the_rest(deployment, &payments).await? {
         0 => payments,
-        _ => at_rest(deployment, &operator, asked.len()).await?,
+        _ => at_rest(deployment, asked.len()).await?,
     };
-    say(&format!("at rest: {}", by_state(&payments)));
-    let mut held = known(asked, &payments);
+    let found = examine(deployment, asked, &payments).await?;
+    Ok(found.into_iter().all(|(_, held)| held))
+}
+
+/// What has to hold of payments at rest, and whether it does; the numbers are told.
+pub(crate) async fn examine(
+    deployment: &Deployment,
+    asked: &[Asked],
+    payments: &[Value],
+) -> anyhow::Result<Vec<(&'static str, bool)>> {
+    say(&format!("at rest: {}", by_state(payments)));
+    let operator = client(deployment, "OPERATOR_KEY")?;
+    let auditor = client(deployment, "AUDITOR_KEY")?;
     let at_psps = at_psps(deployment).await?;
-    held &= compare(&payments, &at_psps)?;
-    held &= entries(&operator, &payments).await?;
+    let mut found = vec![
+        ("payments: none lost, none made up", known(asked, payments)),
+        ("one charge a payment, the PSPs' amounts", compare(payments, &at_psps)?),
+        ("one entry for each movement", entries(&operator, payments).await?),
+    ];
     let head = await_projections(&auditor).await?;
-    let stack_url = deployment.endpoint("NATS_URL")?;
-    await_mirror(&stack_url, head).await?;
-    held &= check_trial_balance(&auditor).await?;
-    held &= clearing_is_equal(deployment, &operator).await?;
-    held &= verify(&deployment.endpoint("DATABASE_AUDITOR_URL")?, &stack_url).await?;
-    Ok(held)
+    let nats_url = deployment.endpoint("NATS_URL")?;
+    await_mirror(&nats_url, head).await?;
+    found.push(("trial balance zero", check_trial_balance(&auditor).await?));
+    found.push(("clearing as the PSPs say", clearing_is_equal(deployment, &operator).await?));
+    let verified = verify(&deployment.endpoint("DATABASE_AUDITOR_URL")?, &nats_url).await?;
+    found.push(("verify --mirror --read-models", verified));
+    Ok(found)
+}
+
+fn client(deployment: &Deployment, key: &str) -> anyhow::Result<Client> {
+    Client::new(vec![deployment.endpoint("QUERY_URL")?], deployment.endpoint(key)?)
 }
 
 /// Every payment once nothing is under way with any, no PSP will change anything by itself, and both sides say
@@ -56,11 +72,11 @@ pub(crate) async fn check(deployment: &Deployment, asked: &[Asked]) -> anyhow::R
 ///
 /// The payments are read after a pass in which all of it was so: what was captured between two readings of one pass
 /// may fail after them.
-async fn at_rest(
+pub(crate) async fn at_rest(
     deployment: &Deployment,
-    operator: &Client,
     expected: usize,
 ) -> anyhow::Result<Vec<Value>> {
+    let operator = &client(deployment, "OPERATOR_KEY")?;
     let deadline = Instant::now() + REST_MAX;
     let mut calm_before = false;
     loop {

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, ensure};
 use demo::client::Client;
+use demo::say;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::deployment::Deployment;
-use crate::say;
+use crate::deployment::{Deployment, Plan};
 
 /// How many customers pay at once.
 const CUSTOMERS: usize = 24;
@@ -39,14 +39,16 @@ const TOKENS: [&str; 22] = [
 ];
 /// What is paid in, round and round; all of two decimals.
 pub(crate) const CURRENCIES: [&str; 3] = ["USD", "EUR", "IDR"];
+/// The command-api that is killed.
+const KILLED_COMMAND_API: &str = "command-api";
 /// What dies when so many twelfths of the payments were answered.
 const KILLS: [(usize, &str); 9] = [
     (1, "worker-a"),
-    (2, "command-api"),
+    (2, KILLED_COMMAND_API),
     (3, "mirror"),
     (4, "nats"),
     (5, "worker-b"),
-    (6, "command-api"),
+    (6, KILLED_COMMAND_API),
     (7, "worker-a"),
     (8, "mirror"),
     (10, "worker-b"),
@@ -59,12 +61,44 @@ pub(crate) struct Asked {
     pub(crate) token: &'static str,
 }
 
+/// Each role that is killed in a process of its own; every fault plays out within seconds.
+pub(crate) fn plan() -> Plan {
+    let roles: [(_, &[&str]); 4] = [
+        ("mirror", &["mirror"]),
+        (KILLED_COMMAND_API, &["command-api", "--no-mirror"]),
+        ("worker-a", &["workers"]),
+        ("worker-b", &["workers"]),
+    ];
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Plan {
+        name: "runut-chaos",
+        up: owned(&["--leave", "workers,mirror"]),
+        roles: roles.into_iter().map(|(name, arguments)| (name, owned(arguments))).collect(),
+        psps: json!({
+            "timeouts": {"connect_ms": 500, "request_ms": 400, "total_ms": 1500},
+            "policy": {
+                "ask_after_ms": 3000,
+                "ask_pause_ms": 100,
+                "ask_pause_max_ms": 2000,
+                "not_found_grace_ms": 1000,
+                "soft_retry_pauses_ms": [200, 200, 200],
+                "unsent_retry_pause_ms": 200
+            }
+        }),
+    }
+}
+
+/// Both command-apis: the one that is never killed, and the one that is.
+fn command_urls(deployment: &Deployment) -> anyhow::Result<Vec<String>> {
+    Ok(vec![deployment.endpoint("COMMAND_URL")?, deployment.url_of(KILLED_COMMAND_API)?])
+}
+
 /// Asks for `payments` payments, and for what follows them.
 pub(crate) async fn rage(
     deployment: &mut Deployment,
     payments: usize,
 ) -> anyhow::Result<Vec<Asked>> {
-    let client = Client::new(deployment.command_urls()?, deployment.endpoint("MERCHANT_KEY")?)?;
+    let client = Client::new(command_urls(deployment)?, deployment.endpoint("MERCHANT_KEY")?)?;
     let (done, mut answered) = mpsc::channel(CUSTOMERS * 4);
     let next = AtomicUsize::new(0);
     let customers = (0..CUSTOMERS).map(|_| customer(&client, &next, payments, done.clone()));
@@ -150,7 +184,7 @@ pub(crate) async fn capture_the_rest(
     deployment: &Deployment,
     payments: &[Value],
 ) -> anyhow::Result<usize> {
-    let client = Client::new(deployment.command_urls()?, deployment.endpoint("MERCHANT_KEY")?)?;
+    let client = Client::new(command_urls(deployment)?, deployment.endpoint("MERCHANT_KEY")?)?;
     let held: Vec<&Value> = payments.iter().filter(|one| one["state"] == "authorized").collect();
     for (n, payment) in held.iter().enumerate() {
         let id = payment["id"].as_str().context("an id")?;

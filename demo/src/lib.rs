@@ -12,6 +12,7 @@ mod trading;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -97,8 +98,23 @@ async fn trade_and_prove(stack: &mut Stack, deals: usize) -> anyhow::Result<bool
         & payments::check(stack, &paid).await?)
 }
 
-/// What the demonstration tells the person who watches it.
-#[expect(clippy::print_stdout, reason = "telling what happens is what a demonstration is for")]
-pub(crate) fn say(text: &str) {
-    println!("{text}");
+/// Whether standard output has figures for programs, and nothing else.
+static FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
+
+/// From here on what is told goes to standard error: standard output is for the figures alone.
+pub fn keep_output_for_programs() {
+    FOR_PROGRAMS.store(true, Ordering::Relaxed);
+}
+
+/// What the person who watches is told.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "telling is what a demonstration is for"
+)]
+pub fn say(text: &str) {
+    match FOR_PROGRAMS.load(Ordering::Relaxed) {
+        true => eprintln!("{text}"),
+        false => println!("{text}"),
+    }
 }

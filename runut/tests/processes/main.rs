@@ -8,6 +8,7 @@ mod chaos;
 mod crashes;
 mod demo;
 mod ground;
+mod hostile;
 mod merchant;
 mod serve;
 mod services;

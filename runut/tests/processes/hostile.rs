@@ -1,0 +1,57 @@
+//! The hostile gate, as a program.
+
+use crate::ground::{Ground, runut};
+
+/// Long enough for every leap of the clock to be followed to, and for streams of keys that are revoked halfway.
+const SECONDS: &str = "15";
+/// What a build that is not optimized does on two processors beside other tests.
+const PERCENT: &str = "20";
+/// In milliseconds: ten times what is promised of an optimized build on an idle machine.
+const P99_MS: &str = "2500";
+/// Every attack there is.
+const ATTACKS: [&str; 17] = [
+    "revoked-keys",
+    "unread-answers",
+    "unread-docs",
+    "dripping-bodies",
+    "dripping-imports",
+    "endless-headers",
+    "followers",
+    "waiting",
+    "made-up-keys",
+    "unknown-routes",
+    "large-bodies",
+    "rate-limit",
+    "large-accounts",
+    "large-entries",
+    "batches",
+    "webhooks",
+    "clock-leaps",
+];
+
+#[test]
+fn among_attackers_an_honest_merchant_is_served_and_nothing_is_lost_or_doubled() {
+    let ground = Ground::new(0o711);
+    let data = ground.path("data").to_string_lossy().into_owned();
+    let bounds = ["--seconds", SECONDS, "--percent", PERCENT, "--p99-ms", P99_MS];
+    let mut command = runut(&["chaos", "--hostile", "--json", "--data", &data]);
+    let output = command.args(bounds).output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let figures = String::from_utf8_lossy(&output.stdout);
+    let figures: Vec<serde_json::Value> =
+        figures.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    let red: Vec<_> = figures.iter().filter(|figure| figure["held"] == false).collect();
+    assert!(output.status.success() && red.is_empty(), "{red:#?}\n{told}");
+    for attack in ATTACKS {
+        assert!(figures.iter().any(|figure| figure["attack"] == attack), "{attack}\n{told}");
+    }
+    let verified = |figure: &&serde_json::Value| figure["check"] == "verify --mirror --read-models";
+    assert_eq!(figures.iter().filter(verified).count(), 1, "{told}");
+}
+
+#[test]
+fn an_attack_that_nobody_knows_is_refused_before_anything_starts() {
+    let output = runut(&["chaos", "--hostile", "--attacks", "kindness"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("no attack is called `kindness`"), "{said}");
+}
