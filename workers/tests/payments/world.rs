@@ -490,7 +490,8 @@ fn receive_webhooks(
             let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
             let now = store.clock().now();
             let gateway = gateways.named(&name).expect("configured");
-            gateway.check_webhook(&header, &body, now).expect("signed by its PSP");
+            let signed = gateway.signed_webhook(&header, now).expect("signed by its PSP");
+            signed.check(&body).expect("of this body");
             store.keep_webhook(&psp, body).await.expect("kept");
         }
     };
