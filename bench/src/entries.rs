@@ -104,5 +104,5 @@ pub(crate) fn request(command: Command, key: Option<RequestKey>) -> Request {
         );
         NewAnswer { status, resource_id: id, body, replay_body: None }
     };
-    Request { command, key, origin, answer: Arc::new(answer) }
+    Request { command, key, origin, answer: Arc::new(answer), bytes: Request::BYTES_USUAL }
 }

@@ -38,20 +38,24 @@ pub(crate) struct Submission {
     correlation_id: CorrelationId,
     /// Where the steps of a command of several stand in the body.
     steps: Option<&'static str>,
+    /// The size of the body.
+    bytes: usize,
 }
 
 impl Submission {
     pub(crate) fn of<const BYTES_MAX: usize>(envelope: CommandEnvelope<BYTES_MAX>) -> Self {
-        let CommandEnvelope { caller, context, idempotency_key, fingerprint, .. } = envelope;
-        Self::under(caller, context, idempotency_key.as_str().to_owned(), fingerprint)
+        let CommandEnvelope { caller, context, idempotency_key, fingerprint, raw, .. } = envelope;
+        let key = idempotency_key.as_str().to_owned();
+        Self::under(caller, context, key, fingerprint, raw.len())
     }
 
-    /// A request that is remembered under `key`.
+    /// A request that is remembered under `key`, with a body of so many bytes.
     pub(crate) fn under(
         caller: Caller,
         context: RequestContext,
         key: String,
         fingerprint: Fingerprint,
+        bytes: usize,
     ) -> Self {
         Self {
             origin: origin(&caller, &context),
@@ -60,6 +64,7 @@ impl Submission {
             fingerprint: *fingerprint.as_bytes(),
             correlation_id: context.correlation_id,
             steps: None,
+            bytes,
         }
     }
 
@@ -103,7 +108,8 @@ impl Submission {
             part,
         };
         let origin = self.origin.clone();
-        let request = Request { command, key: Some(key), origin, answer };
+        let bytes = self.bytes;
+        let request = Request { command, key: Some(key), origin, answer, bytes };
         store.submit(request).await.map_err(|error| no_answer(&error))
     }
 }
@@ -126,7 +132,9 @@ pub(crate) fn no_answer(error: &SubmitError) -> Problem {
             Problem::unavailable(error)
         }
         SubmitError::OutcomeUnknown => Problem::new(kinds::OUTCOME_UNKNOWN, error),
-        SubmitError::EventTooLarge { .. } => Problem::new(kinds::BODY_TOO_LARGE, error),
+        SubmitError::EventTooLarge { .. } | SubmitError::StatesTooLarge => {
+            Problem::new(kinds::BODY_TOO_LARGE, error)
+        }
         // Whatever the database refuses should have been refused by its field, long before.
         SubmitError::Refused => Problem::internal(error),
     };
@@ -154,6 +162,7 @@ mod tests {
             (SubmitError::ClockSkewed(skew), 503, "unavailable", Some("1")),
             (SubmitError::OutcomeUnknown, 503, "outcome-unknown", Some("1")),
             (SubmitError::EventTooLarge { bytes: 300_000 }, 413, "body-too-large", None),
+            (SubmitError::StatesTooLarge, 413, "body-too-large", None),
             (SubmitError::Refused, 500, "internal", None),
         ] {
             let problem = no_answer(&error);

@@ -17,6 +17,7 @@ mod command;
 mod currency;
 mod day;
 mod event;
+mod footprint;
 pub mod fx;
 pub mod holds;
 mod ids;

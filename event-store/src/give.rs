@@ -30,6 +30,7 @@ impl EventStore {
             command,
             key: None,
             origin,
+            bytes: Request::BYTES_USUAL,
             // Called again if the batch is decided again; the last decision is the one that counts.
             answer: Arc::new(move |outcome, _| {
                 *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome.clone());

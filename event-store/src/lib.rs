@@ -8,6 +8,7 @@
 //!
 //! **Architecture Invariant:** this is the only crate that writes to `events`.
 
+mod byte_budget;
 mod clock;
 mod clock_guard;
 mod give;
@@ -48,5 +49,11 @@ pub const BATCH_COMMANDS_MAX: usize = 512;
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most commands that wait for a batch: at 20,000/s a fifth of a second's.
 pub const QUEUE_COMMANDS_MAX: usize = 4_096;
+/// About the most memory of those commands, with the states that were loaded for them, in bytes; beyond it callers are
+/// turned away as where there are too many.
+pub const QUEUE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// About the most memory of the states that are loaded for one command, in bytes: those of the most accounts that a batch
+/// names, with 6 KiB each.
+pub const LOADED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a caller waits for its answer.
 pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);

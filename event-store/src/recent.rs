@@ -15,8 +15,10 @@ use crate::sequencer::Versioned;
 /// The most events kept: at 30,000 events/s half a second's, which is many times what a load takes, and what
 /// a projection is behind that keeps up.
 const KEPT_EVENTS_MAX: usize = 16_384;
-/// The most bytes of data and metadata kept: some 4 KiB an event, four times what an entry has.
+/// About the most memory that they take, in bytes: some 4 KiB an event, a third more than an entry takes.
 const KEPT_BYTES_MAX: i64 = 64 * 1024 * 1024;
+/// How many times its text an event takes in memory once it is read.
+const READ_FACTOR: i64 = 3;
 
 /// An event of the log, and what it says.
 #[derive(Debug)]
@@ -46,6 +48,11 @@ impl LoggedEvent {
     fn bytes(&self) -> i64 {
         i64::try_from(self.recorded.data.len() + self.recorded.metadata.len()).unwrap_or(i64::MAX)
     }
+
+    /// About what it takes in memory: its text, and what that says.
+    fn memory(&self) -> i64 {
+        self.bytes().saturating_mul(READ_FACTOR)
+    }
 }
 
 /// Consecutive events that end at the head. Only the sequencer changes it.
@@ -71,13 +78,18 @@ impl Tail {
                     .is_none_or(|last| last.recorded.position.next() == event.recorded.position),
                 "positions are gapless"
             );
-            kept.bytes += event.bytes();
+            kept.bytes += event.memory();
             kept.events.push_back(event);
             while kept.events.len() > KEPT_EVENTS_MAX || kept.bytes > KEPT_BYTES_MAX {
                 let Some(oldest) = kept.events.pop_front() else { break };
-                kept.bytes -= oldest.bytes();
+                kept.bytes -= oldest.memory();
             }
         }
+    }
+
+    /// How many bytes of memory it takes.
+    pub(crate) fn bytes(&self) -> i64 {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
     pub(crate) fn clear(&self) {

@@ -23,6 +23,20 @@ pub struct Request {
     pub origin: Origin,
     /// Makes the answer.
     pub answer: AnswerFn,
+    /// How large it was as it came, in bytes; what it takes in memory follows from that.
+    pub bytes: usize,
+}
+
+impl Request {
+    /// The size of one that says no more than a few words.
+    pub const BYTES_USUAL: usize = 1024;
+    /// How many times its size it takes in memory, once it is read.
+    const READ_FACTOR: usize = 3;
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.saturating_mul(Self::READ_FACTOR)
+    }
 }
 
 impl std::fmt::Debug for Request {
@@ -125,6 +139,9 @@ pub enum SubmitError {
         /// The size of its data.
         bytes: usize,
     },
+    /// The states that it is decided over take more than [`crate::LOADED_BYTES_MAX`]. Nothing was written.
+    #[error("what it names takes more than {} MiB of memory together; send it in parts", crate::LOADED_BYTES_MAX >> 20)]
+    StatesTooLarge,
     /// The database refuses its content. Nothing was written.
     #[error("the log refuses this command")]
     Refused,
@@ -139,7 +156,9 @@ impl SubmitError {
             | Self::Unavailable
             | Self::ClockSkewed(_)
             | Self::OutcomeUnknown => true,
-            Self::KeyReused | Self::EventTooLarge { .. } | Self::Refused => false,
+            Self::KeyReused | Self::EventTooLarge { .. } | Self::StatesTooLarge | Self::Refused => {
+                false
+            }
         }
     }
 

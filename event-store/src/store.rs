@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::byte_budget::ByteBudget;
 use crate::clock::{Clock, IdSource};
 use crate::clock_guard::{ClockGuard, ClockSkew};
 use crate::health::Health;
@@ -30,7 +31,7 @@ use crate::sequencer::{
 use crate::snapshots::{OldSnapshot, SnapshotWatch};
 use crate::together::Together;
 use crate::webhooks::NewWebhook;
-use crate::{QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
+use crate::{QUEUE_BYTES_MAX, QUEUE_COMMANDS_MAX, SUBMIT_TIMEOUT};
 
 /// The most connections for loading states and looking up keys; the sequencer has one of its own.
 const LOAD_CONNECTIONS_MAX: u32 = 6;
@@ -77,6 +78,8 @@ type WebhooksTogether = Together<Arc<str>, NewWebhook, Result<(), Arc<sqlx::Erro
 #[derive(Debug)]
 struct Shared {
     queue: mpsc::Sender<Work>,
+    /// The memory of what waits in it.
+    queue_bytes: Arc<ByteBudget>,
     cache: Arc<StateCache>,
     watchers: Arc<Watchers>,
     pool: PgPool,
@@ -113,6 +116,7 @@ impl EventStore {
             .test_before_acquire(false)
             .connect_lazy_with(look_up);
         let (queue, waiting) = mpsc::channel(QUEUE_COMMANDS_MAX);
+        let queue_bytes = ByteBudget::of(QUEUE_BYTES_MAX);
         let (head_sender, head_receiver) = watch::channel(state.position());
         let cache = Arc::new(StateCache::default());
         let tail = Arc::new(Tail::default());
@@ -125,6 +129,7 @@ impl EventStore {
             cache: Arc::clone(&cache),
             tail: Arc::clone(&tail),
             watchers: Arc::clone(&watchers),
+            queue_bytes: Arc::clone(&queue_bytes),
             guard: Arc::clone(&guard),
             head_sender,
             health: Arc::clone(&health),
@@ -132,6 +137,7 @@ impl EventStore {
         };
         let shared = Shared {
             queue,
+            queue_bytes: Arc::clone(&queue_bytes),
             cache,
             watchers,
             pool,
@@ -165,6 +171,9 @@ impl EventStore {
             }
             let owner = request.key.as_ref().map(|key| key.owner);
             let loaded = self.load_missing(owner, &reads, deadline).await?;
+            let memory =
+                request.memory() + loaded.iter().map(|one| one.versioned.bytes()).sum::<usize>();
+            let taken = self.shared.queue_bytes.take(memory).ok_or_else(overloaded)?;
             let fate = Arc::<Fate>::default();
             let (reply, answered) = oneshot::channel();
             let pending = Pending {
@@ -175,6 +184,7 @@ impl EventStore {
                 failed_admissions,
                 fate: Arc::clone(&fate),
                 reply,
+                taken: Some(taken),
             };
             self.enqueue(Work::Command(Box::new(pending)))?;
             let given_up = || {
@@ -194,10 +204,7 @@ impl EventStore {
 
     fn enqueue(&self, work: Work) -> Result<(), SubmitError> {
         self.shared.queue.try_send(work).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => {
-                metrics::counter!("runut_commands_overloaded_total").increment(1);
-                SubmitError::Overloaded
-            }
+            mpsc::error::TrySendError::Full(_) => overloaded(),
             mpsc::error::TrySendError::Closed(_) => SubmitError::Unavailable,
         })
     }
@@ -216,6 +223,7 @@ impl EventStore {
         let loading = self.load(owner, missing);
         match tokio::time::timeout_at(deadline, loading).await {
             Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(LoadError::TooLarge)) => Err(SubmitError::StatesTooLarge),
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "states cannot be loaded");
                 Err(SubmitError::Unavailable)
@@ -487,6 +495,12 @@ impl EventStore {
         let database = Timestamp::from_datetime(asked.fetch_one(&self.shared.pool).await?);
         Ok(ClockSkew::check(before, database, self.shared.guard.now()).err())
     }
+}
+
+/// Says that too much waits.
+fn overloaded() -> SubmitError {
+    metrics::counter!("runut_commands_overloaded_total").increment(1);
+    SubmitError::Overloaded
 }
 
 #[cfg(test)]

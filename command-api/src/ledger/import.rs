@@ -268,9 +268,10 @@ impl Import {
         if known.is_none_or(|key| key.revoked) {
             return Err(self.rendered(&Problem::unauthorized()));
         }
-        let Chunk { from_line, to_line, fingerprint, steps, places } = chunk;
+        let Chunk { from_line, to_line, fingerprint, bytes, steps, places } = chunk;
         let key = format!("{}#{from_line}", self.key.as_str());
-        let submission = Submission::under(self.caller, self.context.clone(), key, fingerprint);
+        let submission =
+            Submission::under(self.caller, self.context.clone(), key, fingerprint, bytes);
         let command = Command::PostBatch(PostBatch { steps, atomic: false });
         let success = move |decision: &Decision, _| imported(decision, &places);
         let submitted = submission.part(&self.store, RequestPart::Whole, command, success).await;

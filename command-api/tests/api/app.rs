@@ -88,7 +88,13 @@ impl Service {
             replay_body: None,
         };
         let answer = Arc::new(move |_: &_, _| done());
-        let request = Request { command, key: None, origin: Origin::default(), answer };
+        let request = Request {
+            command,
+            key: None,
+            origin: Origin::default(),
+            answer,
+            bytes: Request::BYTES_USUAL,
+        };
         self.store.submit(request).await.expect("a key for the operator");
         self.caller(Some(token.expose()))
     }

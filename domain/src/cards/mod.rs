@@ -83,6 +83,11 @@ impl Card {
         Self { id: event.card_id, merchant_id: event.merchant_id, network, declines, version }
     }
 
+    /// How many bytes of memory its declines take.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.declines.as_slice())
+    }
+
     /// Why nothing may be asked of it for `amount` at `at`, if so: the limit that has room last.
     pub fn spent(&self, amount: Amount, at: Timestamp, limits: &[CardLimit]) -> Option<Spent> {
         if self.bars(amount) {

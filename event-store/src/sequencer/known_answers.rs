@@ -14,7 +14,7 @@ use crate::request::{Answer, SubmitError};
 
 /// The most answers in memory; older ones are found by the index.
 const KNOWN_ANSWERS_MAX: usize = 65_536;
-/// The most bytes of their bodies: twice what so many usual ones of 500 bytes take. That of a thousand entries
+/// About the most memory that they take, in bytes: what so many usual ones of 500 bytes do. That of a thousand entries
 /// has a hundred thousand.
 const KNOWN_ANSWERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -42,8 +42,10 @@ impl KnownAnswer {
         }
     }
 
+    /// About what it takes in memory with its key.
     fn bytes(&self) -> usize {
-        self.answer.as_ref().map_or(0, |answer| answer.body.len())
+        const KEY_AND_ANSWER_BYTES: usize = 512;
+        KEY_AND_ANSWER_BYTES + self.answer.as_ref().map_or(0, |answer| answer.body.len())
     }
 }
 
@@ -58,6 +60,10 @@ pub(super) struct KnownAnswers {
 impl KnownAnswers {
     pub(super) fn get(&self, name: &KeyName) -> Option<&KnownAnswer> {
         self.by_key.get(name)
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn insert(&mut self, key: KeyName, known: KnownAnswer) {
@@ -136,11 +142,11 @@ mod tests {
             KnownAnswer::new([0; 32], Some(answer))
         };
         for n in 0..10 {
-            known.insert(name(n), answer(KNOWN_ANSWERS_BYTES_MAX / 10));
+            known.insert(name(n), answer(KNOWN_ANSWERS_BYTES_MAX / 10 - 512));
         }
         assert!(known.get(&name(0)).is_some());
         known.insert(name(9), answer(1));
-        known.insert(name(10), answer(KNOWN_ANSWERS_BYTES_MAX / 10));
+        known.insert(name(10), answer(KNOWN_ANSWERS_BYTES_MAX / 10 - 1_024));
         assert!(known.get(&name(0)).is_some(), "one became smaller");
         known.insert(name(11), answer(KNOWN_ANSWERS_BYTES_MAX / 2));
         let kept: Vec<usize> = (0..12).filter(|n| known.get(&name(*n)).is_some()).collect();

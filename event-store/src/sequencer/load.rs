@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use domain::{Event, EventTime, State, StateKey, StreamVersion, Timestamp};
+use futures::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::cache::Versioned;
+use crate::LOADED_BYTES_MAX;
 use crate::log::{LOG_ID, Position, WideMinor};
 
 /// A state as the log had it.
@@ -27,6 +29,9 @@ pub(crate) enum LoadError {
     Read(#[from] sqlx::Error),
     #[error("the log holds an event that this program cannot read")]
     Decode(#[from] domain::DecodeError),
+    /// They take more than [`LOADED_BYTES_MAX`] together.
+    #[error("the states are too large")]
+    TooLarge,
 }
 
 impl LoadError {
@@ -38,7 +43,7 @@ impl LoadError {
             Self::Read(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|code| code.starts_with("57P"))
             }
-            Self::Read(_) | Self::Decode(_) => false,
+            Self::Read(_) | Self::Decode(_) | Self::TooLarge => false,
         }
     }
 }
@@ -85,21 +90,28 @@ pub(crate) async fn load(
             | StateKey::Psp(_) => None,
         })
         .collect();
-    let rows = sqlx::query(LOAD).bind(LOG_ID).bind(streams).bind(accounts).fetch_all(db).await?;
+    // Row by row: a stream may be many times as large as what it comes to.
+    let mut rows = sqlx::query(LOAD).bind(LOG_ID).bind(streams).bind(accounts).fetch(db);
+    let mut size = Size::default();
     let mut states: HashMap<usize, State> = HashMap::new();
     let mut head = Position::START;
-    for row in &rows {
+    while let Some(row) = rows.try_next().await? {
+        let row = &row;
         head = Position::from_number(row.try_get(0)?);
         let ordinal: i64 = row.try_get(1)?;
         let index = usize::try_from(ordinal - 1).unwrap_or(usize::MAX);
         let (Some(key), Some((event, version, time))) = (keys.get(index), event(row)?) else {
             continue;
         };
+        if let Some(whole) = size.reach(index) {
+            size.add(states.get(&whole))?;
+        }
         let folded = State::evolve(key, states.remove(&index), &event, version, time);
         if let Some(state) = folded {
             states.insert(index, with_totals(state, row)?);
         }
     }
+    drop(rows);
     Ok(keys
         .into_iter()
         .enumerate()
@@ -108,6 +120,29 @@ pub(crate) async fn load(
             Loaded { key, versioned, generation }
         })
         .collect())
+}
+
+/// How large the states are that were folded so far.
+#[derive(Debug, Default)]
+struct Size {
+    bytes: usize,
+    /// The state that is being folded.
+    at: Option<usize>,
+}
+
+impl Size {
+    /// The next row is of the state at `index`; which one is whole with that.
+    fn reach(&mut self, index: usize) -> Option<usize> {
+        if self.at == Some(index) {
+            return None;
+        }
+        self.at.replace(index)
+    }
+
+    fn add(&mut self, whole: Option<&State>) -> Result<(), LoadError> {
+        self.bytes += whole.map_or(0, State::bytes);
+        if self.bytes > LOADED_BYTES_MAX { Err(LoadError::TooLarge) } else { Ok(()) }
+    }
 }
 
 fn event(row: &PgRow) -> Result<Option<(Event, StreamVersion, EventTime)>, LoadError> {

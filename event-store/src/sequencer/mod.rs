@@ -35,6 +35,7 @@ pub(crate) use watchers::Watchers;
 
 use self::known_answers::KnownAnswers;
 use self::write::Batch;
+use crate::byte_budget::ByteBudget;
 use crate::clock_guard::ClockGuard;
 use crate::health::Health;
 use crate::log::{self, ConnectError, Head, LeafHash, Position};
@@ -66,6 +67,8 @@ pub struct Sequencer {
     pub(crate) cache: Arc<StateCache>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) watchers: Arc<Watchers>,
+    /// The memory of what waits.
+    pub(crate) queue_bytes: Arc<ByteBudget>,
     pub(crate) guard: Arc<ClockGuard>,
     pub(crate) head_sender: watch::Sender<Position>,
     pub(crate) health: Arc<Health>,
@@ -112,6 +115,7 @@ impl Writer {
 impl Sequencer {
     /// Runs until `shutdown`, then finishes what was accepted before it and ends.
     pub async fn run(mut self, shutdown: CancellationToken) {
+        self.measure_memory();
         let watchers = Arc::clone(&self.watchers);
         let mut followed = Instant::now();
         loop {
@@ -137,6 +141,20 @@ impl Sequencer {
             self.work_off(work).await;
         }
         tracing::info!(position = self.state.head.position.number(), "the sequencer stopped");
+    }
+
+    /// Says how much memory everything takes that may grow with what callers send; each has its bound.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "metrics are doubles; the bounds are far below 2^53"
+    )]
+    fn measure_memory(&self) {
+        let (states, bytes) = self.cache.size();
+        metrics::gauge!("runut_cached_states").set(states as f64);
+        metrics::gauge!("runut_cached_state_bytes").set(bytes as f64);
+        metrics::gauge!("runut_recent_event_bytes").set(self.tail.bytes() as f64);
+        metrics::gauge!("runut_known_answer_bytes").set(self.state.known.size() as f64);
+        metrics::gauge!("runut_queued_command_bytes").set(self.queue_bytes.taken() as f64);
     }
 
     /// A connection, if there is one or it can be made now.

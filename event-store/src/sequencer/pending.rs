@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::load::Loaded;
+use crate::byte_budget::TakenBytes;
 use crate::clock::IdSource;
 use crate::request::{Answer, Request, SubmitError};
 
@@ -74,6 +75,8 @@ pub(crate) struct Pending {
     /// Shared with the caller.
     pub(crate) fate: Arc<Fate>,
     pub(crate) reply: oneshot::Sender<Reply>,
+    /// What it takes of the memory of all that wait; none for what does not.
+    pub(crate) taken: Option<TakenBytes>,
 }
 
 impl Pending {
@@ -83,7 +86,16 @@ impl Pending {
         let reads = request.command.reads();
         let fate = Arc::default();
         let (reply, _) = oneshot::channel();
-        Self { request, event_id, reads, loaded: Vec::new(), failed_admissions: 0, fate, reply }
+        Self {
+            request,
+            event_id,
+            reads,
+            loaded: Vec::new(),
+            failed_admissions: 0,
+            fate,
+            reply,
+            taken: None,
+        }
     }
 
     /// Says that the states have to be loaded again.

@@ -12,12 +12,12 @@ use domain::{StateKey, Timestamp};
 use sqlx::postgres::PgConnection;
 
 use super::append::{Failure, Receipt, append};
-use super::cache::CACHED_STATES_MAX;
+use super::cache::{CACHED_BYTES_MAX, CACHED_STATES_MAX};
 use super::intake::{Intake, NextBatch};
 use super::pending::Pending;
 use super::plan::{Plan, Planner, missing};
 use super::resolve::settle;
-use super::{Sequencer, Work, Writer};
+use super::{LoadError, Sequencer, Work, Writer};
 use crate::clock_guard::{ClockGuard, ClockSkew};
 
 /// How long a statement may take before its connection counts as dead. More than the server's own bound.
@@ -199,7 +199,8 @@ impl Sequencer {
         let Some(done) = done else { return Vec::new() };
         let outcomes = self.commit(done.plan);
         let postponed = settle(done.group, outcomes);
-        self.cache.evict_to(CACHED_STATES_MAX);
+        self.cache.evict_to(CACHED_STATES_MAX, CACHED_BYTES_MAX);
+        self.measure_memory();
         postponed
     }
 
@@ -227,12 +228,18 @@ impl Sequencer {
     }
 
     /// Loads states into the cache. Whoever still lacks one afterwards is sent back when it is decided.
-    async fn load(&mut self, keys: Vec<StateKey>) {
+    async fn load(&mut self, mut keys: Vec<StateKey>) {
         let generation = self.cache.generation();
         let Some(db) = self.connected().await else { return };
-        match super::load(db, keys, generation).await {
+        match super::load(db, keys.clone(), generation).await {
             Ok(states) => states.into_iter().for_each(|loaded| self.keep(loaded)),
             Err(error) if error.connection_was_dead() => self.disconnected(&error),
+            // Of several commands together; by themselves each has few enough.
+            Err(LoadError::TooLarge) if keys.len() > 1 => {
+                let rest = keys.split_off(keys.len() / 2);
+                Box::pin(self.load(keys)).await;
+                Box::pin(self.load(rest)).await;
+            }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(error, "states cannot be loaded");

@@ -45,7 +45,13 @@ fn request(command: Command) -> Request {
         body: String::new(),
         replay_body: None,
     };
-    Request { command, key: None, origin: Origin::default(), answer: Arc::new(answer) }
+    Request {
+        command,
+        key: None,
+        origin: Origin::default(),
+        answer: Arc::new(answer),
+        bytes: Request::BYTES_USUAL,
+    }
 }
 
 fn open(code: &str) -> Command {
@@ -74,7 +80,10 @@ fn set_aside(store: &EventStore, command: Command) -> (Pending, oneshot::Receive
     let loaded = Vec::new();
     let failed_admissions = u32::MAX;
     let fate = Arc::default();
-    (Pending { request, event_id, reads, loaded, failed_admissions, fate, reply }, answered)
+    (
+        Pending { request, event_id, reads, loaded, failed_admissions, fate, reply, taken: None },
+        answered,
+    )
 }
 
 /// Commands whose states could not be admitted again and again, which the sequencer then loads itself, are not

@@ -165,5 +165,5 @@ fn register_merchant() -> Request {
     };
     let traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
     let origin = Origin { actor: "test".to_owned(), traceparent, ..Origin::default() };
-    Request { command, key: None, origin, answer: Arc::new(answer) }
+    Request { command, key: None, origin, answer: Arc::new(answer), bytes: Request::BYTES_USUAL }
 }

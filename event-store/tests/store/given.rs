@@ -117,7 +117,7 @@ pub(crate) fn request(command: Command, key: Option<RequestKey>) -> Request {
         }
     };
     let origin = Origin { actor: "test".to_owned(), ..Origin::default() };
-    Request { command, key, origin, answer: Arc::new(answer) }
+    Request { command, key, origin, answer: Arc::new(answer), bytes: Request::BYTES_USUAL }
 }
 
 pub(crate) fn usd() -> Currency {

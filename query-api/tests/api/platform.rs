@@ -217,7 +217,13 @@ impl Platform {
             }
         };
         let origin = Origin { actor: "test".to_owned(), ..Origin::default() };
-        let request = Request { command, key: None, origin, answer: Arc::new(answer) };
+        let request = Request {
+            command,
+            key: None,
+            origin,
+            answer: Arc::new(answer),
+            bytes: Request::BYTES_USUAL,
+        };
         let answer = self.store.submit(request).await.expect("it is durable");
         self.position.store(answer.position.number(), Ordering::Relaxed);
         decided.lock().expect("no panic").clone()

@@ -233,7 +233,7 @@ pub(crate) fn request(command: Command, key: Option<RequestKey>) -> Request {
         NewAnswer { status, resource_id, body, replay_body: None }
     };
     let origin = Origin { actor: "test".to_owned(), ..Origin::default() };
-    Request { command, key, origin, answer: Arc::new(answer) }
+    Request { command, key, origin, answer: Arc::new(answer), bytes: Request::BYTES_USUAL }
 }
 
 pub(crate) fn account(code: &str) -> AccountId {

@@ -33,6 +33,8 @@ pub(super) struct Chunk {
     pub(super) to_line: u64,
     /// What its lines were.
     pub(super) fingerprint: Fingerprint,
+    /// How large its lines are together.
+    pub(super) bytes: usize,
     pub(super) steps: Vec<LedgerStep>,
     /// The line of each, and what its poster calls it.
     pub(super) places: Vec<Place>,
@@ -127,6 +129,7 @@ impl NextChunk {
             from_line: first.line,
             to_line: last.line,
             fingerprint: Fingerprint::of(&Method::POST, &uri, ledger, &raw),
+            bytes: raw.len(),
             steps,
             places,
         };
