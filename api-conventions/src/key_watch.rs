@@ -22,6 +22,7 @@ const LAST_WORDS_MAX: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct KeyWatch {
     revoked: CancellationToken,
+    connection: Option<Connection>,
     looking: JoinHandle<()>,
 }
 
@@ -33,23 +34,31 @@ impl KeyWatch {
         connection: Option<Connection>,
     ) -> Self {
         let revoked = CancellationToken::new();
-        let told = revoked.clone();
+        let (told, cut) = (revoked.clone(), connection.clone());
         // A task of its own: an answer that nobody reads is not asked to do anything.
         let looking = tokio::spawn(async move {
             until_revoked(&*directory, key).await;
             told.cancel();
             tokio::time::sleep(LAST_WORDS_MAX).await;
-            if let Some(connection) = connection {
+            if let Some(connection) = cut {
                 tracing::info!(%key, "a connection was cut: its key was revoked");
                 connection.cut();
             }
         });
-        Self { revoked, looking }
+        Self { revoked, connection, looking }
     }
 
-    /// Returns when the key opens nothing any more.
+    /// Returns when the key opens nothing any more; then the answer is the last of its connection.
     pub async fn revoked(&self) {
         self.revoked.cancelled().await;
+        self.found_revoked();
+    }
+
+    /// Says that the key was found to open nothing any more: the answer is the last of its connection.
+    pub fn found_revoked(&self) {
+        if let Some(connection) = &self.connection {
+            connection.finish();
+        }
     }
 }
 
@@ -133,6 +142,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_answer_that_ends_for_a_revocation_is_the_last_of_its_connection() {
+        let directory = Switched::new();
+        let connection = Connection::of(PeerAddress([127, 0, 0, 1].into()));
+        let watch =
+            KeyWatch::of(Arc::clone(&directory), directory.key.id, Some(connection.clone()));
+        directory.state.store(REVOKED, Ordering::Relaxed);
+        watch.revoked().await;
+        drop(watch);
+        let finished = tokio::time::timeout(LAST_WORDS_MAX, connection.is_to_finish()).await;
+        assert!(finished.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_cut_once_the_answer_has_ended() {
         let directory = Switched::new();
         let connection = Connection::of(PeerAddress([127, 0, 0, 1].into()));
@@ -142,6 +164,6 @@ mod tests {
         watch.revoked().await;
         drop(watch);
         let cut = tokio::time::timeout(10 * LAST_WORDS_MAX, connection.was_cut()).await;
-        assert!(cut.is_err(), "the next request on it may be made with another key");
+        assert!(cut.is_err(), "its last words are on their way");
     }
 }

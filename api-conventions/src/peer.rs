@@ -13,6 +13,7 @@ pub struct PeerAddress(pub IpAddr);
 #[derive(Debug, Clone)]
 pub struct Connection {
     peer: PeerAddress,
+    finish: CancellationToken,
     cut: CancellationToken,
 }
 
@@ -24,7 +25,7 @@ pub struct PeerNetwork(IpAddr);
 impl Connection {
     /// One to `peer`.
     pub fn of(peer: PeerAddress) -> Self {
-        Self { peer, cut: CancellationToken::new() }
+        Self { peer, finish: CancellationToken::new(), cut: CancellationToken::new() }
     }
 
     /// The other end.
@@ -32,9 +33,19 @@ impl Connection {
         self.peer
     }
 
+    /// Ends the connection after the answer that is under way.
+    pub fn finish(&self) {
+        self.finish.cancel();
+    }
+
     /// Ends the connection, whatever is under way on it.
     pub fn cut(&self) {
         self.cut.cancel();
+    }
+
+    /// Returns when it is to be ended after an answer.
+    pub(crate) async fn is_to_finish(&self) {
+        self.finish.cancelled().await;
     }
 
     /// Returns when it is to be ended.

@@ -92,10 +92,6 @@ pub async fn serve_within(
     bounds: ConnectionBounds,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
-    // What is accepted has it from its listener.
-    if let Err(error) = SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES) {
-        tracing::warn!(%error, "the size of send buffers was refused");
-    }
     let (stop, stopping) = watch::channel(false);
     let places = Shares::of(Pool {
         name: "connections",
@@ -157,8 +153,11 @@ async fn serve_connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
+    if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES) {
+        tracing::debug!(%error, "the size of the send buffer was refused");
+    }
     let this = Connection::of(peer);
-    let cut = this.clone();
+    let ends = this.clone();
     let router = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(this.clone());
         request
@@ -173,17 +172,17 @@ async fn serve_connection(
     tokio::pin!(connection);
     let served = async {
         tokio::select! {
-            ended = connection.as_mut() => ended,
+            ended = connection.as_mut() => return ended,
             // As a block, since the guard that `wait_for` yields may not be held across the next await.
-            () = async { drop(stopping.wait_for(|stop| *stop).await) } => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            () = async { drop(stopping.wait_for(|stop| *stop).await) } => {}
+            () = ends.is_to_finish() => {}
         }
+        connection.as_mut().graceful_shutdown();
+        connection.await
     };
     let ended = tokio::select! {
         ended = served => ended,
-        () = cut.was_cut() => Ok(()),
+        () = ends.was_cut() => Ok(()),
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");

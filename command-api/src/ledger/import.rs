@@ -266,6 +266,7 @@ impl Import {
         let known = self.store.api_key(self.caller.key_id).await;
         let known = known.map_err(|error| self.rendered(&no_answer(&error)))?;
         if known.is_none_or(|key| key.revoked) {
+            self.watch.found_revoked();
             return Err(self.rendered(&Problem::unauthorized()));
         }
         let Chunk { from_line, to_line, fingerprint, bytes, steps, places } = chunk;

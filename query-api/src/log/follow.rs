@@ -147,6 +147,7 @@ impl Follower {
         let key =
             self.api.keys.read(self.key_id).await.map_err(|error| unreadable(&error.cause))?;
         if key.is_none_or(|key| key.revoked) {
+            self.watch.found_revoked();
             return Err(End::KeyRevoked);
         }
         let up_to = scan_end(&self.filter, self.after, head);
