@@ -76,6 +76,7 @@ pub(crate) struct Pending {
     pub(crate) fate: Arc<Fate>,
     pub(crate) reply: oneshot::Sender<Reply>,
     /// What it takes of the memory of all that wait; none for what does not.
+    #[expect(dead_code, reason = "held")]
     pub(crate) taken: Option<TakenBytes>,
 }
 

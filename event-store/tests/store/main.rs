@@ -4,6 +4,7 @@ mod ahead;
 mod clocks;
 mod faults;
 mod given;
+mod memory;
 mod privileges;
 mod rebuilds;
 mod refusals;
