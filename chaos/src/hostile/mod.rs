@@ -193,6 +193,7 @@ async fn attacked(
     say(&format!("the honest merchant pays for {} s in peace", CALM.as_secs()));
     let mut load = Arc::clone(&honest).pay_steadily("calm", CALM).await?;
     verdict.figure(&load.figure("honest merchant, before the attack"))?;
+    let calm_p99_ms = load.latencies.millis(0.99);
     let before = memory.attack_begins();
 
     let genuine = webhook::genuine(deployment, &load).await?;
@@ -226,7 +227,7 @@ async fn attacked(
         cut = cut_off(&ground) => cut?,
         () = exceeded.cancelled() => (0, 0),
     };
-    verdict.honest(&paid, &through_both, &errands)?;
+    verdict.honest(calm_p99_ms, &paid, &through_both, &errands)?;
     verdict.live(&live)?;
     verdict.memory(before, &memory.end())?;
     verdict.cut_off(cut.0, cut.1)?;
@@ -269,26 +270,23 @@ async fn prove(
     load: Load,
     verdict: &mut Verdict,
 ) -> anyhow::Result<()> {
-    let asked = match honest.ask_for_all(load).await {
-        Ok(asked) => asked,
+    let (asked, unanswered) = honest.ask_for_all(load).await?;
+    let detail = format!("{} are, {unanswered} are not", asked.len());
+    verdict.check("payments: each is answered when it is asked again", unanswered == 0, &detail)?;
+    let found = match proof::at_rest(deployment, asked.len()).await {
+        Ok(payments) => {
+            let others = payments.iter().filter(|payment| payment["state"] != "captured").count();
+            let detail = format!("{} payments, {others} are not", payments.len());
+            verdict.check("every payment is captured", others == 0, &detail)?;
+            proof::examine(deployment, &asked, &payments).await
+        }
         Err(error) => {
-            return verdict.check("payments: each has an answer", false, &format!("{error:#}"));
+            verdict.check("payments come to rest", false, &format!("{error:#}"))?;
+            proof::audit(deployment).await
         }
     };
-    let payments = match proof::at_rest(deployment, asked.len()).await {
-        Ok(payments) => payments,
-        Err(error) => return verdict.check("payments come to rest", false, &format!("{error:#}")),
-    };
-    let not_captured = payments.iter().filter(|payment| payment["state"] != "captured").count();
-    let detail = format!("{} payments, {not_captured} are not", payments.len());
-    verdict.check("every payment is captured", not_captured == 0, &detail)?;
-    match proof::examine(deployment, &asked, &payments).await {
-        Ok(found) => {
-            for (what, held) in found {
-                verdict.check(what, held, "")?;
-            }
-            Ok(())
-        }
+    match found {
+        Ok(found) => found.into_iter().try_for_each(|(what, held)| verdict.check(what, held, "")),
         Err(error) => verdict.check("the books can be examined", false, &format!("{error:#}")),
     }
 }

@@ -85,6 +85,7 @@ impl Verdict {
     /// What the honest merchant met.
     pub(super) fn honest(
         &mut self,
+        calm_p99_ms: f64,
         paid: &Load,
         through_both: &ThroughBoth,
         errands: &Errands,
@@ -94,7 +95,9 @@ impl Verdict {
         let detail = format!("{:?}", paid.statuses);
         self.check("honest payments: no answer but 2xx", paid.all_well(), &detail)?;
         let p99_ms = paid.latencies.millis(0.99);
-        let detail = format!("{p99_ms:.0} ms of {:.0} ms", self.p99_max_ms);
+        let bound_ms = self.p99_max_ms;
+        let detail =
+            format!("{p99_ms:.0} ms of {bound_ms:.0} ms; {calm_p99_ms:.0} ms before the attack");
         self.check("honest payments: p99", p99_ms <= self.p99_max_ms, &detail)?;
         let detail =
             format!("healthy {:?}, skewed {:?}", through_both.healthy, through_both.skewed);

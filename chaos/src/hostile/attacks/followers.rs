@@ -12,6 +12,8 @@ use crate::hostile::wire;
 
 /// More than a process has places.
 const FOLLOWERS: usize = 80;
+/// The log from its beginning.
+const EVERYTHING: &str = "/v1/events";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Followers;
@@ -30,7 +32,9 @@ impl Attack for Followers {
             let counts = Arc::new(Counts::default());
             ground.until_percent(5).await;
             for _ in 0..FOLLOWERS {
-                let Some(mut stream) = follow(&ground, &ground.prepared.auditor.token).await else {
+                let Some(mut stream) =
+                    follow(&ground, EVERYTHING, &ground.prepared.auditor.token).await
+                else {
                     counts.add("not connected");
                     continue;
                 };
@@ -47,10 +51,14 @@ impl Attack for Followers {
     }
 }
 
-/// Asks to follow the log from its beginning.
-pub(super) async fn follow(ground: &Ground, key: &str) -> Option<tokio::net::TcpStream> {
+/// Asks to follow what is at a path.
+pub(super) async fn follow(
+    ground: &Ground,
+    path: &str,
+    key: &str,
+) -> Option<tokio::net::TcpStream> {
     let mut stream = wire::connect(&ground.query, wire::ATTACKER).await.ok()?;
-    let head = wire::head("GET", "/v1/events", Some(key));
+    let head = wire::head("GET", path, Some(key));
     let request = format!("{head}Accept: text/event-stream\r\n\r\n");
     wire::write(&mut stream, request.as_bytes(), PATIENCE).await.then_some(stream)
 }

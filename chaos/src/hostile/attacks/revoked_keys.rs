@@ -29,10 +29,13 @@ const REVOKING_MAX: Duration = Duration::from_secs(15);
 const LOOKED_FOR_MAX: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A slow reader that makes progress: some kilobytes each time.
-const READ_EVERY: Duration = Duration::from_millis(100);
+/// Exports are read slowly, if with progress, so that much is left of them in the middle; the others as they come.
+const EXPORT_READ_EVERY: Duration = Duration::from_millis(100);
+const READ_EVERY: Duration = Duration::from_millis(1);
 const READ_BYTES: usize = 4_096;
 const DRIP_EVERY: Duration = Duration::from_millis(500);
+/// Events that come at the beginning only: a follower of these idles.
+const FOLLOWED: &str = "/v1/events?type=merchant.registered";
 /// The end of an answer that comes in chunks.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -117,7 +120,7 @@ async fn open_all(ground: &Ground, counts: &Counts) -> Vec<(&'static str, TcpStr
         let opened = [
             ("import", import.await),
             ("export", export.await),
-            ("follower", follow(ground, &auditor.token).await),
+            ("follower", follow(ground, FOLLOWED, &auditor.token).await),
         ];
         for (what, stream) in opened {
             let Some(mut stream) = stream else {
@@ -146,8 +149,9 @@ async fn end_of(
     let servers = ground.server_ports();
     let peers: HashSet<u16> = stream.local_addr().iter().map(|address| address.port()).collect();
     let given_up = ground.ends() + LOOKED_FOR_MAX;
-    let (mut looks, mut reads) =
-        (tokio::time::interval(LOOK_EVERY), tokio::time::interval(READ_EVERY));
+    let read_every = if what == "export" { EXPORT_READ_EVERY } else { READ_EVERY };
+    let mut reads = tokio::time::interval(read_every);
+    let mut looks = tokio::time::interval(LOOK_EVERY);
     let (mut drips, mut tail) = (tokio::time::interval(DRIP_EVERY), Vec::new());
     let mut buffer = [0_u8; READ_BYTES];
     while Instant::now() < given_up {
