@@ -88,6 +88,7 @@ fn last(unanswered: Unanswered, wanted: Wanted) -> Request {
     let Unanswered { owner, key, fingerprint, .. } = unanswered;
     let correlation_id = wanted.payment_id.to_string();
     Request {
+        bytes: Request::BYTES_USUAL,
         command: wanted.show(),
         key: Some(RequestKey { owner, key, fingerprint, part: RequestPart::Last }),
         origin: Origin { actor: ACTOR.to_owned(), correlation_id, traceparent: None },

@@ -212,6 +212,7 @@ pub(crate) async fn leave_unanswered(app: &App, key: &str) -> PaymentId {
         order: Order::default(),
     };
     let claim = Request {
+        bytes: Request::BYTES_USUAL,
         command: Command::CreatePayment(CreatePayment {
             payment_id,
             merchant_id,
