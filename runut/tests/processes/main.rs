@@ -12,4 +12,5 @@ mod hostile;
 mod merchant;
 mod serve;
 mod services;
+mod threats;
 mod up;
