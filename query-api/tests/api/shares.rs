@@ -32,7 +32,7 @@ async fn a_merchant_has_a_share_of_the_places_for_waiting_and_another_waits_besi
     let (busy, other) =
         tokio::join!(waiting(&platform.merchant, 300), waiting(&platform.other_merchant, 1));
     let behind = (503, "projection-behind".to_owned());
-    assert_eq!(other, [behind.clone()], "it waited, in vain");
+    assert_eq!(other, std::slice::from_ref(&behind), "it waited, in vain");
     let waited = busy.iter().filter(|problem| **problem == behind).count();
     let refused = (429, "too-many-requests".to_owned());
     let turned_away = busy.iter().filter(|problem| **problem == refused).count();
