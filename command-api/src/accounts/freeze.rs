@@ -32,7 +32,7 @@ use crate::versions::expected_versions;
         (status = 409, description = "`account-frozen`, `account-closed`, \
                                       `idempotency-key-in-use`"),
         (status = 412, description = "`precondition-failed`: another version than `If-Match` says"),
-        (status = 422, description = "`system-account`, `mechanism-account`, \
+        (status = 422, description = "`invalid-request`, `system-account`, `mechanism-account`, \
                                       `idempotency-key-reused`"),
     )
 )]
