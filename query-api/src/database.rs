@@ -19,6 +19,8 @@ const FOLLOWER_CONNECTIONS_MAX: u32 = 3;
 const EXPORT_CONNECTIONS_MAX: u32 = 2;
 /// How long a request waits for a connection before it is told to come back.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long an export waits for its turn with one: what it has sent by then would be lost if it broke off.
+const EXPORT_CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How old a connection grows, and with it the plans that it keeps: they are for tables of the size of then.
 const CONNECTION_AGE_MAX: Duration = Duration::from_mins(1);
 /// How long after its last use a connection is taken to be alive. If it is not, the query is answered 503.
@@ -53,19 +55,19 @@ impl Database {
         let searching = bounded.clone().options(SEARCHES);
         let looking_up = look_up_options(bounded);
         Self {
-            searches: pool(&searching, SEARCH_CONNECTIONS_MAX),
-            look_ups: pool(&looking_up, LOOK_UP_CONNECTIONS_MAX),
-            keys: pool(&looking_up, KEY_CONNECTIONS_MAX),
-            followers: pool(&searching, FOLLOWER_CONNECTIONS_MAX),
-            exports: pool(&searching, EXPORT_CONNECTIONS_MAX),
+            searches: pool(&searching, SEARCH_CONNECTIONS_MAX, CONNECTION_WAIT_MAX),
+            look_ups: pool(&looking_up, LOOK_UP_CONNECTIONS_MAX, CONNECTION_WAIT_MAX),
+            keys: pool(&looking_up, KEY_CONNECTIONS_MAX, CONNECTION_WAIT_MAX),
+            followers: pool(&searching, FOLLOWER_CONNECTIONS_MAX, CONNECTION_WAIT_MAX),
+            exports: pool(&searching, EXPORT_CONNECTIONS_MAX, EXPORT_CONNECTION_WAIT_MAX),
         }
     }
 }
 
-fn pool(options: &PgConnectOptions, connections: u32) -> PgPool {
+fn pool(options: &PgConnectOptions, connections: u32, wait: Duration) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(CONNECTION_WAIT_MAX)
+        .acquire_timeout(wait)
         .max_lifetime(CONNECTION_AGE_MAX)
         // A look at each connection would cost as much as most queries.
         .test_before_acquire(false)

@@ -8,7 +8,6 @@ mod chaos;
 mod crashes;
 mod demo;
 mod ground;
-mod hostile;
 mod merchant;
 mod serve;
 mod services;
