@@ -234,8 +234,8 @@ impl Carrier {
         gateway: &dyn Gateway,
         outcome: PspOutcome,
     ) -> Result<Decision, CarryError> {
-        let (id, now) = ((payment.id, attempt), self.store.clock().now());
-        self.unrecorded.answered(id, gateway.psp(), &outcome, now);
+        let id = (payment.id, attempt);
+        self.unrecorded.answered(id, gateway.psp(), &outcome, Instant::now());
         let recorded = self.record_patiently(payment, attempt, gateway, outcome).await;
         match recorded {
             Ok(decision) => {

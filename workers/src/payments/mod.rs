@@ -21,6 +21,7 @@ use event_store::log::ConnectError;
 use gateways::Gateways;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -175,8 +176,7 @@ async fn report_health(queue: WorkQueue, carrier: Arc<Carrier>) {
     let mut since_tidied = 0;
     loop {
         reports.tick().await;
-        let now = carrier.store.clock().now();
-        carrier.unrecorded.watch(&carrier.store, now).await;
+        carrier.unrecorded.watch(&carrier.store, Instant::now()).await;
         since_tidied += 1;
         if since_tidied == TIDY_REPORTS {
             since_tidied = 0;

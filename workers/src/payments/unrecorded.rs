@@ -6,16 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use domain::PaymentId;
 use domain::payments::{Payment, PspName, PspOutcome};
-use domain::{PaymentId, Timestamp};
 use event_store::EventStore;
+use tokio::time::Instant;
 
 use super::queue::LEASE_MS;
 
 /// For how long an answer may be on its way into the log, in milliseconds: longer than a database takes to be
 /// failed over.
-pub const UNRECORDED_MS_MAX: i64 = 60_000;
+pub const UNRECORDED_MS_MAX: u64 = 60_000;
 /// The longest pause before a payment of which the outcome could not be recorded is looked at again, in
 /// milliseconds: so many of them are no load, and what was mended is booked soon after.
 const PAUSE_MS_MAX: i64 = 5 * 60 * 1_000;
@@ -29,8 +31,8 @@ type AttemptId = (PaymentId, u32);
 #[derive(Debug)]
 struct Answer {
     psp: PspName,
-    /// When the PSP first said it.
-    since: Timestamp,
+    /// When the PSP first said it, by a clock that does not leap.
+    since: Instant,
     /// How often it could not be recorded.
     failures: u32,
     /// Whether the alarm named it.
@@ -72,7 +74,7 @@ impl Unrecorded {
         attempt: AttemptId,
         psp: &PspName,
         outcome: &PspOutcome,
-        now: Timestamp,
+        now: Instant,
     ) {
         let mut answers = self.answers();
         if ends(outcome) && answers.len() < ANSWERS_MAX {
@@ -97,15 +99,16 @@ impl Unrecorded {
     }
 
     /// The attempts whose answers have waited for longer than they may.
-    fn overdue(&self, now: Timestamp) -> Vec<AttemptId> {
-        let latest = now.plus_millis(-UNRECORDED_MS_MAX);
+    fn overdue(&self, now: Instant) -> Vec<AttemptId> {
+        let longest = Duration::from_millis(UNRECORDED_MS_MAX);
         let answers = self.answers();
-        let waiting = answers.iter().filter(|(_, answer)| answer.since < latest);
+        let waiting =
+            answers.iter().filter(|(_, answer)| now.duration_since(answer.since) > longest);
         waiting.map(|(attempt, _)| *attempt).collect()
     }
 
     /// Counts the payments with such answers, and names each answer once.
-    fn alarm(&self, now: Timestamp) -> usize {
+    fn alarm(&self, now: Instant) -> usize {
         let overdue = self.overdue(now);
         let mut answers = self.answers();
         for attempt in &overdue {
@@ -115,7 +118,7 @@ impl Unrecorded {
             answer.told = true;
             let ((payment, attempt), Answer { psp, since, failures, .. }) = (attempt, answer);
             tracing::error!(
-                %payment, attempt, %psp, %since, failures,
+                %payment, attempt, %psp, waiting_s = now.duration_since(*since).as_secs(), failures,
                 "what the PSP answered cannot be recorded: it may have charged what is not booked"
             );
         }
@@ -124,7 +127,7 @@ impl Unrecorded {
 
     /// Sets the gauge `runut_payments_unrecorded`, after a look whether others recorded what this worker could
     /// not.
-    pub(super) async fn watch(&self, store: &EventStore, now: Timestamp) {
+    pub(super) async fn watch(&self, store: &EventStore, now: Instant) {
         for (payment_id, attempt) in self.overdue(now) {
             match store.payment(payment_id).await {
                 Ok(Some(payment)) if awaited(&payment, attempt) => {}
@@ -136,7 +139,7 @@ impl Unrecorded {
         self.measure(now);
     }
 
-    fn measure(&self, now: Timestamp) {
+    fn measure(&self, now: Instant) {
         let many = u32::try_from(self.alarm(now)).unwrap_or(u32::MAX);
         metrics::gauge!("runut_payments_unrecorded").set(many);
     }
@@ -159,12 +162,14 @@ mod tests {
         PspOutcome::Succeeded { psp_reference: "ch_1".to_owned(), amount_minor: 1 }
     }
 
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_micros(0).plus_millis(ms)
+    /// Times of one test, counted from its beginning.
+    fn times() -> impl Fn(u64) -> Instant {
+        let began = Instant::now();
+        move |ms| began + Duration::from_millis(ms)
     }
 
     /// The gauge as it is scraped.
-    fn shown(unrecorded: &Unrecorded, now: Timestamp) -> String {
+    fn shown(unrecorded: &Unrecorded, now: Instant) -> String {
         let recorder = PrometheusBuilder::new().build_recorder();
         let scraped = recorder.handle();
         metrics::with_local_recorder(&recorder, || unrecorded.measure(now));
@@ -175,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_is_not_recorded_for_a_minute_is_counted_until_it_is() {
-        let unrecorded = Unrecorded::default();
+        let (unrecorded, at) = (Unrecorded::default(), times());
         assert_eq!(shown(&unrecorded, at(0)), "runut_payments_unrecorded 0");
         unrecorded.answered(FIRST, &psp(), &succeeded(), at(0));
         assert_eq!(shown(&unrecorded, at(UNRECORDED_MS_MAX)), "runut_payments_unrecorded 0");
@@ -192,7 +197,7 @@ mod tests {
 
     #[test]
     fn only_what_ends_an_attempt_is_awaited() {
-        let unrecorded = Unrecorded::default();
+        let (unrecorded, at) = (Unrecorded::default(), times());
         for outcome in [PspOutcome::Pending, PspOutcome::NotFound] {
             unrecorded.answered(FIRST, &psp(), &outcome, at(0));
         }
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_recorded_is_tried_ever_more_rarely_and_not_for_nothing_remembered() {
-        let unrecorded = Unrecorded::default();
+        let (unrecorded, at) = (Unrecorded::default(), times());
         unrecorded.answered(FIRST, &psp(), &succeeded(), at(0));
         let pauses: Vec<i64> = (0..6).filter_map(|_| unrecorded.failed(FIRST)).collect();
         assert_eq!(pauses, [20, 40, 80, 160, 300, 300].map(|seconds| seconds * 1_000));
