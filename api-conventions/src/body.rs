@@ -208,7 +208,7 @@ mod tests {
         let (slow, after) = status_of(drip(200, second)).await;
         assert_eq!(slow, Err(408));
         assert!(after >= BODY_READ_MAX && after < BODY_READ_MAX + 2 * second, "{after:?}");
-        assert_eq!(status_of(drip(MIB / 4, second).into()).await.0, Err(413));
+        assert_eq!(status_of(drip(MIB / 4, second)).await.0, Err(413));
         let whole = drip(MIB / 8, second).into_data_stream().take(8);
         assert_eq!(status_of(Body::from_stream(whole)).await.0, Ok(MIB));
     }

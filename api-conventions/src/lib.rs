@@ -51,7 +51,7 @@
 //! # }
 //! ```
 //!
-//! A service is [`assemble`]d from its routes behind [`protect`], restricted by [`allow`] where a
+//! A service is [`assemble`]d from its routes behind [`protect`], restricted by [`for_roles`] where a
 //! role matters, and run by [`serve()`].
 //!
 //! **Architecture Invariant:** this crate knows `domain` and HTTP; no SQL, no log, no read model.

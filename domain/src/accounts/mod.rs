@@ -221,10 +221,10 @@ impl Account {
         Self { profile: Arc::new(profile), version, ..self }
     }
 
-    /// The state after what an event moved, other accounts ignored.
+    /// The state after what an event moved, other accounts ignored. More may be released than is held where states of
+    /// different positions meet, in a batch that the log then refuses.
     pub(crate) fn with_movements(mut self, movements: Movements<'_>) -> Self {
         self.totals = movements.applied_to(self.profile.id, self.totals);
-        debug_assert!(!self.totals.released_too_much(), "a hold lets go of what it holds");
         self
     }
 }

@@ -382,7 +382,12 @@ fn what_is_to_be_done_and_when_follows_from_the_state() {
         assert_eq!(payment.due_at().is_some(), !steps.is_empty(), "{name}");
         if let Some(due_at) = payment.due_at() {
             let before = Timestamp::from_micros(due_at.micros() - 1);
-            assert_eq!(payment.steps(before), [], "{name}: nothing before its time");
+            if due_at > payment.updated_at {
+                assert_eq!(payment.steps(before), [], "{name}: nothing before its time");
+            } else {
+                // At once, even by a clock that is behind the one that recorded it.
+                assert!(!payment.steps(before).is_empty(), "{name}");
+            }
             assert!(!payment.steps(due_at).is_empty(), "{name}");
         }
         let asked = steps.iter().any(|step| matches!(step, Step::Ask { .. }));

@@ -146,7 +146,7 @@ mod tests {
         }
         assert!(known.get(&name(0)).is_some());
         known.insert(name(9), answer(1));
-        known.insert(name(10), answer(KNOWN_ANSWERS_BYTES_MAX / 10 - 1_024));
+        known.insert(name(10), answer(KNOWN_ANSWERS_BYTES_MAX / 10 - 2_048));
         assert!(known.get(&name(0)).is_some(), "one became smaller");
         known.insert(name(11), answer(KNOWN_ANSWERS_BYTES_MAX / 2));
         let kept: Vec<usize> = (0..12).filter(|n| known.get(&name(*n)).is_some()).collect();

@@ -74,7 +74,7 @@ async fn tables_of_another_version_are_not_read() {
     platform.repair("update read.checkpoint set version = version + 1, state = 'rebuilding'").await;
     let refused = platform.merchant.get("/v1/accounts").await;
     assert_eq!(refused.problem(), (503, "projection-behind".to_owned()));
-    assert!(refused.body.contains("reads version 4"), "{refused}");
+    assert!(refused.body.contains("reads version 5"), "{refused}");
     let cash = format!("/v1/accounts/{}", account(TOKO, "cash"));
     assert_eq!(platform.merchant.get(&cash).await.body, refused.body);
     platform.repair("alter table read.accounts rename balance_minor to balance").await;

@@ -173,7 +173,7 @@ mod tests {
             }
             Ok(())
         };
-        let (entry, few) = ("x".repeat(1_000) + "\n", 7);
+        let (entry, few) = ("x".repeat(1_000) + "\n", 5);
         assert_eq!(ends(every_while(entry.leak(), few)).await, Ok(()), "slow, and honest");
         assert_eq!(ends(every_while("\n", 1)).await, Err(NoLine::Unreadable), "a drip");
         assert_eq!(ends(every_while("\n", 15)).await, Err(NoLine::Unreadable), "as was seen");
