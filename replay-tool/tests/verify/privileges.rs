@@ -51,6 +51,22 @@ async fn what_is_left_to_everybody_is_named_and_no_violation() {
     insta::assert_snapshot!(texts.join("\n"));
 }
 
+#[tokio::test]
+async fn young_rows_that_the_pruner_could_remove_are_named() {
+    let world = World::new().await;
+    let verified = verified_after(
+        &world,
+        "alter table idempotency_keys disable row level security; \
+         create policy more on webhooks for delete to runut_pruner using (true)",
+    )
+    .await;
+    assert!(verified.findings.iter().all(|finding| finding.check == Check::Guards));
+    let texts: Vec<_> = verified.findings.iter().map(finding_text).collect();
+    assert_eq!(texts.len(), 2, "{texts:#?}");
+    assert!(texts[0].contains("idempotency_keys") && texts[0].contains("every row"), "{texts:#?}");
+    assert!(texts[1].contains("webhooks") && texts[1].contains("true or "), "{texts:#?}");
+}
+
 /// A table that a migration adds is one more of which somebody has to say who may do what.
 #[tokio::test]
 async fn every_table_of_the_log_is_known() {

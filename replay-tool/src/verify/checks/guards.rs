@@ -3,7 +3,7 @@
 
 use sqlx::PgConnection;
 
-use super::privileges;
+use super::{privileges, row_security};
 use crate::verify::error::{VerifyError, reading};
 use crate::verify::finding::{Check, Findings};
 use crate::verify::report::Report;
@@ -63,6 +63,7 @@ pub(crate) async fn check(
         findings.add(Check::Guards, None, subject, "a trigger that always fires", found);
     }
     privileges::check(db, &mut findings).await?;
+    row_security::check(db, &mut findings).await?;
     report.findings(findings);
     Ok(Guards { stream_versions: there(STREAM_VERSIONS) })
 }

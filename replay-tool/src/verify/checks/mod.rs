@@ -18,6 +18,7 @@ pub(super) mod read_models;
 mod recorded_at;
 pub(super) mod requests;
 pub(super) mod reversals;
+mod row_security;
 pub(super) mod rows;
 mod stream_name;
 pub(super) mod stream_order;
