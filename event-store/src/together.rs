@@ -35,8 +35,8 @@ impl<K: Clone + Eq + Hash, I: Clone, O> Together<K, I, O> {
         Self { waiting: Mutex::default(), turns: Semaphore::new(turns), many_max }
     }
 
-    /// What `all` makes of `item`, which `owner` wants, in the place of which it answers. Where whoever's turn it was went away in
-    /// the middle of it, it is done again.
+    /// Waits for the answer to `item`, which `owner` wants. `all` answers several items at once, in their order. Where
+    /// the caller whose turn it was goes away before `all` has answered, it is done again.
     pub(crate) async fn one<A>(&self, owner: K, item: I, all: impl Fn(Vec<I>) -> A) -> O
     where
         A: Future<Output = Vec<O>>,

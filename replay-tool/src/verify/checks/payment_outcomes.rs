@@ -45,7 +45,7 @@ enum News {
     Ask { attempt: u32, ask_at: Timestamp },
     /// It was sent, and its PSP is asked at that time.
     Sent { attempt: u32, ask_at: Timestamp },
-    /// How it ended is known, as far as it goes for now.
+    /// How it ended is recorded; a later answer of the PSP may still change that.
     Ended { attempt: u32, ask_at: Option<Timestamp> },
     /// What was known of attempts of the payment came back, after the PSP was asked.
     CameBack,
