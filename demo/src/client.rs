@@ -21,6 +21,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// Whether it was the answer to an earlier request with the same key.
     pub replayed: bool,
+    /// Where in the log it is, as the answer says; a reader that has to see it names this position.
+    pub position: Option<u64>,
     /// The body.
     pub body: String,
 }
@@ -96,11 +98,13 @@ impl Client {
                 Ok(response) => {
                     let status = response.status();
                     let replayed = response.headers().contains_key("idempotent-replayed");
+                    let position = response.headers().get("runut-position");
+                    let position = position.and_then(|at| at.to_str().ok()?.parse().ok());
                     // Cut off on its way, it is asked for again.
                     let body = response.text().await;
                     match body {
                         Ok(body) if !retryable(status, &body) => {
-                            return Ok(Answer { status, replayed, body });
+                            return Ok(Answer { status, replayed, position, body });
                         }
                         Ok(_) => last = status.to_string(),
                         Err(error) => last = error.to_string(),

@@ -76,8 +76,19 @@ impl Ground {
 
     /// A command of the hostile merchant.
     pub(super) fn command(&self, path: &str, key: &str, body: &Value) -> RequestBuilder {
+        self.command_with(&self.merchant_key, path, key, body)
+    }
+
+    /// The same with another of its API keys.
+    pub(super) fn command_with(
+        &self,
+        api_key: &str,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> RequestBuilder {
         let request = self.http.post(format!("{}{path}", self.healthy));
-        request.bearer_auth(&self.merchant_key).header("Idempotency-Key", key).json(body)
+        request.bearer_auth(api_key).header("Idempotency-Key", key).json(body)
     }
 
     /// When the attack ends.
@@ -94,9 +105,14 @@ impl Ground {
         self.lasts * percent / 100
     }
 
+    /// When so many hundredths of the attack are over.
+    pub(super) fn at_percent(&self, percent: u32) -> Instant {
+        self.began + self.percent(percent)
+    }
+
     /// Waits until so many hundredths of the attack are over.
     pub(super) async fn until_percent(&self, percent: u32) {
-        tokio::time::sleep_until((self.began + self.percent(percent)).into()).await;
+        tokio::time::sleep_until(self.at_percent(percent).into()).await;
     }
 
     /// Keeps a connection open and does nothing with it any more.

@@ -310,7 +310,7 @@ impl Honest {
                 let outcome = match answer(request).await {
                     Ok((200, body)) if body.contains(sign) => format!("{what} done"),
                     Ok((200, _)) => format!("{what} stopped"),
-                    Ok((status, _)) => format!("{what} {status}"),
+                    Ok((status, body)) => format!("{what} {status}: {body}"),
                     Err(_) => format!("{what} broke off"),
                 };
                 *errands.outcomes.entry(outcome).or_default() += 1;

@@ -34,14 +34,20 @@ pub(super) struct LiveWatch {
 }
 
 impl LiveWatch {
-    pub(super) fn start(deployment: &Deployment, ground: &Ground) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        deployment: &Deployment,
+        ground: &Ground,
+        leaping_workers: bool,
+    ) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
-        let processes = [
+        let mut processes = vec![
             ("the command-api in runut up", ground.healthy.clone()),
             ("the query-api in runut up", ground.query.clone()),
             ("the skewed command-api", ground.skewed.clone()),
-            ("the skewed workers", deployment.url_of(SKEWED_WORKERS)?),
         ];
+        if leaping_workers {
+            processes.push(("the skewed workers", deployment.url_of(SKEWED_WORKERS)?));
+        }
         let watch = |(process, url)| tokio::spawn(watch(process, url, stop.clone()));
         Ok(Self { watches: processes.into_iter().map(watch).collect(), stop })
     }

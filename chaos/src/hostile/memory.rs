@@ -14,11 +14,9 @@ pub(super) const MEMORY_BYTES_MAX: u64 = 2 << 30;
 /// What Runut's processes may have more under attack than before: the caches of two command-apis filled up to
 /// their bounds, and the bodies and answers under way.
 pub(super) const GROWTH_BYTES_MAX: u64 = 512 << 20;
-/// How often it is measured. Reading it takes some milliseconds.
+/// How often it is measured. What the kernel has counted anyway is read: to have it look at every page of every
+/// process would take a tenth of a processor.
 const EVERY: Duration = Duration::from_secs(1);
-/// Of `statm`, which counts in pages.
-const PAGE_BYTES: u64 = 4_096;
-
 /// What bounds the memory of this run, for people.
 pub(super) fn bound() -> String {
     match kernel_bound() {
@@ -56,56 +54,45 @@ pub(super) struct Memory {
     pub(super) all_bytes: u64,
 }
 
-/// What was seen since the attack began.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    pub(super) highest: Memory,
-    /// Whether pages that processes share were counted once; else they were not counted.
-    pub(super) exact: bool,
-}
-
 /// Measures until it is ended or dropped.
 #[derive(Debug)]
 pub(super) struct MemoryWatch {
-    seen: Arc<Mutex<Seen>>,
+    highest: Arc<Mutex<Memory>>,
     task: JoinHandle<()>,
 }
 
 impl MemoryWatch {
     /// Cancels `exceeded` as soon as it is more than [`MEMORY_BYTES_MAX`].
     pub(super) fn start(exceeded: CancellationToken) -> Self {
-        let seen = Arc::new(Mutex::new(Seen { highest: Memory::default(), exact: true }));
-        let shared = Arc::clone(&seen);
+        let highest = Arc::new(Mutex::new(Memory::default()));
+        let shared = Arc::clone(&highest);
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(EVERY);
             loop {
                 ticks.tick().await;
-                let Ok((memory, exact)) = tokio::task::spawn_blocking(measure).await else {
-                    return;
-                };
-                let mut seen = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.highest.runut_bytes = seen.highest.runut_bytes.max(memory.runut_bytes);
-                seen.highest.all_bytes = seen.highest.all_bytes.max(memory.all_bytes);
-                seen.exact &= exact;
+                let Ok(memory) = tokio::task::spawn_blocking(measure).await else { return };
+                let mut highest = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                highest.runut_bytes = highest.runut_bytes.max(memory.runut_bytes);
+                highest.all_bytes = highest.all_bytes.max(memory.all_bytes);
+                drop(highest);
                 if memory.all_bytes > MEMORY_BYTES_MAX && !exceeded.is_cancelled() {
                     say(&format!("MEMORY IS {} MiB: THE RUN ENDS", memory.all_bytes >> 20));
                     exceeded.cancel();
                 }
             }
         });
-        Self { seen, task }
+        Self { highest, task }
     }
 
     /// What there was until now; from here on the highest is counted anew.
     pub(super) fn attack_begins(&self) -> Memory {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut seen.highest)
+        std::mem::take(&mut self.highest.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The highest since the attack began.
-    pub(super) fn end(&self) -> Seen {
+    pub(super) fn end(&self) -> Memory {
         self.task.abort();
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.highest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,24 +121,28 @@ fn kind(command_line: &[u8]) -> Kind {
     }
 }
 
-fn measure() -> (Memory, bool) {
-    let (mut memory, mut exact) = (Memory::default(), true);
+/// What processes have to themselves, and what they share: the buffers of PostgreSQL, of which each process counts as
+/// its own what it has touched, are counted once, as much as the process has that touched the most.
+fn measure() -> Memory {
+    let (mut memory, mut shared) = (Memory::default(), 0);
     for pid in below(std::process::id()) {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let kind = kind(&line);
         // One that ended meanwhile has none.
-        let Some((bytes, shared_once)) = bytes_of(pid) else { continue };
+        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let (Some(own), Some(touched)) = (bytes(&status, "RssAnon:"), bytes(&status, "RssShmem:"))
+        else {
+            continue;
+        };
         match kind {
-            Kind::Runut => {
-                memory.runut_bytes += bytes;
-                memory.all_bytes += bytes;
-            }
-            Kind::Server => memory.all_bytes += bytes,
+            Kind::Runut => memory.runut_bytes += own,
+            Kind::Server => memory.all_bytes += own,
             Kind::Elsewhere => continue,
         }
-        exact &= shared_once;
+        shared = shared.max(touched);
     }
-    (memory, exact)
+    memory.all_bytes += memory.runut_bytes + shared;
+    memory
 }
 
 /// The processes that descend from this one.
@@ -177,23 +168,11 @@ fn below(root: u32) -> Vec<u32> {
     found
 }
 
-/// The process' share of memory, in which what several share is divided among them; where that may not be read, what
-/// is its own alone. Whether it is the former.
-fn bytes_of(pid: u32) -> Option<(u64, bool)> {
-    if let Some(kib) =
-        fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok().and_then(|text| pss_kib(&text))
-    {
-        return Some((kib << 10, true));
-    }
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let mut pages = statm.split_whitespace().skip(1).map_while(|pages| pages.parse::<u64>().ok());
-    let (resident, shared) = (pages.next()?, pages.next()?);
-    Some((resident.saturating_sub(shared) * PAGE_BYTES, false))
-}
-
-fn pss_kib(rollup: &str) -> Option<u64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
+/// A line of a process' `status`.
+fn bytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
 }
 
 #[cfg(test)]
@@ -201,10 +180,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_of_memory_is_read_from_the_rollup() {
-        let rollup = "55ef1b-7ffd05 ---p 00000000 00:00 0 [rollup]\nRss:  1600 kB\nPss:   317 kB\nPss_Dirty: 1 kB\n";
-        assert_eq!(pss_kib(rollup), Some(317));
-        assert_eq!(pss_kib("Rss: 1 kB"), None);
+    fn memory_is_read_from_a_status() {
+        let status = "VmRSS:\t    2000 kB\nRssAnon:\t     300 kB\nRssFile:\t    1600 kB\nRssShmem:\t     100 kB\n";
+        assert_eq!(bytes(status, "RssAnon:"), Some(300 << 10));
+        assert_eq!(bytes(status, "RssShmem:"), Some(100 << 10));
+        assert_eq!(bytes("RssFile: 1 kB", "RssAnon:"), None);
     }
 
     #[test]
@@ -221,7 +201,8 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = child.id();
         assert!(below(std::process::id()).contains(&pid));
-        assert!(bytes_of(pid).is_some());
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        assert!(bytes(&status, "RssAnon:").is_some());
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -70,6 +70,15 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 100, requires = "hostile",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     percent: u32,
+    /// How many hundredths of their rates attackers keep to besides: how much a machine bears beside the honest
+    /// merchant.
+    #[arg(long, default_value_t = 100, requires = "hostile",
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    attack_percent: u32,
+    /// Have workers in a process of their own carry out payments too, with the clock that leaps: a third process that
+    /// appends to one log, for which each payment waits.
+    #[arg(long, requires = "hostile")]
+    leaping_workers: bool,
     /// The longest, in milliseconds, that ninety-nine of a hundred honest payments, and answers of
     /// `/health/live`, may take.
     #[arg(long, default_value_t = 250, requires = "hostile")]
@@ -87,17 +96,21 @@ pub(crate) async fn run(options: Options, data: Option<PathBuf>) -> anyhow::Resu
     let attacks = chosen(&options.attacks)?;
     let started = Instant::now();
     let offset_file = fresh_dir(FOLDER).join("clock-offset");
-    let deployment = Deployment::start(data, plan(&offset_file)).await?;
+    let deployment = Deployment::start(data, plan(&offset_file, options.leaping_workers)).await?;
     let ready = started.elapsed().as_secs_f64();
     let cores = std::thread::available_parallelism()?;
+    let leaping = if options.leaping_workers { "command-api and workers" } else { "command-api" };
     say(&format!(
-        "two command-apis and workers, one of each with a clock that can be moved, three PSPs: ready after {ready:.1} s; \
+        "runut up, beside it a {leaping} with a clock that can be moved, three PSPs: ready after {ready:.1} s; \
          {cores} cores for these, the honest merchant and the attackers; memory {}",
         memory::bound()
     ));
     let mut verdict = Verdict::new(options.json, options.p99_ms);
-    verdict.figure(&json!({"run": "hostile", "cores": cores, "seconds": options.seconds, "percent": options.percent,
-                           "memory_bound": memory::bound()}))?;
+    verdict.figure(&json!({
+        "run": "hostile", "cores": cores, "seconds": options.seconds, "percent": options.percent,
+        "attack_percent": options.attack_percent, "leaping_workers": options.leaping_workers,
+        "memory_bound": memory::bound(),
+    }))?;
     let outcome = attacked(&deployment, attacks, &options, offset_file, &mut verdict).await;
     deployment.stop().await?;
     outcome?;
@@ -121,21 +134,23 @@ fn chosen(names: &[String]) -> anyhow::Result<Vec<Box<dyn Attack>>> {
     Ok(attacks)
 }
 
-/// `runut up` with a right clock has everything; beside it, a command-api and workers with one that leaps.
-fn plan(offset_file: &std::path::Path) -> Plan {
+/// `runut up` with a right clock has everything; beside it, a command-api with one that leaps, and workers if asked for.
+fn plan(offset_file: &std::path::Path, leaping_workers: bool) -> Plan {
     let offset_file = offset_file.display().to_string();
     let limit = RATE_LIMIT_PER_S.to_string();
     let memory_mib = (MEMORY_BYTES_MAX >> 20).to_string();
-    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let owned =
+        |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
     let skewed = ["--clock-offset-file", &offset_file];
     let command_api = ["command-api", "--no-mirror", "--rate-limit", &limit];
+    let mut roles = vec![(SKEWED_COMMAND_API, owned(&[&command_api[..], &skewed].concat()))];
+    if leaping_workers {
+        roles.push((SKEWED_WORKERS, owned(&[&["workers"][..], &skewed].concat())));
+    }
     Plan {
         name: FOLDER,
         up: owned(&["--rate-limit", &limit, "--memory-mib", &memory_mib]),
-        roles: vec![
-            (SKEWED_COMMAND_API, owned(&[&command_api[..], &skewed].concat())),
-            (SKEWED_WORKERS, owned(&[&["workers"][..], &skewed].concat())),
-        ],
+        roles,
         psps: json!({
             "timeouts": {"connect_ms": 500, "request_ms": 3000, "total_ms": 8000},
             "policy": {"ask_after_ms": 3000, "ask_pause_ms": 100, "ask_pause_max_ms": 2000,
@@ -186,6 +201,7 @@ async fn attacked(
     verdict: &mut Verdict,
 ) -> anyhow::Result<()> {
     let (span, percent) = (Duration::from_secs(options.seconds), options.percent);
+    let attack_percent = (percent * options.attack_percent / 100).max(1);
     let prepared = Preparation::make(deployment).await?;
     let honest = Arc::new(Honest::open(deployment, percent).await?);
     let exceeded = CancellationToken::new();
@@ -198,8 +214,8 @@ async fn attacked(
 
     let genuine = webhook::genuine(deployment, &load).await?;
     let ground =
-        Arc::new(Ground::new(deployment, prepared, genuine, offset_file, (span, percent))?);
-    let live = LiveWatch::start(deployment, &ground)?;
+        Arc::new(Ground::new(deployment, prepared, genuine, offset_file, (span, attack_percent))?);
+    let live = LiveWatch::start(deployment, &ground, options.leaping_workers)?;
     let attackers = Attackers::new()?;
     let started: Vec<Started> = attacks
         .iter()
@@ -218,7 +234,7 @@ async fn attacked(
     let (paid, through_both, errands) = tokio::select! {
         ended = all => ended?,
         () = exceeded.cancelled() => {
-            verdict.memory(before, &memory.end())?;
+            verdict.memory(before, memory.end())?;
             return Ok(());
         }
     };
@@ -229,7 +245,7 @@ async fn attacked(
     };
     verdict.honest(calm_p99_ms, &paid, &through_both, &errands)?;
     verdict.live(&live)?;
-    verdict.memory(before, &memory.end())?;
+    verdict.memory(before, memory.end())?;
     verdict.cut_off(cut.0, cut.1)?;
     load.add(paid);
     load.add(through_both.load);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::ensure;
-use demo::client::Client;
+use anyhow::{Context, ensure};
+use demo::client::{Answer, Client};
 use serde_json::{Value, json};
 
 use crate::deployment::Deployment;
@@ -12,6 +12,8 @@ use crate::deployment::Deployment;
 const LARGE_ACCOUNTS: u32 = 200;
 /// Entries with the most postings, so that an export is more than kernels buffer.
 const LARGE_ENTRIES: u32 = 60;
+/// Keys of the hostile merchant, used in turns: large requests count many times in the limit of a key.
+const KEYS: usize = 24;
 /// The most postings of an entry.
 const POSTINGS_MAX: usize = 1_000;
 /// The most that metadata may be: keys, and the characters of each and of its value.
@@ -33,60 +35,71 @@ pub(super) struct LeakedKey {
 pub(super) struct Preparation {
     /// The hostile merchant's accounts.
     pub(super) accounts: [String; 2],
+    /// More keys of the hostile merchant.
+    pub(super) keys: Vec<LeakedKey>,
     /// An auditor's key, which follows the log.
     pub(super) auditor: LeakedKey,
     /// Keys that are revoked in the middle: one of the hostile merchant, one of an auditor.
     pub(super) to_be_revoked: [LeakedKey; 2],
+    /// Where in the log the hostile merchant's ledger has everything that was prepared.
+    pub(super) position: u64,
 }
 
 impl Preparation {
     pub(super) async fn make(deployment: &Deployment) -> anyhow::Result<Self> {
         let commands = vec![deployment.endpoint("COMMAND_URL")?];
         let operator = Client::new(commands.clone(), deployment.endpoint("OPERATOR_KEY")?)?;
-        let hostile = Client::new(commands, deployment.endpoint("OTHER_MERCHANT_KEY")?)?;
+        let hostile = Client::new(commands.clone(), deployment.endpoint("OTHER_MERCHANT_KEY")?)?;
         let merchant = deployment.endpoint("OTHER_MERCHANT_ID")?;
         let auditor = json!({"role": "auditor"});
         let of_merchant = json!({"role": "merchant", "merchant": merchant});
-        let prepared = Self {
+        let mut keys = Vec::with_capacity(KEYS);
+        for n in 0..KEYS {
+            keys.push(issue(&operator, &format!("hostile-{n}"), &of_merchant).await?);
+        }
+        let clients = keys.iter().map(|key| Client::new(commands.clone(), key.token.clone()));
+        let clients: Vec<Client> = clients.collect::<anyhow::Result<_>>()?;
+        let mut in_turns = clients.iter().cycle();
+        let mut next = || in_turns.next().context("a key");
+        let mut prepared = Self {
             accounts: [open(&hostile, "a").await?, open(&hostile, "b").await?],
+            keys,
             auditor: issue(&operator, "auditor", &auditor).await?,
             to_be_revoked: [
                 issue(&operator, "to-be-revoked-merchant", &of_merchant).await?,
                 issue(&operator, "to-be-revoked-auditor", &auditor).await?,
             ],
+            position: 0,
         };
         for n in 0..LARGE_ACCOUNTS {
             let name = format!("prepared-{n}");
-            posted(&hostile, "/v1/accounts", &name, &large_account(&name)).await?;
+            posted(next()?, "/v1/accounts", &name, &large_account(&name)).await?;
         }
         for n in 0..LARGE_ENTRIES {
             let name = format!("prepared-{n}");
             let entry = large_entry(&prepared.accounts, &name);
-            posted(&hostile, "/v1/ledger/entries", &format!("entry-{name}"), &entry).await?;
+            let key = format!("entry-{name}");
+            let answer = posted(next()?, "/v1/ledger/entries", &key, &entry).await?;
+            prepared.position = answer.position.context("an entry has a position")?;
         }
         Ok(prepared)
     }
 }
 
-async fn posted(client: &Client, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
+async fn posted(client: &Client, path: &str, key: &str, body: &Value) -> anyhow::Result<Answer> {
     let answer = client.post(path, key, body).await?;
     ensure!(answer.status.is_success(), "{path}: {} {}", answer.status, answer.body);
-    answer.json()
+    Ok(answer)
 }
 
 async fn open(client: &Client, code: &str) -> anyhow::Result<String> {
     let body = json!({"code": code, "type": "asset", "currency": "USD"});
-    let account = posted(client, "/v1/accounts", &format!("open-{code}"), &body).await?;
-    Ok(account["id"].as_str().unwrap_or_default().to_owned())
+    posted(client, "/v1/accounts", &format!("open-{code}"), &body).await?.text("id")
 }
 
 async fn issue(operator: &Client, name: &str, body: &Value) -> anyhow::Result<LeakedKey> {
     let key = posted(operator, "/v1/api-keys", name, body).await?;
-    let text = |field: &str| key[field].as_str().map(str::to_owned);
-    let (Some(id), Some(token)) = (text("id"), text("token")) else {
-        anyhow::bail!("no key was issued: {key}");
-    };
-    Ok(LeakedKey { id, token })
+    Ok(LeakedKey { id: key.text("id")?, token: key.text("token")? })
 }
 
 /// An account with metadata as large as it may be: some 110 KiB.

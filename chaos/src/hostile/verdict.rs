@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::attacks::Report;
 use super::honest::{Errands, Load, ThroughBoth};
 use super::live::Live;
-use super::memory::{GROWTH_BYTES_MAX, MEMORY_BYTES_MAX, Memory, Seen};
+use super::memory::{GROWTH_BYTES_MAX, MEMORY_BYTES_MAX, Memory};
 
 /// The checks so far.
 #[derive(Debug)]
@@ -122,12 +122,10 @@ impl Verdict {
     }
 
     /// Whether memory stayed small and flat.
-    pub(super) fn memory(&mut self, before: Memory, seen: &Seen) -> anyhow::Result<()> {
-        let Seen { highest, exact } = seen;
+    pub(super) fn memory(&mut self, before: Memory, highest: Memory) -> anyhow::Result<()> {
         let mib = |bytes: u64| bytes >> 20;
-        let how = if *exact { "PSS" } else { "private memory, since PSS of some may not be read" };
         self.figure(&json!({
-            "memory": how, "runut_mib_before": mib(before.runut_bytes), "all_mib_before": mib(before.all_bytes),
+            "memory": "of each process by itself, and the shared buffers once", "runut_mib_before": mib(before.runut_bytes), "all_mib_before": mib(before.all_bytes),
             "runut_mib_highest": mib(highest.runut_bytes), "all_mib_highest": mib(highest.all_bytes),
         }))?;
         let all = format!("{} MiB of {} MiB", mib(highest.all_bytes), mib(MEMORY_BYTES_MAX));

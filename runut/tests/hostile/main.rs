@@ -44,7 +44,7 @@ const ATTACKS: [&str; 17] = [
 fn among_attackers_nothing_is_lost_or_doubled_and_nobody_holds_more_than_a_share() {
     let ground = Ground::new(0o711);
     let data = ground.path("data").to_string_lossy().into_owned();
-    let bounds = ["--seconds", SECONDS, "--percent", PERCENT];
+    let bounds = ["--seconds", SECONDS, "--percent", PERCENT, "--leaping-workers"];
     let mut command = runut(&["chaos", "--hostile", "--json", "--data", &data]);
     let output = command.args(bounds).output().expect("it runs");
     let told = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! The clock of one command-api and of workers leaps and slews, while the other ones keep theirs.
+//! The clock of one command-api, and of workers if there are such, leaps and slews, while the other ones keep theirs.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ const IMPORTS: usize = 32;
 const DRIP_EVERY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A chunk of one line feed.
-const DRIP: &[u8] = b"1\r\n\n\r\n";
+pub(super) const DRIP: &[u8] = b"1\r\n\n\r\n";
 
 pub(super) struct DrippingImports;
 
@@ -53,11 +53,6 @@ pub(super) fn beginning(key: &str, name: &str) -> Vec<u8> {
     [head.as_bytes(), rest.as_bytes(), DRIP].concat()
 }
 
-/// Adds a line feed; whether it could be sent.
-pub(super) async fn drip(stream: &mut tokio::net::TcpStream) -> bool {
-    wire::write(stream, DRIP, PATIENCE).await
-}
-
 async fn import(ground: &Ground, counts: &Counts, n: usize) {
     let Ok(mut stream) = wire::connect(&ground.healthy, wire::ATTACKER).await else {
         return counts.add("import: not connected");
@@ -70,7 +65,7 @@ async fn import(ground: &Ground, counts: &Counts, n: usize) {
     }
     while sent && !ground.is_over() {
         tokio::time::sleep(DRIP_EVERY).await;
-        sent = drip(&mut stream).await;
+        sent = wire::write(&mut stream, DRIP, PATIENCE).await;
     }
     counts.add(if sent { "import: held" } else { "import: cut off" });
     ground.hold(stream);

@@ -20,13 +20,15 @@ impl Attack for LargeAccounts {
     }
 
     fn bounds(&self) -> &'static str {
-        "10 accounts a second, each with 110 KiB of metadata"
+        "10 accounts a second, each with 110 KiB of metadata, with 24 keys of one merchant in turns"
     }
 
     fn start(&self, ground: Arc<Ground>) -> BoxFuture<'static, anyhow::Result<Report>> {
         flood(ground, PER_S, |ground, n| {
             let name = format!("large-account-{n}");
-            ground.command("/v1/accounts", &name, &large_account(&name))
+            let keys = &ground.prepared.keys;
+            let api_key = &keys[usize::try_from(n).unwrap_or(0) % keys.len()].token;
+            ground.command_with(api_key, "/v1/accounts", &name, &large_account(&name))
         })
     }
 }
