@@ -138,7 +138,7 @@ pub use problem::{
 pub use problem_kinds::{Actor, ProblemKind};
 pub use query::StrictQuery;
 pub use rate_limit::{
-    CHECKS_BETWEEN_SHRINKS, RATE_LIMIT_HEADER, RATE_LIMIT_POLICY_HEADER,
+    CHECKS_BETWEEN_SHRINKS, COUNTED_BODY_BYTES, RATE_LIMIT_HEADER, RATE_LIMIT_POLICY_HEADER,
     REQUESTS_PER_SECOND_DEFAULT, RateLimitPolicy, RateLimits, limit_rate,
 };
 pub use request_metrics::measured;

@@ -31,7 +31,7 @@ const RATE_WINDOW: Duration = Duration::from_secs(1);
 /// What one caller may ask of one API.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Limits {
-    /// The most requests a second with one API key.
+    /// The most requests a second with one API key. One with a large body counts once for each KiB of it.
     #[arg(long, default_value_t = REQUESTS_PER_SECOND_DEFAULT)]
     rate_limit: NonZeroU32,
     /// The most connections from one address (of IPv6, from one network of 64 bits). Raise it where all come
