@@ -86,6 +86,8 @@ pub enum WebhookOutcome {
         /// Why.
         reason: String,
     },
+    /// Nothing yet: it is to be worked off by whoever claims it next.
+    Waiting,
 }
 
 const KEEP: &str = "
@@ -109,7 +111,7 @@ const CONCLUDE: &str = "
     set state = c.state, reason = c.reason, payment_id = c.payment_id, claimed_until = null
     from unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::uuid[])
         as c (digest, psp, state, reason, payment_id)
-    where w.digest = c.digest and w.psp = c.psp";
+    where w.digest = c.digest and w.psp = c.psp and w.state = 'received'";
 
 const REPLAY: &str = "
     with again as (
@@ -186,7 +188,7 @@ impl EventStore {
             .collect()
     }
 
-    /// Notes what became of webhooks.
+    /// Notes what became of webhooks, and gives them back. What another worker has noted of one meanwhile stays.
     ///
     /// # Errors
     /// Whatever the database says.
@@ -204,14 +206,15 @@ impl EventStore {
         let state = |outcome: &WebhookOutcome| match outcome {
             WebhookOutcome::Processed(_) => "processed",
             WebhookOutcome::Dead { .. } => "dead",
+            WebhookOutcome::Waiting => "received",
         };
         let reason = |outcome: &WebhookOutcome| match outcome {
-            WebhookOutcome::Processed(_) => None,
+            WebhookOutcome::Processed(_) | WebhookOutcome::Waiting => None,
             WebhookOutcome::Dead { reason } => Some(reason.clone()),
         };
         let payment = |outcome: &WebhookOutcome| match outcome {
             WebhookOutcome::Processed(payment) => Some(payment.uuid()),
-            WebhookOutcome::Dead { .. } => None,
+            WebhookOutcome::Dead { .. } | WebhookOutcome::Waiting => None,
         };
         sqlx::query(CONCLUDE)
             .bind(webhooks().map(|webhook| webhook.digest.0.to_vec()).collect::<Vec<_>>())

@@ -73,27 +73,41 @@ impl WebhookWorker {
         }
     }
 
-    /// Works off what waits now, at most a claim's worth; how many that were.
+    /// Works off what waits now, at most a claim's worth; how many that were. None while this process may not decide:
+    /// others may.
     ///
     /// # Errors
-    /// [`WebhookError`]; what was claimed and not worked off is claimed again once the claim has run out.
+    /// [`WebhookError`]. The one that could not be worked off is claimed again once its claim has run out, so that it
+    /// holds up no others; those after it are given back at once.
     pub async fn pass(&self) -> Result<usize, WebhookError> {
+        if self.store.decidable_now().await.is_err() {
+            return Ok(0);
+        }
         let claimed = self.store.claim_webhooks(CLAIM_WEBHOOKS_MAX).await?;
         let many = claimed.len();
         let mut concluded = Vec::with_capacity(many);
+        let mut trouble = None;
         for webhook in claimed {
-            let outcome = self.work_off(&webhook).await?;
-            if let WebhookOutcome::Dead { reason } = &outcome {
+            if trouble.is_some() {
+                concluded.push((webhook, WebhookOutcome::Waiting));
+                continue;
+            }
+            match self.work_off(&webhook).await {
+                Ok(outcome) => concluded.push((webhook, outcome)),
+                Err(error) => trouble = Some(error),
+            }
+        }
+        for (webhook, outcome) in &concluded {
+            if let WebhookOutcome::Dead { reason } = outcome {
                 let (psp, digest) = (&webhook.psp, &webhook.digest);
                 tracing::warn!(psp, %digest, reason, "a webhook is a dead letter");
                 metrics::counter!("runut_dead_letters_total").increment(1);
             }
-            concluded.push((webhook, outcome));
         }
-        if many > 0 {
+        if !concluded.is_empty() {
             self.store.conclude_webhooks(&concluded).await?;
         }
-        Ok(many)
+        trouble.map_or(Ok(many), |error| Err(error.into()))
     }
 
     async fn work_off(&self, webhook: &ReceivedWebhook) -> Result<WebhookOutcome, SubmitError> {
@@ -124,9 +138,14 @@ impl WebhookWorker {
         }
         let correlation_id = payment_id.to_string();
         let origin = Origin { actor: ACTOR.to_owned(), correlation_id, traceparent: None };
-        match self.store.give(origin, Command::NotifyAttempt(notify)).await?.decision {
-            Ok(_) => Ok(WebhookOutcome::Processed(payment_id)),
-            Err(rejection) => dead(rejection.to_string()),
+        match self.store.give(origin, Command::NotifyAttempt(notify)).await {
+            Ok(given) => match given.decision {
+                Ok(_) => Ok(WebhookOutcome::Processed(payment_id)),
+                Err(rejection) => dead(rejection.to_string()),
+            },
+            // To try it again would change nothing.
+            Err(error) if !error.retryable() => dead(error.to_string()),
+            Err(error) => Err(error),
         }
     }
 }

@@ -52,6 +52,19 @@ pub(super) enum CarryError {
     NotThere,
 }
 
+impl CarryError {
+    /// Whether only this process cannot go on, since its clock disagrees with the database's: another may at once.
+    pub(super) fn is_only_here(&self) -> bool {
+        match self {
+            Self::Log(error) => matches!(error, SubmitError::ClockSkewed(_)),
+            Self::Unrecorded { cause, .. } => cause.is_only_here(),
+            Self::Rejected(_) | Self::NoPsp | Self::PspFails | Self::PspBusy | Self::NotThere => {
+                false
+            }
+        }
+    }
+}
+
 /// How long nothing is due of what was found to be due just now; 0 where something happened since.
 fn pause(payment: &Payment, claimed: &Claimed, now: Timestamp) -> i64 {
     match payment.due_at() {
@@ -249,7 +262,8 @@ impl Carrier {
         }
     }
 
-    /// Again and again for a while, since only this worker knows.
+    /// Again and again for a while, since only this worker knows. Not if its clock is wrong, which may last: then others
+    /// ask the PSP.
     async fn record_patiently(
         &self,
         payment: &Payment,
@@ -281,6 +295,7 @@ impl Carrier {
                     }
                     return Ok(decision);
                 }
+                Err(error) if error.is_only_here() => return Err(error),
                 // Saying it again changes nothing, so what is in doubt is simply said again.
                 Err(CarryError::Log(error)) if error.retryable() && tries < RECORD_TRIES_MAX => {
                     tries += 1;

@@ -197,6 +197,11 @@ async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed, place: 
         Err(CarryError::PspBusy) => {
             Done { handled: StreamVersion::from_number(0), pause_ms: SET_ASIDE_MS }
         }
+        // Left to others at once; this worker claims nothing until its clock is right.
+        Err(error) if error.is_only_here() => {
+            say(&claimed, &error);
+            Done { handled: StreamVersion::from_number(0), pause_ms: 0 }
+        }
         Err(error) => {
             say(&claimed, &error);
             // The lease is left to run out, which keeps this from being tried in a tight circle.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use domain::Timestamp;
 use domain::payments::{CaptureMethod, PaymentState};
@@ -10,6 +11,10 @@ use event_store::{Clock, SystemClock};
 use crate::world::World;
 
 const DAY_MICROS: i64 = 86_400_000_000;
+/// Shorter than a worker has a payment to itself, longer than until a PSP is asked.
+const TAKEN_OVER_MAX: Duration = Duration::from_secs(8);
+/// So many that both workers would take some.
+const WEBHOOKS: i64 = 8;
 
 /// The machine's clock, so many microseconds ahead.
 #[derive(Debug, Default)]
@@ -42,5 +47,36 @@ async fn payments_of_a_day_that_has_not_come_are_carried_out_today() {
     assert_eq!(world.settled(declined).await.state(), PaymentState::Captured);
     world.check_books().await;
     worker.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_a_worker_was_at_when_its_clock_leapt_is_taken_over_at_once() {
+    let world = World::new().await;
+    let clock = Arc::<Ahead>::default();
+    let leaping = world.worker_apart_with(Arc::clone(&clock) as Arc<dyn Clock>).await;
+    let id = world.create("slow:200", CaptureMethod::Automatic).await;
+    world.payment_when(id, "sent", |payment| payment.attempt(1).is_some()).await;
+    clock.0.store(DAY_MICROS, Ordering::SeqCst);
+    let leapt = Instant::now();
+    let right = world.worker();
+    let payment = world.settled(id).await;
+    assert_eq!(payment.state(), PaymentState::Captured);
+    assert!(leapt.elapsed() < TAKEN_OVER_MAX, "after {:?}", leapt.elapsed());
+    assert_eq!(world.operations(id).await.len(), 1, "charged once");
+    // Nor does it keep webhooks from those whose clocks are right.
+    let since = Instant::now();
+    for n in 0..WEBHOOKS {
+        let body = format!(
+            r#"{{"operation":{{"reference":"pay_01h455vb4pex5vsknk084sn02q",
+            "idempotency_key":"k{n}","status":"succeeded"}}}}"#
+        );
+        world.store.keep_webhook("alpha", body).await.expect("kept");
+        world.webhooks_reach("dead", n + 1).await;
+    }
+    assert!(since.elapsed() < TAKEN_OVER_MAX, "after {:?}", since.elapsed());
+    world.check_books().await;
+    leaping.stop().await;
+    right.stop().await;
     world.end().await;
 }

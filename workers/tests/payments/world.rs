@@ -170,7 +170,12 @@ impl World {
 
     /// A worker as in a process of its own.
     pub(crate) async fn worker_apart(&self) -> RunningWorker {
-        let (store, sequencer) = open(&self.database, Arc::new(SystemClock)).await;
+        self.worker_apart_with(Arc::new(SystemClock)).await
+    }
+
+    /// The same with this clock.
+    pub(crate) async fn worker_apart_with(&self, clock: Arc<dyn Clock>) -> RunningWorker {
+        let (store, sequencer) = open(&self.database, clock).await;
         tokio::spawn(sequencer.run(self.stop.clone()));
         self.worker_on(store)
     }
