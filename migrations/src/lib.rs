@@ -69,6 +69,8 @@ pub enum Error {
 /// # Errors
 /// [`Error::Migrate`] or [`Error::Restrict`].
 pub async fn apply(owner: &mut PgConnection) -> Result<Vec<String>, Error> {
+    // Not first in a schema that is named like the owner, which another role may have made.
+    sqlx::query("set search_path to public").execute(&mut *owner).await.map_err(Error::Restrict)?;
     MIGRATOR.run(&mut *owner).await?;
     restrict_everybody(owner).await.map_err(Error::Restrict)
 }

@@ -93,13 +93,18 @@ impl Durability {
     }
 }
 
+/// Names without a schema are those of the log. By itself Postgres looks first in a schema named like the role that is
+/// connected, and whoever may make schemas could put tables and functions there.
+const SEARCH_PATH: (&str, &str) = ("search_path", "public");
+
 /// Parses a URL; statements are not logged, because they carry what people entrusted to us.
 ///
 /// # Errors
 /// [`ConnectError::Url`].
 pub fn connect_options(url: &str) -> Result<PgConnectOptions, ConnectError> {
     let options = PgConnectOptions::from_str(url).map_err(ConnectError::Url)?;
-    Ok(options.disable_statement_logging().application_name("runut"))
+    let options = options.disable_statement_logging().application_name("runut");
+    Ok(options.options([SEARCH_PATH]))
 }
 
 /// The same for a connection that appends. The plan of its statement does not depend on what is appended,

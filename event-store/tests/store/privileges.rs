@@ -7,6 +7,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
 use testkit::{TestDatabase, unique_name};
 
+use crate::given::{Process, check_log, opened, post};
+
 /// What everybody may do in a new database.
 const LARGE_OBJECTS: [&str; 4] = [
     "select lo_create(0)",
@@ -106,4 +108,25 @@ async fn an_owner_that_is_no_superuser_migrates_and_is_told_what_is_left() {
     assert!(message.contains("permission denied"), "{message}");
     // The owner goes on to migrate, which takes a lock.
     assert_eq!(migrations::apply(&mut db).await.expect("migrated"), nothing);
+}
+
+/// Postgres looks for names in a schema that is named like the role, if there is one, before it looks in that of the log.
+#[tokio::test]
+async fn a_schema_named_like_a_role_has_nothing_that_the_role_takes_for_the_logs() {
+    let database = TestDatabase::create().await;
+    opened(&database).await.stop().await;
+    let mut projector = database.connect(Role::Projector).await;
+    for statement in [
+        "create schema runut_app",
+        "grant usage on schema runut_app to public",
+        "create function runut_app.log_clock() returns timestamptz language sql \
+         as $$ select '2000-01-01T00:00:00Z'::timestamptz $$",
+        "create table runut_app.log_head (log_id smallint, position bigint, recorded_at timestamptz)",
+    ] {
+        attempt(&mut projector, statement).await.expect(statement);
+    }
+    let process = Process::on(&database).await;
+    let answer = process.submit(post("e1", "cash", "sales", 1)).await;
+    assert_eq!(answer.expect("by the log's own clock and head").status, 201);
+    check_log(&database).await;
 }
