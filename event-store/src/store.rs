@@ -52,8 +52,11 @@ const KEY_LOOK_UPS_MAX: usize = 2;
 const LOAD_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a replay of a claimed key waits for its answer.
 const CLAIMED_KEY_PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks.
+/// How often it looks, at first and at the least.
 const CLAIMED_KEY_POLL: Duration = Duration::from_millis(50);
+const CLAIMED_KEY_POLL_MAX: Duration = Duration::from_millis(200);
+/// The most replays that wait for one: some hundred look-ups a second.
+const CLAIMED_KEY_WAITS_MAX: usize = 128;
 
 /// What opening the log takes.
 #[derive(Debug)]
@@ -88,6 +91,7 @@ struct Shared {
     webhook_pool: PgPool,
     webhooks: WebhooksTogether,
     key_look_ups: Semaphore,
+    claimed_waits: Semaphore,
     guard: Arc<ClockGuard>,
     ids: Arc<dyn IdSource>,
     recent: RecentEvents,
@@ -145,6 +149,7 @@ impl EventStore {
             webhook_pool,
             webhooks: Together::new(WEBHOOK_INSERTS_AT_ONCE_MAX, WEBHOOKS_TOGETHER_MAX),
             key_look_ups: Semaphore::new(KEY_LOOK_UPS_MAX),
+            claimed_waits: Semaphore::new(CLAIMED_KEY_WAITS_MAX),
             guard,
             ids: options.ids,
             recent: RecentEvents::new(tail, head_receiver),
@@ -275,7 +280,12 @@ impl EventStore {
     /// Waits for the answer of a key that an earlier append claimed, whichever process has it.
     async fn await_claimed(&self, request: &Request) -> Result<Answer, SubmitError> {
         let Some(key) = &request.key else { return Err(SubmitError::KeyInUse) };
+        // Those beyond are told at once what the others are told in the end.
+        let Ok(_waiting) = self.shared.claimed_waits.try_acquire() else {
+            return Err(SubmitError::KeyInUse);
+        };
         let deadline = Instant::now() + CLAIMED_KEY_PATIENCE;
+        let mut pause = CLAIMED_KEY_POLL;
         let keys = [(key.owner, key.key.clone())];
         while Instant::now() < deadline {
             let found = look_up(&self.shared.pool, &keys).await.map_err(|error| {
@@ -290,7 +300,8 @@ impl EventStore {
             {
                 return Ok(answer);
             }
-            tokio::time::sleep(CLAIMED_KEY_POLL).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(CLAIMED_KEY_POLL_MAX);
         }
         Err(SubmitError::KeyInUse)
     }

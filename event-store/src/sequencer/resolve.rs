@@ -26,12 +26,17 @@ const CACHE_DROPS_MAX: u32 = 2;
 const CONTENTION_MEMORY: Duration = Duration::from_millis(500);
 /// The longest pause that lets another process have its turn.
 const COURTESY_MAX: Duration = Duration::from_millis(20);
+/// How often such a pause is made at the most. Others get in within as long; to make one after every commit would
+/// leave the log idle most of the time, even where another process appends but now and then.
+const COURTESY_EVERY: Duration = Duration::from_millis(25);
+
 /// Several processes on one log. The one that just won has the next batch ready at once, the others first
-/// have to read what it wrote; without a pause it would win for ever. So after a commit, and only if
+/// have to read what it wrote; without a pause it would win for ever. So after a commit now and then, and only if
 /// others were seen writing lately, it waits about as long as they need to catch up.
 #[derive(Debug, Default)]
 pub(super) struct Contention {
     last_seen: Option<Instant>,
+    last_pause: Option<Instant>,
     catch_up: Duration,
 }
 
@@ -41,9 +46,17 @@ impl Contention {
         self.catch_up = (self.catch_up * 3 + catch_up) / 4;
     }
 
-    pub(super) fn courtesy(&self) -> Option<Duration> {
-        let recent = self.last_seen.is_some_and(|at| at.elapsed() < CONTENTION_MEMORY);
-        recent.then(|| (self.catch_up * 2).clamp(Duration::from_millis(1), COURTESY_MAX))
+    /// The pause that is due now, if one is.
+    pub(super) fn courtesy(&mut self) -> Option<Duration> {
+        let since = |at: Option<Instant>| at.map_or(Duration::MAX, |at| at.elapsed());
+        let due =
+            since(self.last_seen) < CONTENTION_MEMORY && since(self.last_pause) >= COURTESY_EVERY;
+        if !due {
+            return None;
+        }
+        let pause = (self.catch_up * 2).clamp(Duration::from_millis(1), COURTESY_MAX);
+        self.last_pause = Some(Instant::now() + pause);
+        Some(pause)
     }
 }
 
@@ -295,23 +308,13 @@ impl Sequencer {
         self.follow_moved_head().await;
         let mut pause = RECONNECT_FIRST;
         loop {
-            let generation = self.cache.generation();
             if let Some(db) = self.connected().await {
-                let found = async {
-                    let answers = super::look_up(&mut *db, &keys).await?;
-                    let states = super::load(db, Vec::clone(&claimed), generation).await?;
-                    Ok::<_, super::LoadError>((answers, states))
-                };
-                match found.await {
-                    Ok((answers, states)) => {
+                match super::look_up(db, &keys).await {
+                    Ok(answers) => {
                         for (owner, key, answer) in answers {
                             self.state.known.insert(KeyName::new((owner, key)), answer);
                         }
-                        for loaded in states.into_iter().filter(|one| one.versioned.state.is_some())
-                        {
-                            self.keep(loaded);
-                        }
-                        return;
+                        break;
                     }
                     Err(error) => self.disconnected(&error),
                 }
@@ -319,6 +322,8 @@ impl Sequencer {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RECONNECT_MAX);
         }
+        // As far as they can be loaded: whoever lacks one is sent back, and told why.
+        self.load(claimed).await;
     }
 }
 

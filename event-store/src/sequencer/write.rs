@@ -228,7 +228,7 @@ impl Sequencer {
     }
 
     /// Loads states into the cache. Whoever still lacks one afterwards is sent back when it is decided.
-    async fn load(&mut self, mut keys: Vec<StateKey>) {
+    pub(super) async fn load(&mut self, mut keys: Vec<StateKey>) {
         let generation = self.cache.generation();
         let Some(db) = self.connected().await else { return };
         match super::load(db, keys.clone(), generation).await {

@@ -103,9 +103,10 @@ pub(crate) fn request(command: Command, key: Option<RequestKey>) -> Request {
     let nonce = ANSWERS.fetch_add(1, Ordering::Relaxed);
     let answer = move |decided: &Result<Decision, domain::Rejection>, _| {
         let (status, text) = match decided {
-            Ok(Decision::Append(events) | Decision::Several { events, .. }) => {
-                (201, events[0].event_id.to_string())
-            }
+            Ok(Decision::Append(events) | Decision::Several { events, .. }) => (
+                201,
+                events.first().map_or_else(|| "none".to_owned(), |new| new.event_id.to_string()),
+            ),
             Ok(Decision::Already(_)) => (200, "already".to_owned()),
             Err(rejection) => (409, rejection.code().to_owned()),
         };

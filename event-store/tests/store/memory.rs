@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use domain::accounts::{AccountType, OpenAccount};
-use domain::ledger::{Details, Direction, ExternalRef, PostEntry, Posting, Postings};
+use domain::ledger::{
+    Details, Direction, ExternalRef, LedgerStep, PostBatch, PostEntry, Posting, Postings,
+};
 use domain::{Amount, Command, Metadata};
 use event_store::{LOADED_BYTES_MAX, SubmitError};
 use futures::StreamExt;
 use testkit::TestDatabase;
 
-use crate::given::{LEDGER, Process, account, check_log, usd};
+use crate::given::{LEDGER, Process, account, check_log, moving, opened, post, usd};
 
 /// Some 110 KiB, the most that there is.
 fn largest_metadata() -> Metadata {
@@ -55,6 +57,35 @@ async fn a_command_over_more_than_may_be_loaded_at_once_is_refused_and_smaller_o
     assert_eq!(refused, SubmitError::StatesTooLarge);
     assert!(!refused.retryable());
     assert_eq!(cold.submit(over(100)).await.expect("answered").status, 201);
+    cold.stop().await;
+    check_log(&database).await;
+}
+
+/// The entries that a batch finds taken are loaded in parts, if they are too large together: the batch is answered, and
+/// so is who comes after it.
+#[tokio::test]
+async fn taken_entries_that_are_too_large_together_hold_up_nobody() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    let metadata = largest_metadata();
+    let size: usize = metadata.entries().iter().map(|(key, value)| key.len() + value.len()).sum();
+    let entries = LOADED_BYTES_MAX / size + 20;
+    let entry = |n: usize, metadata: Metadata| {
+        let reference = ExternalRef::parse(&format!("large-{n}")).expect("a reference");
+        let details = Details { metadata, ..Details::default() };
+        PostEntry::new(LEDGER, reference, details, moving("cash", "sales", 1))
+    };
+    let large = |n| process.submit(Command::PostEntry(entry(n, metadata.clone())));
+    let posting = futures::stream::iter(0..entries).map(large).buffer_unordered(16);
+    let posted: Vec<_> = posting.map(|answer| answer.expect("answered").status).collect().await;
+    assert!(posted.iter().all(|status| *status == 201));
+    process.stop().await;
+
+    let cold = Process::on(&database).await;
+    let steps = (0..entries).map(|n| LedgerStep::Post(entry(n, Metadata::default()))).collect();
+    cold.submit(Command::PostBatch(PostBatch { steps, atomic: false })).await.expect("answered");
+    let after = cold.submit(post("after", "cash", "sales", 1)).await;
+    assert_eq!(after.expect("answered").status, 201);
     cold.stop().await;
     check_log(&database).await;
 }
