@@ -55,7 +55,7 @@ enum News {
 
 impl PaymentOutcomes {
     pub(crate) fn check(&mut self, row: &Row<'_>, fact: &Fact<'_>) {
-        self.last = Some(row.recorded_at());
+        self.last = Some(row.decided_at());
         let Fact::Other(Event::Payment(event)) = fact else { return };
         let payment = event.payment_id();
         let place = |ask_at, concluded| Awaited {
@@ -64,7 +64,7 @@ impl PaymentOutcomes {
             ask_at,
             concluded,
         };
-        match news(event, row.recorded_at()) {
+        match news(event, row.decided_at()) {
             News::Sent { attempt, ask_at } => self.awaits((payment, attempt), place(ask_at, false)),
             News::Ask { attempt, ask_at } => {
                 let before = self.awaited.get(&(payment, attempt));
