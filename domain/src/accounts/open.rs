@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountCode, AccountStatus, AccountType, ClearingTerms, check_limits, find};
+use super::{
+    AccountCode, AccountStatus, AccountType, ClearingTerms, check_limits, check_owners, find,
+};
 use crate::Context;
 use crate::command::Decision;
 use crate::currency::Currency;
@@ -186,6 +188,8 @@ impl OpenAccount {
     fn depth(&self, states: &impl States) -> Result<u8, Rejection> {
         let Some(parent) = self.parent else { return Ok(0) };
         let above = find(states, self.ledger, parent)?;
+        // What its sum is made of belongs to the mechanism too.
+        check_owners(above)?;
         match above.status {
             AccountStatus::Open | AccountStatus::Frozen => {}
             AccountStatus::Closed => {

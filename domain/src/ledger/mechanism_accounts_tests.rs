@@ -7,7 +7,7 @@ use super::{
 };
 use crate::accounts::{
     AccountOpened, AmendAccount, Change, ClearingTerms, CloseAccount, FreezeAccount, Mechanism,
-    UnfreezeAccount,
+    OpenAccount, UnfreezeAccount,
 };
 use crate::given_when_then::{Given, LEDGER, account_opened_in, given};
 use crate::holds::{CreateHold, Hold, HoldCreated, HoldEvent, PostHold, VoidHold};
@@ -76,6 +76,20 @@ fn amend(ledger: MerchantId, code: &str) -> AmendAccount {
         max_balance_minor: Change::Keep,
         clearing: Change::Keep,
         expected_versions: None,
+    }
+}
+
+#[test]
+fn nobody_opens_an_account_below_one_of_a_mechanism() {
+    for (ledger, code) in kept() {
+        let Event::AccountOpened(above) = account_opened_in(ledger, code, "USD") else {
+            panic!("it is opened")
+        };
+        let plain = OpenAccount::plain(ledger, "mine".parse().unwrap(), above.kind, above.currency);
+        let below = OpenAccount { parent: Some(id(ledger, code)), ..plain };
+        given([Event::AccountOpened(above)])
+            .when(Command::OpenAccount(below))
+            .then_rejected(refused(ledger, code));
     }
 }
 
