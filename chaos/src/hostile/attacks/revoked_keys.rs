@@ -88,11 +88,13 @@ impl Attack for RevokedKeys {
                 latest.as_millis(),
                 LOOKED_FOR_MAX.as_secs(),
             );
-            // One of each kind, or nothing was shown for that kind.
-            let each_kind = KINDS.iter().all(|kind| ended_kinds.contains(kind));
-            let held = each_kind && still.is_empty() && latest <= END_MAX;
+            let held = !ended_kinds.is_empty() && still.is_empty() && latest <= END_MAX;
             let what = "streams of a revoked key end within a second".to_owned();
-            Ok(Report { counts, demands: vec![Demand { what, held, detail }] })
+            let ended = Demand { what, held, detail: detail.clone() };
+            // Where a slow build breaks one off by itself, nothing is shown for its kind.
+            let held = KINDS.iter().all(|kind| ended_kinds.contains(kind));
+            let what = "a stream of each kind was there when its key was revoked".to_owned();
+            Ok(Report { counts, demands: vec![ended, Demand { what, held, detail }] })
         }
         .boxed()
     }
