@@ -130,10 +130,8 @@ impl RateLimits {
     }
 
     fn count(&self, key: &ApiKeyId, times: u64) -> Result<StateSnapshot, NotUntil<Moment>> {
-        let most = self.policy.requests;
-        let times = u32::try_from(times).map_or(most, |times| {
-            NonZeroU32::new(times).map_or(NonZeroU32::MIN, |times| times.min(most))
-        });
+        let times = u32::try_from(times).unwrap_or(u32::MAX);
+        let times = NonZeroU32::new(times).unwrap_or(NonZeroU32::MIN).min(self.policy.requests);
         // More than a window has is never asked for.
         self.limiter.check_key_n(key, times).unwrap_or_else(|_| self.limiter.check_key(key))
     }
@@ -157,7 +155,7 @@ impl RateLimits {
     /// One after the other, so that those who ask for less do not keep it waiting for ever.
     async fn wait_for(&self, key: &ApiKeyId, times: u64) {
         for _ in 0..times {
-            while let Err(not_until) = self.count(key, 1) {
+            while let Err(not_until) = self.limiter.check_key(key) {
                 tokio::time::sleep(not_until.wait_time_from(self.limiter.clock().now())).await;
             }
         }
@@ -181,11 +179,11 @@ pub async fn limit_rate(
 ) -> Response {
     let announced = request.body().size_hint().exact();
     let verdict = limits.check(&caller.key_id, announced.unwrap_or(0));
-    let request = match announced {
-        Some(_) => request,
-        None => request.map(|body| Arc::clone(&limits).counted(caller.key_id, body)),
-    };
     let mut response = if verdict.let_in {
+        let request = match announced {
+            Some(_) => request,
+            None => request.map(|body| Arc::clone(&limits).counted(caller.key_id, body)),
+        };
         next.run(request).await
     } else {
         Problem::too_many_requests(verdict.wait_s).into_response()

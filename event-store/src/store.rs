@@ -52,7 +52,7 @@ const KEY_LOOK_UPS_MAX: usize = 2;
 const LOAD_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a replay of a claimed key waits for its answer.
 const CLAIMED_KEY_PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks, at first and at the least.
+/// The pause between two looks: the first, and the longest, since each pause is twice the one before.
 const CLAIMED_KEY_POLL: Duration = Duration::from_millis(50);
 const CLAIMED_KEY_POLL_MAX: Duration = Duration::from_millis(200);
 /// The most replays that wait for one: some hundred look-ups a second.
