@@ -5,7 +5,7 @@ use std::time::Duration;
 use event_store::log::{LeafHash, Position};
 use sqlx::{Connection, PgConnection};
 
-use crate::checkpoint::{self, Checkpoint, ProjectionState};
+use crate::checkpoint::{self, Checkpoint, Compared, ProjectionState};
 use crate::generation::{self, execute};
 use crate::page::{PAGE_EVENTS_MAX, Page, PageError, Undecodable, read_page};
 use crate::projection::{AppliedEvent, ApplyError, Projection, database_retryable};
@@ -21,7 +21,7 @@ const BATCH_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) enum Halt {
     /// This very event cannot be applied; those before it were.
     AtEvent { position: Position, reason: String },
-    /// The checkpoint is not what it was: a rebuild, a newer program, a diverged log. Look again.
+    /// The checkpoint or the log is not what it was: a rebuild, a newer program, another database. Look again.
     CheckpointChanged,
     /// The database was not able or not there.
     Database(sqlx::Error),
@@ -94,9 +94,10 @@ impl<'p> Applier<'p> {
         page: Page,
     ) -> Result<(), Halt> {
         let mut rest = page.events.as_slice();
+        let parts = page.parts.as_slice();
         while let Some(first) = rest.first() {
             let count = rest.len().min(self.batch_events);
-            let batch = self.apply_batch(db, beside.as_deref_mut(), &rest[..count]);
+            let batch = self.apply_batch(db, beside.as_deref_mut(), &rest[..count], parts);
             let applying = tokio::time::timeout(BATCH_TIMEOUT, batch);
             match applying.await.unwrap_or_else(|_| Err(Failure::unanswered())) {
                 Ok(()) => {
@@ -125,19 +126,21 @@ impl<'p> Applier<'p> {
         db: &mut PgConnection,
         beside: Option<&mut PgConnection>,
         events: &[AppliedEvent],
+        parts: &[(Position, LeafHash)],
     ) -> Result<(), Failure> {
-        if !self.concerned(events) && self.pass_over(db, events).await? {
+        let compared = Compared::of(events, parts);
+        if !self.concerned(events) && self.pass_over(db, events, &compared).await? {
             return Ok(());
         }
         let mut transaction = db.begin().await?;
         let name = self.projection.name();
-        let locked = checkpoint::lock(&mut *transaction, name).await?;
-        let locked = locked.ok_or(Failure::CheckpointChanged)?;
+        let locked = checkpoint::lock_and_compare(&mut *transaction, name, &compared).await?;
+        let (locked, in_log) = locked.ok_or(Failure::CheckpointChanged)?;
         let behind = locked.position < self.checkpoint.position;
         let other = locked.position == self.checkpoint.position
             && locked.leaf_hash != self.checkpoint.leaf_hash;
         let version = locked.version != self.checkpoint.version;
-        if behind || other || version || locked.state == ProjectionState::Diverged {
+        if !in_log || behind || other || version || locked.state == ProjectionState::Diverged {
             return Err(Failure::CheckpointChanged);
         }
         // Another runner of this projection may have been quicker.
@@ -175,13 +178,13 @@ impl<'p> Applier<'p> {
         &mut self,
         db: &mut PgConnection,
         events: &[AppliedEvent],
+        compared: &Compared,
     ) -> Result<bool, Failure> {
         let Some(last) = events.last() else { return Ok(true) };
         let follows = events.first().map(|first| first.position) == Some(self.position().next());
-        if !follows
-            || !checkpoint::pass(db, self.projection.name(), &self.checkpoint, last, self.state)
-                .await?
-        {
+        let to = (last, compared);
+        let name = self.projection.name();
+        if !follows || !checkpoint::pass(db, name, &self.checkpoint, to, self.state).await? {
             return Ok(false);
         }
         self.checkpoint = self.checkpoint.clone().moved_to(last, self.state);

@@ -30,6 +30,9 @@ pub enum PageError {
 pub(crate) struct Page {
     pub(crate) events: Vec<AppliedEvent>,
     pub(crate) undecodable: Option<Undecodable>,
+    /// The last events of each part that was read by itself from elsewhere than the log: only what was read together is of
+    /// one history for certain.
+    pub(crate) parts: Vec<(Position, LeafHash)>,
 }
 
 /// An event that this program cannot read.
@@ -60,7 +63,16 @@ impl Page {
     pub(crate) fn of(kept: &[Arc<LoggedEvent>]) -> Self {
         let applied =
             |event: &Arc<LoggedEvent>| AppliedEvent::new(&event.recorded, Arc::clone(&event.event));
-        Self { events: kept.iter().map(applied).collect(), undecodable: None }
+        let parts = kept.last().map(|last| (last.recorded.position, last.recorded.leaf_hash));
+        let events = kept.iter().map(applied).collect();
+        Self { events, undecodable: None, parts: parts.into_iter().collect() }
+    }
+
+    /// This page and the one that follows it.
+    pub(crate) fn and(mut self, next: Self) -> Self {
+        self.events.extend(next.events);
+        self.parts.extend(next.parts);
+        Self { undecodable: next.undecodable, ..self }
     }
 
     pub(crate) fn nothing(&self) -> bool {

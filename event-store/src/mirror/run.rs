@@ -19,10 +19,8 @@ use crate::recent::{LoggedEvent, RecentEvents};
 
 /// The most messages in flight: enough to hide the round trip, little to send again.
 const IN_FLIGHT_MAX: i64 = 1_000;
-/// So many messages or more are followed by the next [`BURST_EVERY`] later at the earliest: many small bursts
-/// cost the server and this process more than a few large ones.
-const BUSY_EVENTS: usize = 32;
-/// See [`BUSY_EVENTS`].
+/// A burst of messages is followed by the next after so long at the earliest: many small bursts cost the server and this
+/// process more than a few large ones.
 const BURST_EVERY: Duration = Duration::from_millis(10);
 /// How often the head is read while nothing is heard of it: other processes write too.
 const HEAD_POLL: Duration = Duration::from_millis(25);
@@ -162,7 +160,13 @@ impl Mirror {
         mut position: Position,
     ) -> Result<(), MirrorStatus> {
         let mut checked = tokio::time::Instant::now();
+        // When the log was read last.
+        let mut looked: Option<tokio::time::Instant> = None;
         loop {
+            let just_looked = looked.is_some_and(|at| at.elapsed() < HEAD_POLL);
+            if just_looked && self.nothing_known_after(position) {
+                self.wait_for_more(position).await;
+            }
             let began = tokio::time::Instant::now();
             let page = self.page(db, position).await;
             let page = page.map_err(|error| MirrorStatus::LogAway(error.to_string()))?;
@@ -171,6 +175,9 @@ impl Mirror {
                 tokio::time::sleep(HEAD_POLL).await;
                 return Ok(());
             };
+            if matches!(page, Page::Read(_)) {
+                looked = Some(began);
+            }
             let events = page.events();
             if events.is_empty() {
                 self.report(MirrorStatus::Mirrored(position));
@@ -187,9 +194,7 @@ impl Mirror {
             }
             checked = tokio::time::Instant::now();
             metrics::gauge!("runut_mirror_position").set(position_gauge(position));
-            if events.len() >= BUSY_EVENTS {
-                tokio::time::sleep_until(began + BURST_EVERY).await;
-            }
+            tokio::time::sleep_until(began + BURST_EVERY).await;
         }
     }
 
@@ -207,6 +212,12 @@ impl Mirror {
         };
         let stands = last.recorded.stands_in(db).await?;
         Ok(stands.then_some(Page::Kept(kept)))
+    }
+
+    /// Whether memory reaches to `position` and no further, so that only other processes can have written more.
+    fn nothing_known_after(&self, position: Position) -> bool {
+        let kept = self.recent.as_ref().and_then(|recent| recent.after(position, 1));
+        kept.is_some_and(|kept| kept.is_empty())
     }
 
     /// Until the head is said to have moved, or it is time to look.

@@ -118,19 +118,30 @@ impl Sequencer {
         self.measure_memory();
         let watchers = Arc::clone(&self.watchers);
         let mut followed = Instant::now();
+        // When the head was known for certain: an append that moves it proves that nobody else did.
+        let mut certain = followed;
         loop {
             let watched = watchers.any();
-            let pause = if watched { FOLLOW_WATCHED_INTERVAL } else { FOLLOW_INTERVAL };
+            let by_and_by = followed + FOLLOW_INTERVAL;
+            let due =
+                if watched { by_and_by.min(certain + FOLLOW_WATCHED_INTERVAL) } else { by_and_by };
             tokio::select! {
                 biased;
                 // First, since commands that write nothing, such as repeated ones, may keep coming.
-                () = tokio::time::sleep_until(followed + pause) => {
+                () = tokio::time::sleep_until(due) => {
                     self.follow().await;
                     followed = Instant::now();
+                    certain = followed;
                 }
                 () = watchers.added(), if !watched => {}
                 work = self.queue.recv() => match work {
-                    Some(work) => self.work_off(work).await,
+                    Some(work) => {
+                        let before = self.state.head.position;
+                        self.work_off(work).await;
+                        if self.state.head.position != before {
+                            certain = Instant::now();
+                        }
+                    }
                     None => break,
                 },
                 () = shutdown.cancelled() => break,

@@ -8,7 +8,7 @@ pub(crate) use status::lag;
 pub use status::{BEGIN_READ, HOLD_GENERATION, ProjectionStatus, applied, statuses};
 
 use domain::Timestamp;
-use event_store::log::{LeafHash, Position};
+use event_store::log::{LOG_ID, LeafHash, Position};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row};
 use time::OffsetDateTime;
@@ -69,6 +69,55 @@ const READ: &str = "select version, generation, position, leaf_hash, recorded_at
     failed_position, tables from checkpoint where projection = $1";
 const LOCK: &str = "select version, generation, position, leaf_hash, recorded_at, state, detail, \
     failed_position, tables from checkpoint where projection = $1 for update";
+/// Whether the log has every event of `$2`, with its hash in `$3`.
+macro_rules! in_log {
+    () => {
+        "not exists (select from unnest($2::bigint[], $3::bytea[]) as read (position, leaf_hash) \
+            where not exists (select from events where events.log_id = $4 \
+                and events.position = read.position and events.leaf_hash = read.leaf_hash))"
+    };
+}
+
+const LOCK_AND_COMPARE: &str = concat!(
+    "select version, generation, position, leaf_hash, recorded_at, state, detail, failed_position, tables, ",
+    in_log!(),
+    " from checkpoint where projection = $1 for update"
+);
+const PASS: &str = concat!(
+    "update checkpoint set position = $5, leaf_hash = $6, recorded_at = $7, state = $8, \
+        detail = null, failed_position = null, updated_at = clock_timestamp() \
+     where projection = $1 and position = $9 and leaf_hash is not distinct from $10 \
+        and version = $11 and generation = $12 and state <> 'diverged' and ",
+    in_log!()
+);
+
+/// Events that the log has to have before a batch counts: the last of the batch, and the last of each part of it that was
+/// read by itself.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    positions: Vec<i64>,
+    hashes: Vec<LeafHash>,
+}
+
+impl Compared {
+    /// Of a batch, and of the parts of the page that it is of.
+    pub(crate) fn of(events: &[AppliedEvent], parts: &[(Position, LeafHash)]) -> Self {
+        let (first, last) = (events.first(), events.last());
+        let in_batch = |position: Position| {
+            first.is_some_and(|first| first.position <= position)
+                && last.is_some_and(|last| position < last.position)
+        };
+        let parts = parts.iter().copied().filter(|(position, _)| in_batch(*position));
+        let last = last.map(|last| (last.position, last.leaf_hash));
+        let (positions, hashes) =
+            parts.chain(last).map(|(position, hash)| (position.number(), hash)).unzip();
+        Self { positions, hashes }
+    }
+
+    fn hashes(&self) -> Vec<&[u8]> {
+        self.hashes.iter().map(|hash| hash.as_bytes().as_slice()).collect()
+    }
+}
 
 /// The checkpoint.
 pub(crate) async fn read(
@@ -86,6 +135,23 @@ pub(crate) async fn lock(
 ) -> Result<Option<Checkpoint>, sqlx::Error> {
     let row = sqlx::query(LOCK).bind(projection).fetch_optional(db).await?;
     row.as_ref().map(Checkpoint::from_row).transpose()
+}
+
+/// The same, and whether the log has all that is compared: events that were not read from there may be of a database that
+/// was exchanged for an older one since.
+pub(crate) async fn lock_and_compare(
+    db: impl PgExecutor<'_>,
+    projection: &str,
+    compared: &Compared,
+) -> Result<Option<(Checkpoint, bool)>, sqlx::Error> {
+    let row = sqlx::query(LOCK_AND_COMPARE)
+        .bind(projection)
+        .bind(&compared.positions)
+        .bind(compared.hashes())
+        .bind(LOG_ID)
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| Ok((Checkpoint::from_row(&row)?, row.try_get(9)?))).transpose()
 }
 
 /// Makes the row of a new generation, before the first event.
@@ -132,31 +198,30 @@ pub(crate) async fn advance(
     Ok(())
 }
 
-/// Moves the checkpoint from where it is said to be to `to`, if that is where it is; whether it was.
+/// Moves the checkpoint from where it is said to be to `to`, if that is where it is and the log has all that is compared;
+/// whether it was.
 pub(crate) async fn pass(
     db: impl PgExecutor<'_>,
     projection: &str,
     from: &Checkpoint,
-    to: &AppliedEvent,
+    (to, compared): (&AppliedEvent, &Compared),
     state: ProjectionState,
 ) -> Result<bool, sqlx::Error> {
-    let moved = sqlx::query(
-        "update checkpoint set position = $2, leaf_hash = $3, recorded_at = $4, state = $5, \
-             detail = null, failed_position = null, updated_at = clock_timestamp() \
-         where projection = $1 and position = $6 and leaf_hash is not distinct from $7 \
-             and version = $8 and generation = $9 and state <> 'diverged'",
-    )
-    .bind(projection)
-    .bind(to.position.number())
-    .bind(to.leaf_hash.as_bytes().as_slice())
-    .bind(to.recorded_at.datetime())
-    .bind(state.name())
-    .bind(from.position.number())
-    .bind(from.leaf_hash.as_ref().map(|hash| hash.as_bytes().as_slice()))
-    .bind(from.version)
-    .bind(from.generation)
-    .execute(db)
-    .await?;
+    let moved = sqlx::query(PASS)
+        .bind(projection)
+        .bind(&compared.positions)
+        .bind(compared.hashes())
+        .bind(LOG_ID)
+        .bind(to.position.number())
+        .bind(to.leaf_hash.as_bytes().as_slice())
+        .bind(to.recorded_at.datetime())
+        .bind(state.name())
+        .bind(from.position.number())
+        .bind(from.leaf_hash.as_ref().map(|hash| hash.as_bytes().as_slice()))
+        .bind(from.version)
+        .bind(from.generation)
+        .execute(db)
+        .await?;
     Ok(moved.rows_affected() == 1)
 }
 

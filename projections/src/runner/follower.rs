@@ -16,6 +16,7 @@ use super::feed::{self, feed};
 use super::inbox::Inbox;
 use super::session::{End, Session};
 use super::source::Source;
+use super::wanted::Wanted;
 use super::{Feed, Options, ProjectionHealth, Retry};
 use crate::checkpoint::{self, Checkpoint, Halted, ProjectionState};
 use crate::generation::connect_live;
@@ -35,14 +36,15 @@ pub(super) struct Follower {
     retry: Retry,
     applied: watch::Sender<Position>,
     health: watch::Sender<ProjectionHealth>,
+    pub(super) wanted: Arc<Wanted>,
 }
 
 impl Follower {
     pub(super) fn new(
         options: &Options,
         projection: Arc<dyn Projection>,
-        applied: watch::Sender<Position>,
-        health: watch::Sender<ProjectionHealth>,
+        (applied, health): (watch::Sender<Position>, watch::Sender<ProjectionHealth>),
+        wanted: Arc<Wanted>,
     ) -> Self {
         Self {
             database: options.database.clone(),
@@ -52,6 +54,7 @@ impl Follower {
             retry: options.retry,
             applied,
             health,
+            wanted,
         }
     }
 

@@ -10,6 +10,7 @@ mod health;
 mod inbox;
 mod session;
 mod source;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use health::ProjectionHealth;
 
 use crate::projection::Projection;
 use follower::Follower;
+use wanted::Wanted;
 
 /// Where the mirror is. Not `Debug`: the URL may hold a password.
 #[derive(Clone)]
@@ -95,6 +97,7 @@ pub struct Handle {
 struct Watched {
     applied: watch::Receiver<Position>,
     health: watch::Receiver<ProjectionHealth>,
+    wanted: Arc<Wanted>,
 }
 
 /// Why there is no waiting for a projection.
@@ -116,9 +119,15 @@ impl Runner {
         for projection in &options.projections {
             let (applied, applied_watch) = watch::channel(Position::START);
             let (health, health_watch) = watch::channel(ProjectionHealth::unknown(&**projection));
-            let watched = Watched { applied: applied_watch, health: health_watch };
+            let wanted = Arc::<Wanted>::default();
+            followers.push(Follower::new(
+                &options,
+                Arc::clone(projection),
+                (applied, health),
+                Arc::clone(&wanted),
+            ));
+            let watched = Watched { applied: applied_watch, health: health_watch, wanted };
             projections.insert(projection.name(), watched);
-            followers.push(Follower::new(&options, Arc::clone(projection), applied, health));
         }
         (Self { followers }, Handle { projections: Arc::new(projections) })
     }
@@ -159,8 +168,8 @@ impl Handle {
         self.projections.get(projection).map(|watched| watched.applied.clone())
     }
 
-    /// Waits until `projection` has applied `position`, and says how far it is then. There is no bound
-    /// on the wait but the caller's own.
+    /// Waits until `projection` has applied `position`, and says how far it is then. It takes no time for larger batches
+    /// meanwhile. There is no bound on the wait but the caller's own.
     ///
     /// # Errors
     /// [`WaitError`].
@@ -169,7 +178,9 @@ impl Handle {
         projection: &str,
         position: Position,
     ) -> Result<Position, WaitError> {
-        let mut applied = self.applied(projection).ok_or(WaitError::Unknown)?;
+        let watched = self.projections.get(projection).ok_or(WaitError::Unknown)?;
+        let mut applied = watched.applied.clone();
+        let _waiting = watched.wanted.wait();
         let reached = applied.wait_for(|applied| *applied >= position).await;
         reached.map(|applied| *applied).map_err(|_| WaitError::Ended)
     }

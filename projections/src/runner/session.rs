@@ -16,7 +16,6 @@ use crate::checkpoint::{Checkpoint, ProjectionState};
 use crate::fold::{Applier, Halt};
 use crate::generation::{connect_live, execute, prepare_live};
 use crate::page::{PAGE_EVENTS_MAX, Page, read_page, with_sources};
-use crate::projection::AppliedEvent;
 
 /// How often the head is read, whatever NATS says: the most by which a silent NATS delays an event.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -27,11 +26,12 @@ const PLANS_AGE_MAX: Duration = Duration::from_secs(10);
 const PASS_EVERY: Duration = Duration::from_millis(20);
 /// Of so many of them none waits.
 const PASSED_TOGETHER_MAX: usize = 1_000;
-/// A batch of so many events is followed by the next after [`BATCH_EVERY`] at the earliest. Each costs a dozen
-/// statements, however little it holds; what comes at such a rate is soon enough for one of a decent size.
+/// A batch is followed by the next after so long at the earliest, unless somebody waits for it. Each costs a dozen statements, however little it holds:
+/// at some hundred commands a second the batches of the projections would cost more than the commands.
+/// A projection that is far behind works for longer than that on each page anyway.
+const BATCH_EVERY: Duration = Duration::from_millis(20);
+/// After a batch of so many events even those wait for the next who want it: it is of a decent size soon enough.
 const BUSY_EVENTS: usize = 32;
-/// See [`BUSY_EVENTS`]. A projection that is far behind works for longer than that on each page anyway.
-const BATCH_EVERY: Duration = Duration::from_millis(25);
 /// A projection further behind than this reads pages from Postgres even where JetStream has the events:
 /// large pages are quicker than messages that are confirmed.
 const FAR_BEHIND_EVENTS: i64 = 1_000;
@@ -91,7 +91,7 @@ pub(super) struct Session<'f> {
     log: PgConnection,
     applier: Applier<'f>,
     /// Events that follow those applied and change nothing, and since when they wait.
-    unconcerned: Vec<AppliedEvent>,
+    unconcerned: Page,
     waiting_since: Instant,
     /// Since when the writer's plans are kept.
     planned: Instant,
@@ -131,7 +131,7 @@ impl<'f> Session<'f> {
         let applier = Applier::new(projection, checkpoint, ProjectionState::Running);
         let head = applier.position();
         let now = Instant::now();
-        let unconcerned = Vec::new();
+        let unconcerned = Page::default();
         Ok(Self {
             follower,
             writer,
@@ -165,7 +165,7 @@ impl<'f> Session<'f> {
     async fn wait(&mut self, source: &mut Source) -> Result<(), End> {
         let more = source.more(self.read_to().max(self.head));
         let patience = async {
-            if self.unconcerned.is_empty() {
+            if self.unconcerned.nothing() {
                 std::future::pending().await
             } else {
                 tokio::time::sleep_until(self.waiting_since + PASS_EVERY).await;
@@ -209,12 +209,15 @@ impl<'f> Session<'f> {
             let page = self.next_page(source).await?;
             let nothing = page.nothing();
             let busy = page.events.len() >= BUSY_EVENTS;
-            self.apply(page).await?;
+            let applied = self.apply(page).await?;
             if nothing {
                 return Ok(());
             }
             if busy {
                 tokio::time::sleep_until(began + BATCH_EVERY).await;
+            } else if applied {
+                let wanted = self.follower.wanted.by_anybody();
+                drop(tokio::time::timeout_at(began + BATCH_EVERY, wanted).await);
             }
             if self.looked.elapsed() > LOOK_EVERY {
                 self.look().await?;
@@ -222,20 +225,19 @@ impl<'f> Session<'f> {
         }
     }
 
-    /// Applies a page and what waits before it, unless that can wait a little longer.
-    async fn apply(&mut self, mut page: Page) -> Result<(), End> {
-        if self.unconcerned.is_empty() {
+    /// Applies a page and what waits before it, unless that can wait a little longer; whether it did.
+    async fn apply(&mut self, next: Page) -> Result<bool, End> {
+        if self.unconcerned.nothing() {
             self.waiting_since = Instant::now();
         }
-        self.unconcerned.append(&mut page.events);
-        page.events = mem::take(&mut self.unconcerned);
+        let page = mem::take(&mut self.unconcerned).and(next);
         let waits = self.waiting_since.elapsed() < PASS_EVERY
             && page.events.len() < PASSED_TOGETHER_MAX
             && page.undecodable.is_none()
             && !self.applier.concerned(&page.events);
         if waits {
-            self.unconcerned = page.events;
-            return Ok(());
+            self.unconcerned = page;
+            return Ok(false);
         }
         if self.planned.elapsed() > PLANS_AGE_MAX {
             answered(execute(&mut self.writer, "discard plans".to_owned())).await??;
@@ -243,12 +245,13 @@ impl<'f> Session<'f> {
         }
         let applied = self.applier.apply(&mut self.writer, page).await;
         self.follower.at(&self.applier.checkpoint);
-        Ok(applied?)
+        applied?;
+        Ok(true)
     }
 
     /// Up to where events were read, be it that the last of them wait.
     fn read_to(&self) -> Position {
-        self.unconcerned.last().map_or(self.applier.position(), |last| last.position)
+        self.unconcerned.events.last().map_or(self.applier.position(), |last| last.position)
     }
 
     /// The next events, from memory or JetStream where they have them, and from Postgres whatever they have not.
@@ -258,14 +261,11 @@ impl<'f> Session<'f> {
         match source {
             Source::Log => {}
             Source::Process(recent) => {
+                // The transaction that applies them compares them with the log: the database may be an older one by
+                // now, and this session may know before the sequencer does.
                 if let Some(kept) = recent.after(applied, PAGE_EVENTS_MAX)
-                    && let Some(last) = kept.last()
+                    && !kept.is_empty()
                 {
-                    // Over the connection that will write them: the database may be an older one by now, and
-                    // this session may know before the sequencer does.
-                    if !answered(last.recorded.stands_in(&mut self.writer)).await?? {
-                        return Err(End::LookAgain);
-                    }
                     return Ok(Page::of(&kept));
                 }
             }
