@@ -330,6 +330,14 @@ impl EventStore {
         Ok(state.as_ref().and_then(State::as_api_key).cloned())
     }
 
+    /// A payment, if it is in the memory of this process: at most 250 ms behind the log.
+    pub fn known_payment(&self, id: PaymentId) -> Option<Arc<Payment>> {
+        match self.shared.cache.get(&StateKey::Payment(id))?.state {
+            Some(State::Payment(payment)) => Some(payment),
+            Some(_) | None => None,
+        }
+    }
+
     /// An account as this process knows it: at most 250 ms behind the log.
     ///
     /// # Errors

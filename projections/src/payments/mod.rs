@@ -23,7 +23,7 @@ impl Projection for Payments {
     }
 
     fn version(&self) -> i32 {
-        3
+        4
     }
 
     fn tables_sql(&self) -> &'static str {

@@ -118,8 +118,8 @@ pub(super) async fn queue(db: &mut PgConnection, rows: &[PaymentRow]) -> Result<
         return Ok(());
     }
     sqlx::query(
-        "insert into payment_work (payment_id, due_at, version, psp) \
-         select * from unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::text[]) \
+        "insert into payment_work (payment_id, due_at, version, psp, merchant_id) \
+         select * from unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::text[], $5::uuid[]) \
          on conflict (payment_id) do update set due_at = excluded.due_at, \
              version = excluded.version, psp = excluded.psp",
     )
@@ -127,6 +127,7 @@ pub(super) async fn queue(db: &mut PgConnection, rows: &[PaymentRow]) -> Result<
     .bind(waiting.iter().map(|(_, due_at)| due_at.datetime()).collect::<Vec<_>>())
     .bind(waiting.iter().map(|(payment, _)| payment.version.number()).collect::<Vec<_>>())
     .bind(waiting.iter().map(|(payment, _)| bound_to(payment)).collect::<Vec<_>>())
+    .bind(waiting.iter().map(|(payment, _)| payment.merchant_id.uuid()).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())

@@ -32,6 +32,8 @@ create table payment_work (
     version bigint not null,
     -- Who is to do it; null where it may be any.
     psp text collate "C",
+    -- Whose share of the places at a PSP it takes.
+    merchant_id uuid not null,
     constraint payment_work_pkey primary key (payment_id)
 );
 create index payment_work_by_due on payment_work (due_at);

@@ -154,13 +154,21 @@ impl Carrier {
         place: &Place,
     ) -> Result<(), CarryError> {
         let bound = !matches!(operation, Operation::Authorize | Operation::Sale);
-        for gateway in self.gateways.routes(payment, operation) {
+        let mut routes = self.gateways.routes(payment, operation);
+        // Whoever has no room for this merchant comes after those who have.
+        let last = payment.turned_away_by();
+        routes.sort_by_key(|gateway| {
+            let (psp, merchant) = (gateway.psp(), payment.merchant_id);
+            (Some(psp) == last, !self.gateways.ready(psp), !self.shares.has_room(psp, merchant))
+        });
+        for gateway in routes {
             // Nobody else can do it, so it is left until that one can.
             if bound && !self.gateways.ready(gateway.psp()) {
                 return Err(CarryError::PspFails);
             }
             // Before anything is put into the log: waiting is no attempt.
-            let turn = self.shares.turn(gateway.psp(), Turn::Call, place).await;
+            let at = (gateway.psp(), payment.merchant_id);
+            let turn = self.shares.turn(at, Turn::Call, place).await;
             let _turn = turn.ok_or(CarryError::PspBusy)?;
             let started = match self.start(payment, operation, gateway).await? {
                 Started::Here(started) => started,
@@ -214,7 +222,8 @@ impl Carrier {
         place: &Place,
     ) -> Result<(), CarryError> {
         let gateway = self.gateways.named(&attempt.psp).ok_or(CarryError::NoPsp)?;
-        let turn = self.shares.turn(gateway.psp(), Turn::Question, place).await;
+        let at = (gateway.psp(), payment.merchant_id);
+        let turn = self.shares.turn(at, Turn::Question, place).await;
         let _turn = turn.ok_or(CarryError::PspBusy)?;
         let outcome = gateway.ask(&attempt.key).await;
         let given = self.record(payment, attempt.number, gateway, outcome).await?;

@@ -6,6 +6,7 @@
 //! attempt is made once is decided by the log.
 
 mod carry_out;
+mod fresh;
 mod health;
 mod queue;
 mod shares;
@@ -14,8 +15,8 @@ mod unrecorded;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::StreamVersion;
 use domain::payments::PaymentPolicy;
+use domain::{PaymentId, StreamVersion};
 use event_store::EventStore;
 use event_store::log::ConnectError;
 use gateways::Gateways;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::carry_out::{Carrier, CarryError};
+use self::fresh::{AtWork, Fresh};
 use self::queue::{Claimed, Done, WorkQueue};
 use self::shares::{Place, Shares};
 pub use self::unrecorded::UNRECORDED_MS_MAX;
@@ -71,6 +73,7 @@ pub struct PaymentWorker {
     queue: WorkQueue,
     carrier: Arc<Carrier>,
     places: Arc<Semaphore>,
+    at_work: AtWork,
 }
 
 impl PaymentWorker {
@@ -83,7 +86,8 @@ impl PaymentWorker {
         let queue = WorkQueue::new(&database_url, store.ids().next())?;
         let (shares, unrecorded) = (Shares::of(&gateways), Unrecorded::default());
         let carrier = Arc::new(Carrier { store, gateways, policy, shares, unrecorded });
-        Ok(Self { queue, carrier, places: Arc::new(Semaphore::new(PAYMENTS_AT_ONCE_MAX)) })
+        let places = Arc::new(Semaphore::new(PAYMENTS_AT_ONCE_MAX));
+        Ok(Self { queue, carrier, places, at_work: AtWork::default() })
     }
 
     /// Works until `shutdown`, whatever happens to the servers meanwhile.
@@ -111,33 +115,12 @@ impl PaymentWorker {
 
     async fn work(self, shutdown: CancellationToken) {
         let mut under_way = JoinSet::new();
-        let mut empty_looks = 0;
+        let mut fresh = Fresh::of(&self.carrier.store);
+        let mut looks = Looks::begin();
         loop {
-            let look = self.look(&mut under_way);
-            let claimed = tokio::select! {
-                () = shutdown.cancelled() => break,
-                claimed = look => claimed,
-            };
-            while under_way.try_join_next().is_some() {}
-            let pause = match claimed {
-                Ok(0) => {
-                    empty_looks += 1;
-                    if empty_looks > BUSY_LOOKS { POLL_IDLE } else { POLL_BUSY }
-                }
-                Ok(_) => {
-                    empty_looks = 0;
-                    POLL_BUSY
-                }
-                Err(error) => {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(error, "payments that are due cannot be claimed for now");
-                    metrics::counter!("runut_payment_claim_failures_total").increment(1);
-                    TROUBLE_PAUSE
-                }
-            };
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = tokio::time::sleep(pause) => {}
+                () = self.turn(&mut fresh, &mut looks, &mut under_way) => {}
             }
         }
         // What is cut off here is asked for by whoever claims it next.
@@ -147,26 +130,110 @@ impl PaymentWorker {
         }
     }
 
-    /// Claims as many payments as there are places, and begins with them.
-    async fn look(&self, under_way: &mut JoinSet<()>) -> Result<usize, sqlx::Error> {
+    /// Begins with what is due since just now, or looks into the queue when it is time to.
+    async fn turn(&self, fresh: &mut Fresh, looks: &mut Looks, under_way: &mut JoinSet<()>) {
+        let changed = tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(looks.next) => None,
+            changed = fresh.changed() => Some(changed),
+        };
+        while under_way.try_join_next().is_some() {}
+        match changed {
+            // Those in the queue wait for longer.
+            Some(changed) if looks.queue_is_empty => self.take(changed, under_way).await,
+            Some(_) => {}
+            None => {
+                let looked = self.look(under_way).await;
+                looks.looked(looked);
+            }
+        }
+    }
+
+    /// Claims as many payments as there are places, and begins with them; how many, and whether that was all.
+    async fn look(&self, under_way: &mut JoinSet<()>) -> Result<(usize, bool), sqlx::Error> {
         let free = self.places.available_permits().min(CLAIM_PAYMENTS_MAX);
         if free == 0 {
-            return Ok(1);
+            return Ok((1, false));
         }
         if self.carrier.store.decidable_now().await.is_err() {
             // What is claimed here could not be carried on with.
-            return Ok(0);
+            return Ok((0, true));
         }
-        let claimed = self.queue.claim(free, &self.carrier.shares.room()).await?;
+        let room = self.carrier.shares.room();
+        let claimed = self.queue.claim(free, &room).await?;
         let many = claimed.len();
+        self.begin(claimed, under_way);
+        Ok((many, many < free && room.is_everywhere()))
+    }
+
+    /// Claims those of `changed` for which something is due, as far as there are places, and begins with them.
+    async fn take(&self, mut changed: Vec<PaymentId>, under_way: &mut JoinSet<()>) {
+        changed.retain(|id| !self.at_work.has(*id));
+        let free = self.places.available_permits();
+        if changed.is_empty() || free == 0 {
+            return;
+        }
+        let Carrier { store, shares, .. } = &*self.carrier;
+        let Ok(now) = store.decidable_now().await else { return };
+        let mut due = fresh::due(store, changed, &shares.room(), now);
+        due.truncate(free);
+        if due.is_empty() {
+            return;
+        }
+        match self.queue.lease(due).await {
+            Ok(leased) => self.begin(leased, under_way),
+            Err(error) => {
+                // They are in the queue, whose next look says more.
+                let error: &dyn std::error::Error = &error;
+                tracing::debug!(error, "payments that are due cannot be leased for now");
+            }
+        }
+    }
+
+    fn begin(&self, claimed: Vec<Claimed>, under_way: &mut JoinSet<()>) {
         for payment in claimed {
             let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { break };
             let (carrier, queue) = (Arc::clone(&self.carrier), self.queue.clone());
+            let begun = self.at_work.begin(payment.payment_id);
             under_way.spawn(async move {
                 work_at(&carrier, &queue, payment, Place::taken(place)).await;
+                drop(begun);
             });
         }
-        Ok(many)
+    }
+}
+
+/// When the queue is looked at.
+#[derive(Debug)]
+struct Looks {
+    next: Instant,
+    /// How many found nothing, one after the other.
+    empty: u32,
+    /// Whether the last one found all that there was.
+    queue_is_empty: bool,
+}
+
+impl Looks {
+    fn begin() -> Self {
+        Self { next: Instant::now(), empty: 0, queue_is_empty: false }
+    }
+
+    fn looked(&mut self, looked: Result<(usize, bool), sqlx::Error>) {
+        let pause = match looked {
+            Ok((claimed, all)) => {
+                self.queue_is_empty = all;
+                self.empty = if claimed == 0 { self.empty + 1 } else { 0 };
+                if self.empty > BUSY_LOOKS { POLL_IDLE } else { POLL_BUSY }
+            }
+            Err(error) => {
+                self.queue_is_empty = false;
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "payments that are due cannot be claimed for now");
+                metrics::counter!("runut_payment_claim_failures_total").increment(1);
+                TROUBLE_PAUSE
+            }
+        };
+        self.next = Instant::now() + pause;
     }
 }
 

@@ -43,6 +43,7 @@ macro_rules! claim {
     ), leased as (
         insert into payment_leases as l (payment_id, worker, until, handled_version)
         select payment_id, $3, log_clock() + $4 * interval '1 millisecond', 0 from due
+        order by payment_id
         on conflict (payment_id) do update set worker = excluded.worker, until = excluded.until
         where l.until <= log_clock()
         returning payment_id
@@ -53,11 +54,29 @@ macro_rules! claim {
 }
 
 const CLAIM: &str = claim!("");
-/// The same, but for payments whose PSP has no room, `$5`; and where none has any, but for those that any PSP may do.
+/// The same, but for payments whose PSP has no room, `$5`, or none for their merchant, `$7` and `$8`; and where none has
+/// any, or none for their merchant, `$9`, but for those that any PSP may do.
 const CLAIM_WITH_ROOM: &str = claim!(
     "
-          and case when w.psp is null then $6 else w.psp <> all($5) end"
+          and case when w.psp is null then $6 and w.merchant_id <> all($9) else w.psp <> all($5) end
+          and not exists (
+              select from unnest($7::text[], $8::uuid[]) as own (psp, merchant_id)
+              where own.psp = w.psp and own.merchant_id = w.merchant_id)"
 );
+
+/// The same for payments that are known to be due at the versions `$2` without the queue. In the same order, so that no two
+/// statements wait for each other.
+const LEASE: &str = "
+    with due as (
+        select payment_id, version from unnest($1::uuid[], $2::bigint[]) as due (payment_id, version)
+    )
+    insert into payment_leases as l (payment_id, worker, until, handled_version)
+    select payment_id, $3, log_clock() + $4 * interval '1 millisecond', 0 from due
+    order by payment_id
+    on conflict (payment_id) do update set worker = excluded.worker, until = excluded.until
+    where l.until <= log_clock()
+      and l.handled_version <= (select version from due where due.payment_id = l.payment_id)
+    returning payment_id";
 
 const RELEASE: &str = "
     update payment_leases
@@ -123,10 +142,14 @@ impl WorkQueue {
                 .bind(self.worker)
                 .bind(LEASE_MS)
         };
-        let mut rows = if room.full.is_empty() {
+        let mut rows = if room.is_everywhere() {
             plain(CLAIM).fetch_all(&self.pool).await
         } else {
             let with_room = plain(CLAIM_WITH_ROOM).bind(&room.full).bind(room.anywhere);
+            let (psps, merchants): (Vec<&str>, Vec<Uuid>) =
+                room.full_of.iter().map(|(psp, merchant)| (psp.as_str(), merchant.uuid())).unzip();
+            let nowhere = room.full_everywhere.iter().map(|merchant| merchant.uuid());
+            let with_room = with_room.bind(psps).bind(merchants).bind(nowhere.collect::<Vec<_>>());
             with_room.fetch_all(&self.pool).await
         };
         // The queue of an earlier program, until it is made anew.
@@ -147,6 +170,19 @@ impl WorkQueue {
                 })
             })
             .collect()
+    }
+
+    /// Takes those of `due` that nobody has, and for which no more was done than is known here.
+    pub(super) async fn lease(&self, mut due: Vec<Claimed>) -> Result<Vec<Claimed>, sqlx::Error> {
+        let leased: Vec<Uuid> = sqlx::query_scalar(LEASE)
+            .bind(due.iter().map(|one| one.payment_id.uuid()).collect::<Vec<_>>())
+            .bind(due.iter().map(|one| one.version.number()).collect::<Vec<_>>())
+            .bind(self.worker)
+            .bind(LEASE_MS)
+            .fetch_all(&self.pool)
+            .await?;
+        due.retain(|one| leased.contains(&one.payment_id.uuid()));
+        Ok(due)
     }
 
     /// Keeps a payment for so long: nobody looks at it before.

@@ -26,6 +26,26 @@ async fn an_automatic_payment_is_captured_and_booked_in_one_call() {
 }
 
 #[tokio::test]
+async fn what_is_due_since_just_now_does_not_wait_for_the_queue() {
+    let world = World::new().await;
+    let head = *world.store.head().borrow();
+    world.queue_follows(head).await;
+    let mut owner = world.database.owner().await;
+    let stopped = "update read.checkpoint set state = 'diverged' where projection = 'payments'";
+    sqlx::query(stopped).execute(&mut owner).await.expect("the queue does not follow");
+    let worker = world.worker();
+    let id = world.create("ok", CaptureMethod::Automatic).await;
+    assert_eq!(world.settled(id).await.state(), PaymentState::Captured);
+    let operations = world.operations(id).await;
+    assert_eq!((operations.len(), carried_out(&operations, "sale")), (1, 1), "{operations:#?}");
+    let queued = "select count(*) from read.payment_work";
+    let queued: i64 = sqlx::query_scalar(queued).fetch_one(&mut owner).await.expect("a count");
+    assert_eq!(queued, 0, "it never was in the queue");
+    worker.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn where_the_psp_cannot_sell_in_one_call_it_is_authorized_and_captured() {
     let mut world = World::new().await;
     for psp in &mut world.psps.psps {

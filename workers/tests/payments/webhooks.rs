@@ -4,6 +4,7 @@ use domain::Command;
 use domain::payments::{
     CaptureMethod, Payment, PaymentPolicy, PaymentState, RefundPayment, RefundState,
 };
+use event_store::WebhookOutcome;
 
 use crate::world::{World, carried_out, policy};
 
@@ -108,5 +109,42 @@ async fn what_cannot_be_worked_off_is_a_dead_letter_until_it_is_replayed() {
     assert!(world.store.replay_webhook(garbled).await.expect("replays"));
     world.webhooks_reach("dead", 3).await;
     worker.stop().await;
+    world.end().await;
+}
+
+/// As a constraint does of which the domain knows nothing.
+#[tokio::test]
+async fn a_webhook_of_which_the_log_refuses_what_it_says_is_a_dead_letter() {
+    let world = World::new().await;
+    let worker = world.worker();
+    let id = world.create("ok", CaptureMethod::Automatic).await;
+    let payment = world.settled(id).await;
+    world.webhooks_settle().await;
+    let mut owner = world.database.owner().await;
+    let refuse =
+        "alter table events add constraint unnotified check (event_type <> 'payment.psp_notified')";
+    sqlx::query(refuse).execute(&mut owner).await.expect("altered");
+    world.claim_failure(&payment.attempts[0], id).await;
+    world.webhooks_reach("dead", 1).await;
+    assert_eq!(world.notified().await, 0);
+    worker.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_concluded_of_a_webhook_is_not_overwritten() {
+    let world = World::new().await;
+    world.store.keep_webhook("alpha", &b"{}"[..]).await.expect("kept");
+    let claimed = world.store.claim_webhooks(1).await.expect("claims");
+    let webhook = claimed.into_iter().next().expect("a webhook");
+    let conclude = async |outcome| {
+        let concluded = [(webhook.clone(), outcome)];
+        world.store.conclude_webhooks(&concluded).await.expect("concludes");
+    };
+    conclude(WebhookOutcome::Dead { reason: "unreadable".to_owned() }).await;
+    // By a worker that had it before, and whose claim ran out.
+    conclude(WebhookOutcome::Waiting).await;
+    assert_eq!(world.webhooks_in("dead").await, 1);
+    assert_eq!(world.store.claim_webhooks(1).await.expect("claims"), []);
     world.end().await;
 }
