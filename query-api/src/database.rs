@@ -2,13 +2,24 @@
 
 use std::time::Duration;
 
-use api_conventions::{Problem, problem_kinds as kinds};
+use api_conventions::{Pool, Problem, problem_kinds as kinds};
 use event_store::log::look_up_options;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 /// The most connections that searches hold: several for each core of a small server.
 const SEARCH_CONNECTIONS_MAX: u32 = 8;
+/// Of these, what one merchant has, with all of its keys; its other searches wait for those. Platform and auditors count as
+/// one.
+pub(crate) const SEARCHES_OF_ONE: Pool = Pool {
+    name: "searches",
+    units: "searches",
+    owner: "merchant",
+    total: SEARCH_CONNECTIONS_MAX as usize,
+    of_one: 4,
+};
+/// How long a search waits for those of the same merchant before it is told to come back.
+pub(crate) const SEARCH_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The most connections for showing what has an id, which takes no time and waits for no search.
 const LOOK_UP_CONNECTIONS_MAX: u32 = 8;
 /// The most connections for looking up API keys, so that slow queries lock nobody out.
@@ -21,19 +32,24 @@ const EXPORT_CONNECTIONS_MAX: u32 = 2;
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long an export waits for its turn with one: what it has sent by then would be lost if it broke off.
 const EXPORT_CONNECTION_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How old a connection grows, and with it the plans that it keeps: they are for tables of the size of then.
-const CONNECTION_AGE_MAX: Duration = Duration::from_mins(1);
+/// How old a connection grows, so that what its server process has gathered is given back. Plans do not age: those of
+/// searches are made for each, and those of look-ups by index.
+const CONNECTION_AGE_MAX: Duration = Duration::from_mins(10);
 /// How long after its last use a connection is taken to be alive. If it is not, the query is answered 503.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// How long a statement may take. In a snapshot only one is ever slow, the others are look-ups by key,
-/// so that none comes near the 5 s after which it would hold up the vacuum of the log's head.
+/// so that none comes near the 5 s after which it would hold up the vacuum of the log's head; a page is bounded as a whole.
 const STATEMENT_TIMEOUT: &str = "2s";
 
 /// How searches are planned. For what is asked for: filters that are not given are nulls, and a plan made for any
 /// value would use no index. And without bitmaps of rows, which have no order: where Postgres takes an account to have
-/// few postings, it would read all that it has to sort them, however few are asked for.
-const SEARCHES: [(&str, &str); 2] =
-    [("plan_cache_mode", "force_custom_plan"), ("enable_bitmapscan", "off")];
+/// few postings, it would read all that it has to sort them, however few are asked for. Pages are read to their end, be
+/// it in parts.
+const SEARCHES: [(&str, &str); 3] = [
+    ("plan_cache_mode", "force_custom_plan"),
+    ("enable_bitmapscan", "off"),
+    ("cursor_tuple_fraction", "1"),
+];
 
 /// The pools. Connections are made when they are needed.
 #[derive(Debug, Clone)]
@@ -117,7 +133,7 @@ pub(crate) fn refused(error: sqlx::Error) -> Problem {
     };
     match &error {
         sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
-            Some(QUERY_CANCELED) => unavailable("the query took too long; a narrower one may not"),
+            Some(QUERY_CANCELED) => unavailable(TOOK_TOO_LONG),
             Some(code) if AWAY_OR_BUSY.iter().any(|class| code.starts_with(class)) => {
                 unavailable("the database is busy or restarting")
             }
@@ -131,6 +147,14 @@ pub(crate) fn refused(error: sqlx::Error) -> Problem {
         | sqlx::Error::WorkerCrashed => unavailable("the database cannot be reached"),
         _ => Problem::internal(&error),
     }
+}
+
+const TOOK_TOO_LONG: &str = "the query took too long; a narrower one may not";
+
+/// The answer to a query of which each statement was quick enough, and all of them were not.
+pub(crate) fn took_too_long() -> Problem {
+    tracing::warn!("a query was given up");
+    Problem::unavailable(TOOK_TOO_LONG)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod row_values;
 mod shown;
 mod snapshot;
 mod state;
+mod turns;
 
 use std::sync::Arc;
 

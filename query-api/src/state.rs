@@ -12,12 +12,13 @@ use event_store::Clock;
 use serde::Deserialize;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::database::Database;
+use crate::database::{Database, SEARCHES_OF_ONE};
 use crate::exports::EXPORTS;
 use crate::key_directory::LoggedKeys;
 use crate::log::FOLLOWERS;
 use crate::position::Positions;
 use crate::read_model::WAITS;
+use crate::turns::Turns;
 
 /// How long a request may take in all: the longest wait for a position, for a connection and for a
 /// snapshot's statements, and something over. What hangs longer has lost its database.
@@ -41,6 +42,8 @@ pub(crate) struct ApiState {
     pub(crate) exports: Shares<MerchantId>,
     /// A place for each request that waits for a position.
     pub(crate) waits: Shares<Option<MerchantId>>,
+    /// The turns of each merchant at the connections for searches.
+    pub(crate) search_turns: Turns<Option<MerchantId>>,
     /// Says that this process is stopping.
     pub(crate) stopping: CancellationToken,
     _ends_the_watcher: Arc<DropGuard>,
@@ -63,6 +66,7 @@ impl ApiState {
             followers: Shares::of(FOLLOWERS),
             exports: Shares::of(EXPORTS),
             waits: Shares::of(WAITS),
+            search_turns: Turns::of(SEARCHES_OF_ONE),
             stopping,
             _ends_the_watcher: ends_the_watcher,
         }

@@ -7,7 +7,7 @@ use axum::response::Response;
 use domain::accounts::{AccountStatus, AccountType};
 use domain::{AccountId, Currency};
 use serde::Deserialize;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -159,7 +159,7 @@ pub(crate) async fn list_accounts(
     let Source { positions, exact } = Source::of(&query.filters, one_ledger.is_some());
     let wanted = i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX);
     let looks = if exact { wanted } else { ACCOUNTS_LOOKED_AT_MAX };
-    let listing = sqlx::query(AssertSqlSafe(LIST.replace("{positions}", &positions)))
+    let listing = sqlx::query(PageRows::statement(&LIST.replace("{positions}", &positions)))
         .bind(one_ledger)
         .bind(ledger)
         .bind(ids)

@@ -2,7 +2,7 @@
 
 use api_conventions::{DecimalText, Problem};
 use domain::{AccountId, EntryId, Sum, Timestamp};
-use event_store::log::{Position, WideMinor};
+use event_store::log::WideMinor;
 use serde::Serialize;
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -205,7 +205,7 @@ struct EntryRow {
 /// position all the same: postings up to it stay as they are.
 pub(super) async fn explain(
     drifts: &mut [Drift],
-    position: Position,
+    seen: MinPosition,
     effective_at: Option<Timestamp>,
     api: &ApiState,
 ) -> Result<(), Problem> {
@@ -226,13 +226,13 @@ pub(super) async fn explain(
                 (drift.reason == Reason::Balance).then_some(WideMinor(theirs.minor))
             })
             .collect();
-        for (nth, agreed_at) in agreed(&ids, &expected, position, api).await? {
+        for (nth, agreed_at) in agreed(&ids, &expected, seen, api).await? {
             if let Some((.., drift)) = explained.get_mut(place(nth)?) {
                 drift.agreed_at = agreed_at;
             }
         }
     }
-    for row in entries(&ids, position, effective_at, api).await? {
+    for row in entries(&ids, seen, effective_at, api).await? {
         if let Some((_, theirs, drift)) = explained.get_mut(place(row.nth)?) {
             let entry = row.shown(*theirs, drift.agreed_at);
             drift.entries.push(entry);
@@ -244,15 +244,14 @@ pub(super) async fn explain(
 async fn agreed(
     ids: &[Uuid],
     expected: &[Option<WideMinor>],
-    position: Position,
+    seen: MinPosition,
     api: &ApiState,
 ) -> Result<Vec<(i64, Option<i64>)>, Problem> {
-    let mut snapshot =
-        Snapshot::of(ReadModel::LedgerBalance, api, MinPosition::seen(position)).await?;
+    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, api, seen).await?;
     sqlx::query_as(AGREED)
         .bind(ids)
         .bind(expected)
-        .bind(position.number())
+        .bind(seen.position.number())
         .bind(POSTINGS_SEARCHED_MAX)
         .fetch_all(snapshot.db())
         .await
@@ -261,15 +260,14 @@ async fn agreed(
 
 async fn entries(
     ids: &[Uuid],
-    position: Position,
+    seen: MinPosition,
     effective_at: Option<Timestamp>,
     api: &ApiState,
 ) -> Result<Vec<EntryRow>, Problem> {
-    let mut snapshot =
-        Snapshot::of(ReadModel::LedgerBalance, api, MinPosition::seen(position)).await?;
+    let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, api, seen).await?;
     sqlx::query_as(ENTRIES)
         .bind(ids)
-        .bind(position.number())
+        .bind(seen.position.number())
         .bind(effective_at.map(Timestamp::datetime))
         .bind(POSTINGS_LOOKED_UP_MAX)
         .bind(ENTRIES_MAX)

@@ -180,7 +180,7 @@ pub(crate) async fn report_consistency(
     let drifts = asked.balances.iter().filter_map(|expected| drift(expected, &ours).transpose());
     let mut drifts = drifts.collect::<Result<Vec<Drift>, Problem>>()?;
     let counted = if effective_at.is_some() { shown } else { position };
-    explain(&mut drifts, counted, effective_at, &api).await?;
+    explain(&mut drifts, min.seen_at(counted), effective_at, &api).await?;
     Ok(standing.said_in(Json(ConsistencyReport {
         result: if drifts.is_empty() { "zero_drift" } else { "drift" },
         checked: asked.balances.len(),

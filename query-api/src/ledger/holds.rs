@@ -13,8 +13,8 @@ use domain::{
     AccountId, DisputeId, EntryId, HoldId, MerchantId, PaymentId, StreamVersion, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
 use sqlx::types::Json as JsonColumn;
-use sqlx::{AssertSqlSafe, FromRow};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -247,7 +247,7 @@ pub(crate) async fn list_holds(
     let one_ledger = one_ledger(visible, ledger);
     let positions = positions(&query.filters, one_ledger.is_some());
     let list = LIST.replace("{positions}", &positions);
-    let listing = sqlx::query(AssertSqlSafe(list))
+    let listing = sqlx::query(PageRows::statement(&list))
         .bind(one_ledger)
         .bind(ledger)
         .bind(ids)

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use domain::{AccountId, Currency, DisputeId, EntryId, PaymentId, Timestamp};
 use serde::Deserialize;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use utoipa::IntoParams;
 
 use super::{EntryRow, EntrySummary};
@@ -237,7 +237,7 @@ pub(crate) async fn list_entries(
     let before = query.after.unwrap_or(i64::MAX).min(range.up_to.number().saturating_add(1));
     let one_ledger = one_ledger(visible, ledger);
     let positions = source.positions(one_ledger.is_some());
-    let listing = sqlx::query(AssertSqlSafe(LIST.replace("{positions}", &positions)))
+    let listing = sqlx::query(PageRows::statement(&LIST.replace("{positions}", &positions)))
         .bind(one_ledger)
         .bind(ledger)
         .bind(before)

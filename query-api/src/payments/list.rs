@@ -98,7 +98,7 @@ pub(crate) async fn list_payments(
     let mut snapshot = Snapshot::of(ReadModel::Payments, &api, min).await?;
     let times = TimeRange::between(filters.from, filters.to, snapshot.db()).await;
     let times = times.map_err(refused)?;
-    let listing = sqlx::query(LIST)
+    let listing = sqlx::query(PageRows::statement(LIST))
         .bind(visible_to(&caller))
         .bind(filters.merchant.map(MerchantId::uuid))
         .bind(filters.state.map(PaymentState::name))

@@ -67,7 +67,7 @@ pub(crate) async fn show_timeline(
     if payment.is_none() {
         return Ok(standing.said_in(Problem::not_found()));
     }
-    let mut snapshot = Snapshot::of_log(&api, MinPosition::seen(standing.position())).await?;
+    let mut snapshot = Snapshot::of_log(&api, min.seen_at(standing.position())).await?;
     // Pages are of the payment's own events, each with its entries.
     let after = StreamVersion::from_number(query.after.unwrap_or(0));
     let rows_to_read = i64::try_from(query.rows_to_read()).unwrap_or(i64::MAX);

@@ -22,6 +22,11 @@ impl MinPosition {
         Self { position, asked_by: None }
     }
 
+    /// One that was seen already, asked for by the same caller.
+    pub(crate) fn seen_at(self, position: Position) -> Self {
+        Self { position, ..self }
+    }
+
     /// The same, and a position that the query itself asks for.
     pub(crate) fn at_least(self, position: Option<Position>) -> Self {
         Self { position: position.map_or(self.position, |at| at.max(self.position)), ..self }
