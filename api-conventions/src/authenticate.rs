@@ -14,6 +14,7 @@ use domain::{ApiKeyId, MerchantId};
 
 use crate::api_key_token::ApiKeyToken;
 use crate::key_look_ups::KeyLookUps;
+use crate::key_watch::Revocations;
 use crate::peer::PeerNetwork;
 use crate::problem::Problem;
 
@@ -86,12 +87,14 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 pub struct Door<D> {
     directory: Arc<D>,
     look_ups: KeyLookUps,
+    revocations: Revocations,
 }
 
 impl<D: KeyDirectory> Door<D> {
     /// Nothing was looked up yet.
     pub fn of(directory: Arc<D>) -> Self {
-        Self { directory, look_ups: KeyLookUps::default() }
+        let revocations = Revocations::of(Arc::clone(&directory));
+        Self { directory, look_ups: KeyLookUps::default(), revocations }
     }
 
     async fn find(&self, id: ApiKeyId, peer: PeerNetwork) -> Result<Option<ApiKey>, Problem> {
@@ -126,6 +129,7 @@ pub async fn authenticate<D: KeyDirectory>(
     let key = found.filter(|key| token.opens(key)).ok_or_else(Problem::unauthorized)?;
     let caller = Caller { key_id: key.id, merchant_id: key.merchant_id, role: key.role };
     request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(door.revocations.clone());
     Ok(next.run(request).await)
 }
 

@@ -11,6 +11,7 @@ use domain::MerchantId;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::authenticate::Caller;
+use crate::key_watch::Revocations;
 use crate::pace::{Pace, Paced};
 use crate::problem::Problem;
 use crate::problem_kinds as kinds;
@@ -51,7 +52,7 @@ static BODIES_BEING_READ: LazyLock<Shares<Option<MerchantId>>> =
 ///
 /// # Errors
 /// 413; 408 if it comes slower than [`BODY_PACE`] or takes longer than [`BODY_READ_MAX`]; 429 or 503 if too
-/// much is being read already; 400 if the connection broke off.
+/// much is being read already; 401 if the key is revoked meanwhile; 400 if the connection broke off.
 pub async fn read_body(parts: &Parts, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     read_within(&BODIES_BEING_READ, parts, body, bytes_max).await
 }
@@ -67,9 +68,18 @@ async fn read_within(
     if let Ok(read) = tokio::time::timeout(AT_ONCE, reading.all()).await {
         return read;
     }
-    let owner = parts.extensions.get::<Caller>().map(|caller| caller.merchant_id);
-    let _place = shares.take_units(owner, bytes)?;
-    reading.all_in_time().await
+    let caller = parts.extensions.get::<Caller>();
+    let _place = shares.take_units(caller.map(|caller| caller.merchant_id), bytes)?;
+    let revoked = async {
+        match (parts.extensions.get::<Revocations>(), caller) {
+            (Some(revocations), Some(caller)) => revocations.of_key(caller.key_id).await,
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        read = reading.all_in_time() => read,
+        () = revoked => Err(Problem::unauthorized()),
+    }
 }
 
 /// Reads a body of at most `bytes_max` bytes, for whose memory the caller has made room.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ApiKeyId;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +70,30 @@ impl Drop for KeyWatch {
     }
 }
 
+/// Tells of revocations whatever still comes in with a key; an extension of each request that was let in.
+#[derive(Clone)]
+pub(crate) struct Revocations(Arc<dyn Fn(ApiKeyId) -> BoxFuture<'static, ()> + Send + Sync>);
+
+impl Revocations {
+    pub(crate) fn of<D: KeyDirectory>(directory: Arc<D>) -> Self {
+        Self(Arc::new(move |key| {
+            let directory = Arc::clone(&directory);
+            async move { until_revoked(&*directory, key).await }.boxed()
+        }))
+    }
+
+    /// Returns when the key opens nothing any more.
+    pub(crate) async fn of_key(&self, key: ApiKeyId) {
+        (self.0)(key).await;
+    }
+}
+
+impl std::fmt::Debug for Revocations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Revocations")
+    }
+}
+
 /// While keys cannot be looked up it is looked again: before anything more is sent or taken, whoever sends or
 /// takes it looks too.
 async fn until_revoked(directory: &impl KeyDirectory, id: ApiKeyId) {
@@ -84,7 +110,8 @@ async fn until_revoked(directory: &impl KeyDirectory, id: ApiKeyId) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authenticate::DirectoryUnavailable;
+    use crate::authenticate::{Caller, DirectoryUnavailable};
+    use crate::body::read_body;
     use crate::peer::PeerAddress;
     use crate::test_app::MemoryDirectory;
     use domain::api_keys::{ApiKey, Role};
@@ -165,5 +192,19 @@ mod tests {
         drop(watch);
         let cut = tokio::time::timeout(10 * LAST_WORDS_MAX, connection.was_cut()).await;
         assert!(cut.is_err(), "its last words are on their way");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_still_comes_in_with_a_revoked_key_is_not_waited_for() {
+        let directory = Switched::new();
+        directory.state.store(REVOKED, Ordering::Relaxed);
+        let ApiKey { id: key_id, merchant_id, role, .. } = directory.key.clone();
+        let mut parts = axum::http::Request::new(()).into_parts().0;
+        parts.extensions.insert(Caller { key_id, merchant_id, role });
+        parts.extensions.insert(Revocations::of(Arc::clone(&directory)));
+        let silent = futures::stream::pending::<Result<bytes::Bytes, axum::Error>>();
+        let reading = read_body(&parts, axum::body::Body::from_stream(silent), 1_024);
+        let read = tokio::time::timeout(Duration::from_secs(1), reading).await;
+        assert_eq!(read.expect("within a second").unwrap_err().status(), 401);
     }
 }
