@@ -16,6 +16,7 @@ mod output;
 mod prometheus;
 mod random;
 mod readiness;
+mod reading_side;
 mod rebuild;
 mod roles;
 mod serve;

@@ -175,7 +175,8 @@ impl Role {
                 database::await_schema(&database_url).await?;
                 let url = &database_url;
                 let clock = clock::of(offset_file, url)?;
-                roles::query_api::start(tasks, listener, url, clock, None, metrics, limits).await?;
+                let at = (listener, tokio::runtime::Handle::current());
+                roles::query_api::start(tasks, at, url, clock, None, metrics, limits).await?;
             }
             Self::Projections { database_url, nats_url } => {
                 database::await_schema(&database_url).await?;

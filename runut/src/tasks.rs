@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use api_conventions::DRAIN_MAX;
+use tokio::runtime::Handle;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+
+use crate::reading_side::ReadingSide;
 
 /// What ends together. In the order of their stopping: each may rely on all that come after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +52,24 @@ pub(crate) struct Tasks {
     running: JoinSet<()>,
     known: HashMap<Id, Task>,
     stops: [CancellationToken; Stage::ALL.len()],
+    /// Dropped last: its tasks are among those that run.
+    reading_side: Option<ReadingSide>,
 }
 
 impl Tasks {
+    /// The runtime of what only reads, started when it is first asked for. What is spawned here while its context is
+    /// entered runs there.
+    ///
+    /// # Errors
+    /// Its threads cannot be started.
+    pub(crate) fn reading_side(&mut self) -> anyhow::Result<Handle> {
+        let side = match self.reading_side.take() {
+            Some(side) => side,
+            None => ReadingSide::start()?,
+        };
+        Ok(self.reading_side.insert(side).handle())
+    }
+
     /// Starts a task that ends soon after the token it is given is cancelled, and not before.
     pub(crate) fn spawn<Work>(
         &mut self,

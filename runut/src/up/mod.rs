@@ -187,8 +187,11 @@ impl Up {
         };
         let projector_url = url_of(Role::Projector);
         let feed = Feed::Process(store.recent());
-        let projections =
-            roles::projections::start(tasks, &projector_url, Arc::clone(&clock), feed)?;
+        let reading_side = tasks.reading_side()?;
+        let projections = {
+            let _there = reading_side.enter();
+            roles::projections::start(tasks, &projector_url, Arc::clone(&clock), feed)?
+        };
         if !self.leave.contains(&Left::Workers) {
             let payments =
                 PaymentWork { database_url: app_url, store: store.clone(), psps: &psps.config };
@@ -202,6 +205,7 @@ impl Up {
         let query_url = url_of(Role::Query);
         let progress = Some(projections);
         let to_render = metrics.clone();
+        let query = (query, reading_side);
         roles::query_api::start(tasks, query, &query_url, clock, progress, to_render, limits)
             .await?;
         let gateways = Some(roles::workers::gateways_to(&psps.config)?);
