@@ -22,6 +22,9 @@ use crate::{Binaries, DirLock, Error, private};
 pub const MAX_FILE_STORE_BYTES: u64 = 16 << 30;
 /// What `JetStream` may keep in memory: nothing of ours does.
 const MAX_MEMORY_STORE_BYTES: u64 = 64 << 20;
+/// How often what was written goes to the disk. What is left to the kernel goes there at once every half a minute, and
+/// the database's commits wait for that.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// The user's name if there is a password.
 const USER: &str = "runut";
 const PROBE_MAX: Duration = Duration::from_secs(2);
@@ -189,8 +192,8 @@ struct Server {
 }
 
 impl Server {
-    /// No monitoring port: what is worth watching is asked over the client port. `JetStream`'s
-    /// sync interval stays at its default, since it is a mirror and Postgres the truth.
+    /// No monitoring port: what is worth watching is asked over the client port. Nothing waits for `JetStream` to be on
+    /// the disk, since it is a mirror and Postgres the truth.
     fn configuration(&self) -> String {
         let login = self.password.as_deref().map_or_else(String::new, |password| {
             format!("authorization {{ user: {USER}, password: {} }}\n", quoted(password))
@@ -199,13 +202,14 @@ impl Server {
             "listen: \"127.0.0.1:{}\"\n\
              server_name: runut\n\
              pid_file: {}\n\
-             jetstream {{\n  store_dir: {}\n  max_file_store: {}\n  max_memory_store: {}\n}}\n\
+             jetstream {{\n  store_dir: {}\n  max_file_store: {}\n  max_memory_store: {}\n  sync_interval: \"{}s\"\n}}\n\
              {login}",
             self.port,
             quoted(&self.home.join("nats.pid").to_string_lossy()),
             quoted(&self.home.join("jetstream").to_string_lossy()),
             self.max_file_store_bytes,
             MAX_MEMORY_STORE_BYTES,
+            SYNC_EVERY.as_secs(),
         )
     }
 }

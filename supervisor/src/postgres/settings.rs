@@ -47,6 +47,8 @@ pub(super) fn settings(
         ("min_wal_size", "1GB"),
         ("checkpoint_timeout", "15min"),
         ("checkpoint_completion_target", "0.9"),
+        // What tables grow by goes to the disk little by little: commits wait for what the kernel writes at once.
+        ("backend_flush_after", "256kB"),
         ("wal_compression", wal_compression),
         // Short statements only: compiling them costs more than it brings.
         ("jit", "off"),
