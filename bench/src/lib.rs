@@ -11,12 +11,14 @@ mod memory;
 pub mod payments;
 mod read_models;
 pub mod replay;
+mod season;
 mod seed;
 mod sustained;
 
 use clap::Subcommand;
 
 pub use figures::Latencies;
+pub use season::season;
 
 /// What can be measured.
 #[derive(Debug, Subcommand)]

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::figures::Output;
+use crate::season::season_at;
 
 /// The password of the roles on a benchmark's own server, which lives for one run.
 const PASSWORD: &str = "bench";
@@ -75,18 +76,10 @@ impl Server {
         Ok(())
     }
 
-    /// Gives the server WAL files to write over, as one has that has been running for a while. A new one fills
-    /// each with zeros first, which takes some tens of milliseconds that every append waits for.
+    /// Gives the server WAL files to write over; see [`season`](crate::season()).
     pub(crate) async fn season(&self) -> anyhow::Result<()> {
-        let mut db = self.connect("postgres").await?;
-        for _ in 0..SEASONED_WAL_FILES {
-            sqlx::query("select pg_logical_emit_message(false, 'runut bench', '')")
-                .execute(&mut db)
-                .await?;
-            sqlx::query("select pg_switch_wal()").execute(&mut db).await?;
-        }
-        sqlx::query("checkpoint").execute(&mut db).await?;
-        Ok(())
+        let options = self.superuser.clone().database("postgres").disable_statement_logging();
+        season_at(&options, SEASONED_WAL_FILES).await
     }
 
     async fn connect(&self, database: &str) -> anyhow::Result<PgConnection> {

@@ -55,6 +55,8 @@ pub(super) struct Load {
     /// How often which answer came; `none` where none did.
     pub(super) statuses: BTreeMap<String, u64>,
     pub(super) latencies: Times,
+    /// How long, in milliseconds, the slowest of those took that were due in each second.
+    slowest_ms: Vec<u64>,
 }
 
 /// Latencies; of nothing at first.
@@ -95,6 +97,22 @@ struct Answered {
     id: Option<String>,
 }
 
+/// How long a payment took, and when it was due.
+#[derive(Debug, Clone, Copy)]
+struct Timed {
+    /// In whole seconds after the beginning.
+    due_s: usize,
+    took: Duration,
+}
+
+impl Timed {
+    /// One that is answered now.
+    fn now(began: Instant, due: Instant) -> Self {
+        let due_s = due.saturating_duration_since(began).as_secs();
+        Self { due_s: usize::try_from(due_s).unwrap_or(usize::MAX), took: due.elapsed() }
+    }
+}
+
 impl Load {
     /// Whether each had an answer, and a good one.
     pub(super) fn all_well(&self) -> bool {
@@ -112,12 +130,18 @@ impl Load {
         let millis = |quantile| (latencies.millis(quantile) * 10.0).round() / 10.0;
         json!({
             "load": of, "answers": self.statuses, "p50_ms": millis(0.5), "p95_ms": millis(0.95),
-            "p99_ms": millis(0.99), "p999_ms": millis(0.999),
+            "p99_ms": millis(0.99), "p999_ms": millis(0.999), "slowest_ms_of_each_s": self.slowest_ms,
         })
     }
 
-    fn count(&mut self, reference: String, answered: Answered, took: Duration) {
-        self.latencies.0.record(took);
+    fn count(&mut self, reference: String, answered: Answered, timed: Timed) {
+        self.latencies.0.record(timed.took);
+        let (second, took_ms) =
+            (timed.due_s, u64::try_from(timed.took.as_millis()).unwrap_or(u64::MAX));
+        if self.slowest_ms.len() <= second {
+            self.slowest_ms.resize(second + 1, 0);
+        }
+        self.slowest_ms[second] = self.slowest_ms[second].max(took_ms);
         *self.statuses.entry(answered.status).or_default() += 1;
         match answered.id {
             Some(id) => self.asked.push(Asked { id, token: FAULTLESS }),
@@ -185,12 +209,12 @@ impl Honest {
             let (honest, reference) = (Arc::clone(&self), format!("{phase}-{n}"));
             payments.spawn(async move {
                 let answered = honest.pay(&honest.healthy, &reference).await;
-                (reference, answered, due.elapsed())
+                (reference, answered, Timed::now(started, due))
             });
         }
         while let Some(paid) = payments.join_next().await {
-            let (reference, answered, took) = paid?;
-            load.count(reference, answered, took);
+            let (reference, answered, timed) = paid?;
+            load.count(reference, answered, timed);
         }
         Ok(load)
     }
@@ -207,14 +231,14 @@ impl Honest {
             let (honest, reference) = (Arc::clone(&self), format!("both-{n}"));
             payments.spawn(async move {
                 let (answered, met) = honest.repeat(n, &reference, due).await;
-                (reference, answered, met, due.elapsed())
+                (reference, answered, met, Timed::now(started, due))
             });
         }
         let (healthy, skewed) = (BTreeMap::new(), BTreeMap::new());
         let mut both = ThroughBoth { load: Load::default(), healthy, skewed };
         while let Some(paid) = payments.join_next().await {
-            let (reference, answered, met, took) = paid?;
-            both.load.count(reference, answered, took);
+            let (reference, answered, met, timed) = paid?;
+            both.load.count(reference, answered, timed);
             for (at_skewed, status) in met {
                 let statuses = if at_skewed { &mut both.skewed } else { &mut both.healthy };
                 *statuses.entry(status).or_default() += 1;

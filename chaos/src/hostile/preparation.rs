@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::deployment::Deployment;
 
+/// WAL files that the server is given to write over: somewhat more than a minute fills.
+const WAL_FILES: usize = 24;
 /// Accounts with the largest metadata: as many as a page has, so that the page is 20 MB.
 const LARGE_ACCOUNTS: u32 = 200;
 /// Entries with the most postings, so that an export is more than kernels buffer.
@@ -47,6 +49,7 @@ pub(super) struct Preparation {
 
 impl Preparation {
     pub(super) async fn make(deployment: &Deployment) -> anyhow::Result<Self> {
+        bench::season(&deployment.endpoint("DATABASE_ADMIN_URL")?, WAL_FILES).await?;
         let commands = vec![deployment.endpoint("COMMAND_URL")?];
         let operator = Client::new(commands.clone(), deployment.endpoint("OPERATOR_KEY")?)?;
         let hostile = Client::new(commands.clone(), deployment.endpoint("OTHER_MERCHANT_KEY")?)?;
