@@ -1,10 +1,12 @@
 //! What the database itself refuses, whoever asks.
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use sqlx::Connection;
 use testkit::TestDatabase;
 
 use crate::given::{Process, check_log, count, opened, post, request, whole};
-use event_store::{RequestPart, SubmitError};
+use event_store::{RequestKey, RequestPart, SubmitError};
 use migrations::Role;
 
 async fn refused(database: &TestDatabase, role: Option<Role>, statement: &'static str) -> String {
@@ -137,5 +139,31 @@ async fn a_claimed_key_is_answered_once_by_the_last_append() {
     let late =
         other.submit_with_key(post("r1", "cash", "sales", 1), "long").await.expect("replayed");
     assert_eq!(late.body, answer.body);
+    check_log(&database).await;
+}
+
+/// As many requests under one key as may wait for its answer do; those beyond are told at once that it is in use.
+#[tokio::test]
+async fn requests_that_wait_for_the_answer_of_a_key_are_bounded() {
+    const WAITS_MAX: usize = 128;
+    const BEYOND: usize = 8;
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    let part = |part| Some(RequestKey { part, ..whole("long") });
+    let first = request(post("r1", "cash", "sales", 1), part(RequestPart::First));
+    process.store.submit(first).await.expect("claimed");
+    let again = |_| process.submit_owned_with_key(post("r1", "cash", "sales", 1), "long");
+    let mut waiting: FuturesUnordered<_> = (0..WAITS_MAX + BEYOND).map(again).collect();
+    for _ in 0..BEYOND {
+        assert_eq!(waiting.next().await, Some(Err(SubmitError::KeyInUse)));
+    }
+    let last = request(post("r2", "cash", "sales", 1), part(RequestPart::Last));
+    let answered = async { process.store.submit(last).await.expect("answered") };
+    let (answer, replayed) = futures::join!(answered, waiting.collect::<Vec<_>>());
+    assert_eq!(replayed.len(), WAITS_MAX);
+    for replayed in replayed {
+        let replayed = replayed.expect("those that waited are answered");
+        assert_eq!((replayed.body, replayed.replayed), (answer.body.clone(), true));
+    }
     check_log(&database).await;
 }
