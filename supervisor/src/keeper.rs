@@ -48,7 +48,7 @@ pub(crate) async fn start<S: Service>(
     sweep(&on_port(asked_port)).await?;
     let mut attempt = 0;
     let (service, running, port) = loop {
-        let port = port::choose(home, asked_port, attempt)?;
+        let port = port::choose(home, asked_port, attempt).await?;
         let service = on_port(port);
         attempt += 1;
         match launch(&service).await {
