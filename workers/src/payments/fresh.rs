@@ -37,25 +37,10 @@ impl Fresh {
         let kept = self.recent.after(self.seen, FRESH_EVENTS_MAX).unwrap_or_default();
         self.seen = kept.last().map_or(head, |last| last.recorded.position);
         let mut named = HashSet::new();
-        let id = |event: &Event| match event {
+        let ids = kept.iter().filter_map(|logged| match &*logged.event {
             Event::Payment(event) => Some(event.payment_id()),
-            Event::MerchantRegistered(_)
-            | Event::ApiKeyIssued(_)
-            | Event::ApiKeyRevoked(_)
-            | Event::AccountOpened(_)
-            | Event::AccountAmended(_)
-            | Event::AccountFrozen(_)
-            | Event::AccountUnfrozen(_)
-            | Event::AccountClosed(_)
-            | Event::EntryPosted(_)
-            | Event::EntryReversed(_)
-            | Event::Hold(_)
-            | Event::Books(_)
-            | Event::Fx(_)
-            | Event::Card(_)
-            | Event::Psp(_) => None,
-        };
-        let ids = kept.iter().filter_map(|logged| id(&logged.event));
+            _ => None,
+        });
         ids.filter(|id| named.insert(*id)).collect()
     }
 }

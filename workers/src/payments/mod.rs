@@ -149,7 +149,8 @@ impl PaymentWorker {
         }
     }
 
-    /// Claims as many payments as there are places, and begins with them; how many, and whether that was all.
+    /// Claims as many payments as there are places, and begins with them; how many, and whether none is left that waits for
+    /// a place or for a PSP.
     async fn look(&self, under_way: &mut JoinSet<()>) -> Result<(usize, bool), sqlx::Error> {
         let free = self.places.available_permits().min(CLAIM_PAYMENTS_MAX);
         if free == 0 {
@@ -209,7 +210,7 @@ struct Looks {
     next: Instant,
     /// How many found nothing, one after the other.
     empty: u32,
-    /// Whether the last one found all that there was.
+    /// Whether the last one left nothing that waits for a place or for a PSP.
     queue_is_empty: bool,
 }
 
