@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::http::{CONNECT_TIMEOUT, REQUEST_TIMEOUT, TOTAL_TIMEOUT};
+use crate::http::{CONNECT_TIMEOUT, REQUEST_TIMEOUT, TOTAL_TIMEOUT, TOTAL_TIMEOUT_MAX};
 use crate::routing::{RULES_MAX, RoutingRule, WEIGHT_MAX};
 
 /// The most PSPs; each has clearing accounts and connections of its own.
@@ -53,7 +53,7 @@ pub struct PspConfig {
     pub timeouts: Timeouts,
 }
 
-/// How long calls to a PSP may take, in milliseconds.
+/// How long calls to a PSP may take, in milliseconds, each from 1 to what a whole call may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
@@ -61,8 +61,32 @@ pub struct Timeouts {
     pub connect_ms: u64,
     /// A request, from its first byte to the answer's last.
     pub request_ms: u64,
-    /// A call with all its repetitions and pauses.
+    /// A call with all its repetitions and pauses, at most [`TOTAL_TIMEOUT_MAX`] and less than `ask_after_ms` of the
+    /// policy: who asks what became of a call has to find that it has ended.
     pub total_ms: u64,
+}
+
+impl Timeouts {
+    /// What is wrong with them beside that policy, if anything.
+    fn check(self, policy: &PaymentPolicy) -> Result<(), String> {
+        let Self { connect_ms, request_ms, total_ms } = self;
+        let longest = u64::try_from(TOTAL_TIMEOUT_MAX.as_millis()).unwrap_or(u64::MAX);
+        let ask_after = u64::try_from(policy.ask_after_ms).unwrap_or(0);
+        if !(1..=longest).contains(&total_ms) || total_ms >= ask_after {
+            return Err(format!(
+                "total_ms is {total_ms}, allowed is 1 to {longest}, and less than `ask_after_ms` of the policy, \
+                 which is {ask_after}"
+            ));
+        }
+        for (field, value) in [("connect_ms", connect_ms), ("request_ms", request_ms)] {
+            if !(1..=total_ms).contains(&value) {
+                return Err(format!(
+                    "{field} is {value}, allowed is 1 to total_ms, which is {total_ms}"
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Timeouts {
@@ -103,12 +127,15 @@ pub enum ConfigError {
     /// Two PSPs have one name, or there are too many.
     #[error("expected 1 to {PSPS_MAX} PSPs, each with a name and an http or https URL of its own")]
     Psps,
-    /// A limit on how often a card is tried cannot be kept.
-    #[error("card limit `{name}`: {what}")]
-    CardLimit {
-        /// What it is called.
-        name: String,
-        /// What is wrong with it.
+    /// A time or a count by which payments are carried out is out of bounds.
+    #[error("policy: {0}")]
+    Policy(String),
+    /// The times of a PSP are out of bounds.
+    #[error("PSP `{psp}`, timeouts: {what}")]
+    Timeouts {
+        /// Whose.
+        psp: PspName,
+        /// The field, its value and what is allowed.
         what: String,
     },
     /// A rule names no PSP that there is, or none that gets a share, or there are too many rules.
@@ -137,11 +164,12 @@ impl PspsConfig {
     /// [`ConfigError`], except `Read`.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = serde_json::from_str(text).map_err(ConfigError::Malformed)?;
-        for limit in &config.policy.card_limits {
-            let name = || limit.name.clone();
-            limit.check().map_err(|what| ConfigError::CardLimit { name: name(), what })?;
-        }
+        config.policy.check().map_err(ConfigError::Policy)?;
         let psps = &config.psps;
+        for PspConfig { name, timeouts, .. } in psps {
+            let odd = |what| ConfigError::Timeouts { psp: name.clone(), what };
+            timeouts.check(&config.policy).map_err(odd)?;
+        }
         let web = psps.iter().all(|psp| matches!(psp.url.scheme(), "http" | "https"));
         let names = psps.iter().enumerate();
         let unlike = names.clone().all(|(at, psp)| {
@@ -196,6 +224,29 @@ mod tests {
         ] {
             assert!(PspsConfig::parse(&format!(r#"{{"psps":[{psps}]}}"#)).is_err(), "{psps}");
         }
+        let with = |timeouts: &str, policy: &str| {
+            let psp = good.replace('}', &format!(r#","timeouts":{{{timeouts}}}}}"#));
+            let read = PspsConfig::parse(&format!(r#"{{"psps":[{psp}],"policy":{{{policy}}}}}"#));
+            read.map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(r#""total_ms":14999"#, ""), Ok(()));
+        let said = [
+            with(r#""total_ms":30000"#, ""),
+            with(r#""total_ms":8000"#, r#""ask_after_ms":8000"#),
+            with(r#""total_ms":0"#, ""),
+            with(r#""connect_ms":0"#, ""),
+            with(r#""request_ms":9000"#, ""),
+            with("", r#""soft_retry_pauses_ms":[-1]"#),
+        ];
+        let said: Vec<String> = said.into_iter().map(Result::unwrap_err).collect();
+        insta::assert_snapshot!(said.join("\n"), @r"
+        PSP `alpha`, timeouts: total_ms is 30000, allowed is 1 to 15000, and less than `ask_after_ms` of the policy, which is 15000
+        PSP `alpha`, timeouts: total_ms is 8000, allowed is 1 to 15000, and less than `ask_after_ms` of the policy, which is 8000
+        PSP `alpha`, timeouts: total_ms is 0, allowed is 1 to 15000, and less than `ask_after_ms` of the policy, which is 15000
+        PSP `alpha`, timeouts: connect_ms is 0, allowed is 1 to total_ms, which is 8000
+        PSP `alpha`, timeouts: request_ms is 9000, allowed is 1 to total_ms, which is 8000
+        policy: soft_retry_pauses_ms is -1, allowed is 10 to 2592000000
+        ");
         for rule in [
             r#"{"psps":[]}"#,
             r#"{"psps":[{"name":"beta"}]}"#,

@@ -22,6 +22,9 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// How long a call may take with all its repetitions and pauses, where the configuration does not say
 /// otherwise.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long it may take whatever the configuration says: less than a worker's lease of a payment, so that another
+/// does not take over while the call goes on.
+pub const TOTAL_TIMEOUT_MAX: Duration = Duration::from_secs(15);
 /// The most bytes of an answer that are read; those of PSPs have a few thousand.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Idle connections kept to a PSP.

@@ -24,7 +24,9 @@ pub use breaker::{
 pub use config::{ConfigError, PspConfig, PspsConfig, Timeouts};
 pub use gateway::{Capabilities, Gateway, Order};
 pub use guarded::{CALLS_AT_ONCE_MAX, PLACE_PATIENCE, PspHealth, QUESTIONS_AT_ONCE_MAX};
-pub use http::{BACKOFF_FIRST, CONNECT_TIMEOUT, REQUEST_TIMEOUT, RETRIES_MAX, TOTAL_TIMEOUT};
+pub use http::{
+    BACKOFF_FIRST, CONNECT_TIMEOUT, REQUEST_TIMEOUT, RETRIES_MAX, TOTAL_TIMEOUT, TOTAL_TIMEOUT_MAX,
+};
 pub use registry::Gateways;
 pub use routing::{RULES_MAX, RoutingRule, WEIGHT_MAX, WeightedPsp};
 pub use simulated::SimulatedPsp;

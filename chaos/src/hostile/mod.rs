@@ -153,7 +153,7 @@ fn plan(offset_file: &std::path::Path, leaping_workers: bool) -> Plan {
         roles,
         psps: json!({
             "timeouts": {"connect_ms": 500, "request_ms": 3000, "total_ms": 8000},
-            "policy": {"ask_after_ms": 3000, "ask_pause_ms": 100, "ask_pause_max_ms": 2000,
+            "policy": {"ask_after_ms": 9000, "ask_pause_ms": 100, "ask_pause_max_ms": 2000,
                        "not_found_grace_ms": 1000, "unsent_retry_pause_ms": 200}
         }),
     }

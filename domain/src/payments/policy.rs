@@ -10,6 +10,8 @@ const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
+/// The most retries after declines that pass; the schemes allow fewer.
+const SOFT_RETRIES_MAX: usize = 32;
 
 /// How attempts are followed up. Durations in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,44 @@ impl Default for PaymentPolicy {
 }
 
 impl PaymentPolicy {
+    /// What is wrong with it, if anything.
+    ///
+    /// # Errors
+    /// The field, its value and what is allowed, as a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let bounds = [
+            ("ask_after_ms", self.ask_after_ms, 100, HOUR_MS),
+            ("ask_pause_ms", self.ask_pause_ms, 10, HOUR_MS),
+            ("ask_pause_max_ms", self.ask_pause_max_ms, self.ask_pause_ms, DAY_MS),
+            // With none, "not found" would be taken for "did not happen" while the request is on its way.
+            ("not_found_grace_ms", self.not_found_grace_ms, 100, DAY_MS),
+            ("keys_kept_ms", self.keys_kept_ms, MINUTE_MS, CARD_MEMORY_MS),
+            ("late_check_pause_ms", self.late_check_pause_ms, SECOND_MS, CARD_MEMORY_MS),
+            ("authorization_life_ms", self.authorization_life_ms, MINUTE_MS, 366 * DAY_MS),
+            ("retried_within_ms", self.retried_within_ms, 0, CARD_MEMORY_MS),
+            ("unsent_retry_pause_ms", self.unsent_retry_pause_ms, 10, HOUR_MS),
+            ("unsent_attempts_max", i64::from(self.unsent_attempts_max), 1, 1_000),
+            ("unsent_bound_attempts_max", i64::from(self.unsent_bound_attempts_max), 1, 10_000),
+        ];
+        let pauses = self.soft_retry_pauses_ms.iter();
+        let pauses = pauses.map(|pause| ("soft_retry_pauses_ms", *pause, 10, CARD_MEMORY_MS));
+        for (field, value, min, max) in bounds.into_iter().chain(pauses) {
+            if !(min..=max).contains(&value) {
+                return Err(format!("{field} is {value}, allowed is {min} to {max}"));
+            }
+        }
+        let retries = self.soft_retry_pauses_ms.len();
+        if retries > SOFT_RETRIES_MAX {
+            return Err(format!(
+                "soft_retry_pauses_ms has {retries} pauses, allowed are {SOFT_RETRIES_MAX}"
+            ));
+        }
+        for limit in &self.card_limits {
+            limit.check().map_err(|what| format!("card_limits: `{}`: {what}", limit.name))?;
+        }
+        Ok(())
+    }
+
     /// When the PSP is asked next about an outcome that was unknown `asked` times already.
     pub(super) fn ask_again_at(&self, now: Timestamp, asked: u32) -> Timestamp {
         let doubled = self.ask_pause_ms.saturating_mul(1 << asked.min(20));
@@ -82,5 +122,39 @@ impl PaymentPolicy {
     /// to at most a hundredfold.
     pub(super) fn reverse_pause_ms(&self, before: u32) -> i64 {
         self.ask_pause_max_ms.saturating_mul((1 << before.min(7)).min(100))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_bounds_is_named_with_what_is_allowed() {
+        let usual = PaymentPolicy::default;
+        assert_eq!(usual().check(), Ok(()));
+        let odd = [
+            PaymentPolicy { ask_after_ms: 0, ..usual() },
+            PaymentPolicy { ask_pause_ms: -1, ..usual() },
+            PaymentPolicy { ask_pause_ms: 500, ask_pause_max_ms: 499, ..usual() },
+            PaymentPolicy { not_found_grace_ms: 0, ..usual() },
+            PaymentPolicy { keys_kept_ms: i64::MAX, ..usual() },
+            PaymentPolicy { retried_within_ms: CARD_MEMORY_MS + 1, ..usual() },
+            PaymentPolicy { soft_retry_pauses_ms: vec![900_000, -900_000], ..usual() },
+            PaymentPolicy { soft_retry_pauses_ms: vec![900_000; 33], ..usual() },
+            PaymentPolicy { unsent_attempts_max: 0, ..usual() },
+        ];
+        let said: Vec<String> = odd.iter().map(|policy| policy.check().unwrap_err()).collect();
+        insta::assert_snapshot!(said.join("\n"), @r"
+        ask_after_ms is 0, allowed is 100 to 3600000
+        ask_pause_ms is -1, allowed is 10 to 3600000
+        ask_pause_max_ms is 499, allowed is 500 to 86400000
+        not_found_grace_ms is 0, allowed is 100 to 86400000
+        keys_kept_ms is 9223372036854775807, allowed is 60000 to 2592000000
+        retried_within_ms is 2592000001, allowed is 0 to 2592000000
+        soft_retry_pauses_ms is -900000, allowed is 10 to 2592000000
+        soft_retry_pauses_ms has 33 pauses, allowed are 32
+        unsent_attempts_max is 0, allowed is 1 to 1000
+        ");
     }
 }
