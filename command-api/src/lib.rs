@@ -57,6 +57,7 @@ pub use payments::{
 };
 pub use psps::{BodyCheck, NotLetIn, PspDirectory, UnknownPsps};
 pub use random::{RandomSource, SystemRandom};
+pub use readiness::readiness_checks;
 pub use recorded_answers::recorded_answer;
 
 use key_directory::LoggedKeys;
@@ -109,7 +110,7 @@ pub fn router(api: CommandApi) -> Router {
     let routes = measured(routes, REQUEST_SECONDS, &document);
     let ids = Arc::clone(store.ids());
     let correlation_ids = CorrelationIds::new(move || ids.next().to_string());
-    let readiness = move || readiness::checks(store.clone(), mirror.clone());
+    let readiness = move || readiness_checks(store.clone(), mirror.clone());
     let service = ServiceRoutes::new(document, readiness, move || metrics());
     assemble(routes, service, correlation_ids)
 }

@@ -5,9 +5,11 @@ use event_store::mirror::MirrorStatus;
 use event_store::{EventStore, OldSnapshot, QUEUE_COMMANDS_MAX};
 use tokio::sync::watch;
 
+/// What a process that appends is asked for by `/health/ready`.
+///
 /// The log, its clock among it, and the queue before it decide; the mirror, old snapshots and a head that is ahead of
 /// the clock are shown, but commands go on whatever they are.
-pub(crate) async fn checks(
+pub async fn readiness_checks(
     store: EventStore,
     mirror: Option<watch::Receiver<MirrorStatus>>,
 ) -> Vec<ReadinessCheck> {
@@ -47,7 +49,7 @@ fn snapshots(old: Option<&OldSnapshot>) -> ReadinessCheck {
 /// Never the reason to send commands elsewhere: every process has the same head.
 fn head(ahead: bool) -> ReadinessCheck {
     let detail = if ahead {
-        "alarm, a person must act; its time is ahead of the database's clock: one that leapt wrote it"
+        "alarm, a person must act; its time is ahead of the database's clock: one of the two leapt"
     } else {
         "its time is not ahead of the clock"
     };

@@ -14,6 +14,8 @@ pub struct Health {
     database_down: AtomicBool,
     reason: Mutex<Option<String>>,
     unreadable: Mutex<Option<String>>,
+    unwritable: AtomicBool,
+    refusal: Mutex<Option<String>>,
     old_snapshot: watch::Sender<Option<OldSnapshot>>,
 }
 
@@ -21,7 +23,7 @@ impl Health {
     /// Why the log cannot be written now; `None` when it can.
     pub fn trouble(&self) -> Option<String> {
         let text = |slot: &Mutex<Option<String>>| slot.lock().map_or(None, |text| text.clone());
-        text(&self.unreadable).or_else(|| text(&self.reason))
+        text(&self.unreadable).or_else(|| text(&self.reason)).or_else(|| text(&self.refusal))
     }
 
     pub(crate) fn database_up(&self) {
@@ -38,6 +40,23 @@ impl Health {
             metrics::counter!("runut_database_lost_total").increment(1);
         }
         set(&self.reason, Some(format!("the log's database is away: {error}")));
+    }
+
+    /// The database refuses appends for a reason that passes, such as a full disk. Logged once, when it begins.
+    pub(crate) fn append_refused(&self, error: &(dyn Error + 'static)) {
+        if !self.unwritable.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error, "the database takes no append for now; it is repeated");
+        }
+        set(&self.refusal, Some(format!("the log's database takes no append for now: {error}")));
+    }
+
+    /// Something was appended.
+    pub(crate) fn appended(&self) {
+        if self.unwritable.load(Ordering::Relaxed) && self.unwritable.swap(false, Ordering::Relaxed)
+        {
+            tracing::info!("the database takes appends again");
+            set(&self.refusal, None);
+        }
     }
 
     /// Logged once, when it begins; what it says changes with every look.

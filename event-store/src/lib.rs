@@ -38,7 +38,7 @@ pub use request::{
 pub use sequencer::{PreparedBatches, PreparedError, Sequencer};
 pub use snapshots::{OldSnapshot, SNAPSHOT_HELD_MAX, SNAPSHOT_TRANSACTIONS_MAX, SnapshotWatch};
 pub use store::{EventStore, StoreOptions};
-pub use unanswered::{Unanswered, UnansweredError};
+pub use unanswered::{Unanswered, UnansweredPage, UnansweredPlace, Unreadable, UnreadableCause};
 pub use webhooks::{ReceivedWebhook, WebhookDigest, WebhookOutcome};
 
 /// The most data an event may have, in bytes: a page of events stays small, and so does a message.

@@ -168,7 +168,10 @@ impl EventStore {
         let deadline = Instant::now() + SUBMIT_TIMEOUT;
         let mut failed_admissions = 0;
         loop {
-            self.shared.guard.check_again().await.map_err(SubmitError::ClockSkewed)?;
+            self.shared.guard.check_again().await.map_err(|skew| {
+                metrics::counter!("runut_clock_refusals_total").increment(1);
+                SubmitError::ClockSkewed(skew)
+            })?;
             let mut reads = request.command.reads();
             if failed_admissions > 0 {
                 // It may be refused only where what it claims as new is not there already.

@@ -9,7 +9,9 @@ use api_conventions::Problem;
 use axum::http::StatusCode;
 use domain::payments::PaymentEvent;
 use domain::{Event, StreamVersion};
-use event_store::{EventStore, NewAnswer, Origin, Request, RequestKey, RequestPart, Unanswered};
+use event_store::{
+    EventStore, NewAnswer, Origin, Request, RequestKey, RequestPart, Unanswered, Unreadable,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::settle::{SYNC_PATIENCE, Wanted};
@@ -20,7 +22,7 @@ use crate::answer::json;
 pub const FINISH_AFTER: Duration = Duration::from_secs(20);
 /// How often such keys are looked for.
 pub const FINISH_INTERVAL: Duration = Duration::from_secs(5);
-/// The most that are answered each time; the rest follows the next time.
+/// The most that are read at a time.
 pub const ANSWERS_FINISHED_AT_ONCE_MAX: i64 = 500;
 
 const ACTOR: &str = "answer-finisher";
@@ -60,20 +62,25 @@ impl AnswerFinisher {
             age > SYNC_PATIENCE || cfg!(test) || age.is_zero(),
             "its claimant still waits"
         );
-        let unanswered = match self.store.unanswered(age, ANSWERS_FINISHED_AT_ONCE_MAX).await {
-            Ok(unanswered) => unanswered,
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "requests without an answer cannot be looked for");
-                return 0;
-            }
-        };
         let mut finished = 0;
-        for request in unanswered {
-            let Some(wanted) = wanted(&request) else { continue };
-            match self.store.submit(last(request, wanted)).await {
-                Ok(_) => finished += 1,
-                Err(error) => tracing::warn!(%error, "a request cannot be answered yet"),
+        let mut after = None;
+        // All pages each time: those that cannot be answered may fill one.
+        loop {
+            let page = self.store.unanswered(age, after, ANSWERS_FINISHED_AT_ONCE_MAX).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "requests without an answer cannot be looked for");
+                    break;
+                }
+            };
+            for request in page.requests {
+                finished += usize::from(self.finish(request).await);
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
             }
         }
         if finished > 0 {
@@ -81,6 +88,27 @@ impl AnswerFinisher {
             tracing::info!(finished, "requests of processes that died were answered");
         }
         finished
+    }
+
+    /// Whether it is answered by this.
+    async fn finish(&self, request: Result<Unanswered, Unreadable>) -> bool {
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "a request cannot be answered");
+                return false;
+            }
+        };
+        let Some(wanted) = wanted(&request) else { return false };
+        match self.store.submit(last(request, wanted)).await {
+            Ok(_) => true,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "a request cannot be answered yet");
+                false
+            }
+        }
     }
 }
 

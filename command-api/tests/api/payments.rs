@@ -252,6 +252,25 @@ async fn what_a_process_that_died_left_without_an_answer_is_answered_by_another(
     assert_eq!(answer.header("idempotent-replayed"), "true");
 }
 
+#[tokio::test]
+async fn one_that_cannot_be_read_keeps_no_other_without_an_answer() {
+    let app = App::new().await;
+    let unreadable = leave_unanswered(&app, "of a newer program").await;
+    leave_unanswered(&app, "left").await;
+    let mut owner = app.database.owner().await;
+    let newer = format!(
+        "alter table events disable trigger all;
+         update events set schema_version = 99
+         where event_type = 'payment.created' and stream_id = 'payment-{unreadable}'"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(newer)).execute(&mut owner).await.expect("changed");
+    let finisher = AnswerFinisher::new(app.service.store.clone());
+    assert_eq!(finisher.pass(Duration::ZERO).await, 1);
+    let without = "select count(*) from idempotency_keys where response is null";
+    let without: i64 = sqlx::query_scalar(without).fetch_one(&mut owner).await.expect("counts");
+    assert_eq!(without, 1, "the one of the newer program");
+}
+
 /// Every field that is wrong is named, and nothing is written.
 #[tokio::test]
 async fn odd_payments_are_refused_by_their_fields() {

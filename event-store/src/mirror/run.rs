@@ -1,7 +1,7 @@
 //! The mirror's process: one at a time publishes, at the sequence that is the position.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
 use sqlx::PgConnection;
@@ -78,6 +78,8 @@ pub struct Mirror {
     stream: LogStream,
     recent: Option<RecentEvents>,
     status: watch::Sender<MirrorStatus>,
+    /// Since when it has not been able to copy, if it is not.
+    away: Option<Instant>,
 }
 
 impl Mirror {
@@ -95,6 +97,7 @@ impl Mirror {
             stream: options.stream,
             recent: options.recent,
             status,
+            away: None,
         };
         Ok((mirror, watched))
     }
@@ -231,7 +234,16 @@ impl Mirror {
         drop(tokio::time::timeout(HEAD_POLL, moved).await);
     }
 
-    fn report(&self, status: MirrorStatus) {
+    fn report(&mut self, status: MirrorStatus) {
+        let away = match status {
+            MirrorStatus::Starting | MirrorStatus::Standby | MirrorStatus::Mirrored(_) => None,
+            MirrorStatus::NatsAway(_) | MirrorStatus::LogAway(_) | MirrorStatus::Alarm(_) => {
+                Some(self.away.unwrap_or_else(Instant::now))
+            }
+        };
+        self.away = away;
+        metrics::gauge!("runut_mirror_away_seconds")
+            .set(away.map_or(0.0, |since| since.elapsed().as_secs_f64()));
         metrics::gauge!("runut_mirror_alarm").set(if status.alarm().is_some() { 1.0 } else { 0.0 });
         let before = self.status.send_replace(status.clone());
         if std::mem::discriminant(&before) != std::mem::discriminant(&status) {

@@ -186,6 +186,8 @@ fn classify(error: sqlx::Error, plan: &Plan) -> Failure {
         // rolled back for certain.
         ("40001" | "40P01" | "55P03" | "57014", _) => Failure::Passing(error),
         (code, _) if code.starts_with("53") => Failure::Passing(error),
+        // A standby, or a primary that is one no more: nothing can be written until it is one, or another is found.
+        ("25006", _) => Failure::Passing(error),
         // The server is going down or the connection is: the commit may have come first.
         (code, _) if code.starts_with("08") || code.starts_with("57P") => Failure::Unknown(error),
         _ => Failure::Refused(error),

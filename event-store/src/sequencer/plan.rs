@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use ahash::HashMap;
-use domain::{
-    Context, Decision, MerchantId, NewEvent, Rejection, StateKey, StepDone, StreamId, Timestamp,
-};
+use domain::{Context, Decision, MerchantId, NewEvent, Rejection, StateKey, StepDone, Timestamp};
 use uuid::Uuid;
 
 use super::cache::StateCache;
@@ -103,12 +101,10 @@ impl Plan {
 
     /// Whether a command of it claims a stream as new without having read it.
     pub(super) fn claims_streams(&self) -> bool {
-        let claimed = [StreamId::ENTRY_PREFIX, StreamId::HOLD_PREFIX];
-        let claims = |event: &Arc<LoggedEvent>| {
-            let stream = event.recorded.stream_id.as_str();
-            claimed.iter().any(|prefix| stream.starts_with(prefix))
-        };
-        self.events().iter().any(claims)
+        self.events().iter().any(|logged| {
+            let LoggedEvent { recorded, event, .. } = &**logged;
+            event.claimed(&recorded.stream_id).is_some()
+        })
     }
 
     /// The head once this is committed; it stays as it is where there are no events.

@@ -9,6 +9,7 @@ use super::append::Failure;
 use super::cache::Versioned;
 use super::catch_up::CatchUpError;
 use super::known_answers::KeyName;
+use super::load::LoadError;
 use super::pending::{Pending, Reply};
 use super::plan::{Outcome, Plan};
 use super::write::{Answered, Attempt, Batch, attempt};
@@ -22,6 +23,11 @@ use crate::request::{RequestPart, SubmitError};
 const LOOK_UPS_MAX: u32 = 5;
 /// How often a batch makes the cache be dropped before it is treated as refused.
 const CACHE_DROPS_MAX: u32 = 2;
+/// How often in a row the database may end the statement of a batch, because it takes too long or somebody ends it,
+/// before the batch is halved; one command by itself is refused then.
+const CANCELLATIONS_MAX: u32 = 3;
+/// How often the keys of a batch are looked up in vain on a connection that works, before it is decided without them.
+const LOOK_UP_FAILURES_MAX: u32 = 5;
 /// How long other processes count as writing after their last append was seen.
 const CONTENTION_MEMORY: Duration = Duration::from_millis(500);
 /// The longest pause that lets another process have its turn.
@@ -72,6 +78,11 @@ enum Sent {
     Taken,
     CacheWrong,
     Refused,
+    /// Again and again the statement was ended before it was done.
+    Cancelled {
+        /// Whether an earlier sending of the same plan may be written still.
+        in_doubt: bool,
+    },
 }
 
 /// What became of a group of commands.
@@ -132,7 +143,13 @@ impl Sequencer {
                 }
                 Sent::HeadMoved => self.follow_moved_head().await,
                 Sent::ClockRefused { skew, in_doubt } => {
-                    turn_away(group, skew, in_doubt);
+                    metrics::counter!("runut_clock_refusals_total").increment(1);
+                    let skewed = SubmitError::ClockSkewed(skew);
+                    turn_away(group, if in_doubt { SubmitError::OutcomeUnknown } else { skewed });
+                    return Resolution::Settled(Vec::new());
+                }
+                Sent::Cancelled { in_doubt: true } => {
+                    turn_away(group, SubmitError::OutcomeUnknown);
                     return Resolution::Settled(Vec::new());
                 }
                 Sent::Taken if look_ups < LOOK_UPS_MAX => {
@@ -149,7 +166,10 @@ impl Sequencer {
                     self.follow_moved_head().await;
                     look_ups = 0;
                 }
-                Sent::Taken | Sent::CacheWrong | Sent::Refused => {
+                Sent::Taken
+                | Sent::CacheWrong
+                | Sent::Refused
+                | Sent::Cancelled { in_doubt: false } => {
                     return Resolution::Refused(group);
                 }
             }
@@ -159,6 +179,7 @@ impl Sequencer {
     /// Sends the plan until it is known what became of it, over as many connections as it takes.
     async fn send(&mut self, plan: &Plan, commands: usize, mut first: Option<Attempt>) -> Sent {
         let mut in_doubt = false;
+        let mut cancellations = 0;
         let mut pause = RECONNECT_FIRST;
         let exchanged = self.state.exchanged;
         loop {
@@ -213,11 +234,24 @@ impl Sequencer {
                     return Sent::Refused;
                 }
                 Attempt::Answered(Err(Failure::Passing(error))) => {
-                    tracing::warn!(
+                    tracing::debug!(
                         error = &error as &dyn std::error::Error,
                         "an append is repeated"
                     );
+                    metrics::counter!("runut_appends_repeated_total").increment(1);
+                    if !is_conflict(&error) {
+                        self.health.append_refused(&error);
+                    }
+                    if is_read_only(&error) {
+                        // Another server may be the one that takes writes now.
+                        self.disconnected(&error);
+                    }
+                    cancellations += u32::from(is_cancellation(&error));
+                    if cancellations >= CANCELLATIONS_MAX {
+                        return Sent::Cancelled { in_doubt };
+                    }
                     tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RECONNECT_MAX);
                 }
                 Attempt::Answered(Err(Failure::Unknown(error))) => {
                     in_doubt = true;
@@ -248,6 +282,7 @@ impl Sequencer {
 
     /// Makes the batch part of what is known.
     pub(super) fn commit(&mut self, plan: Plan) -> Vec<Outcome> {
+        self.health.appended();
         let head = plan.new_head();
         if let Some(last) = plan.events().last() {
             self.state.head_hash = Some(last.recorded.leaf_hash);
@@ -307,7 +342,8 @@ impl Sequencer {
         // The taker may be another process whose events were not seen yet.
         self.follow_moved_head().await;
         let mut pause = RECONNECT_FIRST;
-        loop {
+        let mut failures = 0;
+        while failures < LOOK_UP_FAILURES_MAX {
             if let Some(db) = self.connected().await {
                 match super::look_up(db, &keys).await {
                     Ok(answers) => {
@@ -316,7 +352,11 @@ impl Sequencer {
                         }
                         break;
                     }
-                    Err(error) => self.disconnected(&error),
+                    Err(error) => {
+                        let error = LoadError::Read(error);
+                        failures += u32::from(!error.connection_was_dead());
+                        self.disconnected(&error);
+                    }
                 }
             }
             tokio::time::sleep(pause).await;
@@ -347,15 +387,32 @@ pub(super) fn settle(group: Vec<Pending>, outcomes: Vec<Outcome>) -> Vec<Pending
     postponed
 }
 
-/// Answers everybody that this process may not decide now.
-fn turn_away(group: Vec<Pending>, skew: ClockSkew, in_doubt: bool) {
-    metrics::counter!("runut_clock_refusals_total").increment(1);
+/// Answers everybody with the same error.
+fn turn_away(group: Vec<Pending>, error: SubmitError) {
     for pending in group {
-        let error =
-            if in_doubt { SubmitError::OutcomeUnknown } else { SubmitError::ClockSkewed(skew) };
         // A caller that went away asks again with its key, if it wants to know.
-        drop(pending.reply.send(Reply::Done(Err(error))));
+        drop(pending.reply.send(Reply::Done(Err(error.clone()))));
     }
+}
+
+/// Whether the server ended a statement that was at work: past its time, or because somebody said so.
+fn is_cancellation(error: &sqlx::Error) -> bool {
+    has_code(error, &["57014"])
+}
+
+/// Whether another transaction was in the way: serialization failure, deadlock, lock time-out.
+fn is_conflict(error: &sqlx::Error) -> bool {
+    has_code(error, &["40001", "40P01", "55P03"])
+}
+
+/// Whether the server takes no writes: a standby, or a primary that is one no more.
+fn is_read_only(error: &sqlx::Error) -> bool {
+    has_code(error, &["25006"])
+}
+
+fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| codes.contains(&code.as_ref()))
 }
 
 /// Halves a refused group, so that what is wrong in it ends up alone; the first half is next.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use event_store::Answer;
 use migrations::Role;
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 use supervisor::{Binaries, Postgres, PostgresOptions};
 use testkit::{TestDatabase, unique_name};
 use tokio::time::Instant;
@@ -120,6 +120,39 @@ async fn what_was_decided_over_a_history_that_is_gone_is_decided_again_even_at_t
     let answer = caller.await.expect("no panic").expect("answered");
     assert_eq!((answer.status, answer.position.number()), (201, 5));
     check_log(&database).await;
+}
+
+/// As a primary that a failover has made a standby, or a disk that is full: commands wait, and it is said.
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_said_and_appended_to_once_it_does() {
+    let database = TestDatabase::create().await;
+    let process = opened(&database).await;
+    let mut owner = database.owner().await;
+    read_only(&mut owner, "on").await;
+    let caller = tokio::spawn(process.submit_owned(post("r1", "cash", "sales", 1)));
+    let said = async || {
+        let trouble = process.store.trouble().await;
+        trouble.is_some_and(|trouble| trouble.contains("read-only"))
+    };
+    until("it is said", said).await;
+    assert!(!caller.is_finished(), "it may pass within the caller's patience");
+    read_only(&mut owner, "off").await;
+    assert_eq!(caller.await.expect("no panic").expect("answered").status, 201);
+    until("it is ready again", async || process.store.trouble().await.is_none()).await;
+    check_log(&database).await;
+}
+
+/// Has the database be so for whoever connects, and has everybody connect again.
+async fn read_only(owner: &mut PgConnection, state: &str) {
+    let set = format!(
+        "do $$ begin execute format(
+            'alter database %I set default_transaction_read_only = {state}', current_database()
+         ); end $$"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(set)).execute(&mut *owner).await.expect("set");
+    let others = "select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()";
+    sqlx::query(others).execute(owner).await.expect("they connect again");
 }
 
 #[tokio::test]

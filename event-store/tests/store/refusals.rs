@@ -114,6 +114,43 @@ async fn a_poisonous_command_is_refused_alone() {
     check_log(&database).await;
 }
 
+/// Has the database end every statement that appends what has `slow` in it.
+const SLOW: &str = "
+    create function linger() returns trigger language plpgsql as
+        'begin perform pg_sleep(60); return new; end';
+    create trigger linger before insert on events for each row
+        when (new.data::text like '%slow%') execute function linger();
+    do $$ begin execute format(
+        'alter role runut_app in database %I set statement_timeout = ''300ms''', current_database()
+    ); end $$";
+
+#[tokio::test]
+async fn a_command_that_always_takes_too_long_is_refused_alone() {
+    let database = TestDatabase::create().await;
+    opened(&database).await.stop().await;
+    let mut owner = database.owner().await;
+    sqlx::raw_sql(SLOW).execute(&mut owner).await.expect("slow");
+    let process = Process::on(&database).await;
+    process.submit(post("first", "cash", "sales", 1)).await.expect("posted");
+    let mut blocked = owner.begin().await.expect("a transaction");
+    sqlx::query("select 1 from log_head for update").execute(&mut *blocked).await.expect("locked");
+    let callers = (0..4).map(|n| {
+        let reference = if n == 2 { "slow".to_owned() } else { format!("good-{n}") };
+        tokio::spawn(process.submit_owned(post(&reference, "cash", "sales", 1)))
+    });
+    let callers: Vec<_> = callers.collect();
+    blocked.rollback().await.expect("unlocked");
+    for (n, caller) in callers.into_iter().enumerate() {
+        let answer = caller.await.expect("no panic");
+        if n == 2 {
+            assert_eq!(answer, Err(SubmitError::Refused));
+        } else {
+            assert_eq!(answer.expect("answered").status, 201);
+        }
+    }
+    check_log(&database).await;
+}
+
 #[tokio::test]
 async fn a_claimed_key_is_answered_once_by_the_last_append() {
     let database = TestDatabase::create().await;
