@@ -94,9 +94,11 @@ impl std::fmt::Debug for Revocations {
     }
 }
 
+/// Returns when `id` opens nothing any more, within [`KEY_LOOK_EVERY`] of when the directory knows.
+///
 /// While keys cannot be looked up it is looked again: before anything more is sent or taken, whoever sends or
 /// takes it looks too.
-async fn until_revoked(directory: &impl KeyDirectory, id: ApiKeyId) {
+pub async fn until_revoked(directory: &impl KeyDirectory, id: ApiKeyId) {
     loop {
         tokio::time::sleep(KEY_LOOK_EVERY).await;
         if let Ok(found) = directory.find(id).await

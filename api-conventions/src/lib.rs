@@ -116,7 +116,7 @@ pub use idempotency::{
 };
 pub use json::{StrictJson, check_json_media_type, check_media_type, parse_json};
 pub use key_look_ups::{UNKNOWN_ID_EVERY, UNKNOWN_IDS_AT_ONCE_MAX};
-pub use key_watch::{KEY_LOOK_EVERY, KeyWatch};
+pub use key_watch::{KEY_LOOK_EVERY, KeyWatch, until_revoked};
 pub use openapi::with_conventions;
 pub use pace::{Pace, Paced, TooSlow};
 pub use pages::{

@@ -1,5 +1,7 @@
 //! Applying pages of the log, in one place for the runner, for rebuilds and for scratch copies.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_store::log::{LeafHash, Position};
@@ -8,7 +10,9 @@ use sqlx::{Connection, PgConnection};
 use crate::checkpoint::{self, Checkpoint, Compared, ProjectionState};
 use crate::generation::{self, execute};
 use crate::page::{PAGE_EVENTS_MAX, Page, PageError, Undecodable, read_page};
-use crate::projection::{AppliedEvent, ApplyError, Projection, database_retryable};
+use crate::projection::{
+    AppliedEvent, ApplyError, Projection, database_retryable, is_cancellation,
+};
 
 /// The most events of a transaction; the same as of a page.
 const BATCH_EVENTS_MAX: usize = 5_000;
@@ -57,9 +61,34 @@ pub(crate) struct Applier<'p> {
     pub(crate) checkpoint: Checkpoint,
     /// The state that goes into the checkpoint with each batch.
     state: ProjectionState,
-    /// Halved when a batch fails, doubled when one succeeds: so the one event to blame is found, and a
-    /// batch that takes too long is followed by smaller ones.
-    batch_events: usize,
+    batch_events: BatchEvents,
+}
+
+/// How many events are applied in one transaction at most. Halved when a batch fails, doubled when one succeeds: so the
+/// one event to blame is found, and a batch that takes too long is followed by smaller ones. Outlives the session that
+/// it was found in: one that ends because a batch took too long would be followed by one with the same batch.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchEvents(Arc<AtomicUsize>);
+
+impl Default for BatchEvents {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(BATCH_EVENTS_MAX)))
+    }
+}
+
+impl BatchEvents {
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn succeeded(&self) {
+        self.0.store((self.get() * 2).min(BATCH_EVENTS_MAX), Ordering::Relaxed);
+    }
+
+    /// After a batch of `count` events.
+    fn failed(&self, count: usize) {
+        self.0.store((count / 2).max(1), Ordering::Relaxed);
+    }
 }
 
 impl<'p> Applier<'p> {
@@ -67,8 +96,9 @@ impl<'p> Applier<'p> {
         projection: &'p dyn Projection,
         checkpoint: Checkpoint,
         state: ProjectionState,
+        batch_events: BatchEvents,
     ) -> Self {
-        Self { projection, checkpoint, state, batch_events: BATCH_EVENTS_MAX }
+        Self { projection, checkpoint, state, batch_events }
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -96,25 +126,31 @@ impl<'p> Applier<'p> {
         let mut rest = page.events.as_slice();
         let parts = page.parts.as_slice();
         while let Some(first) = rest.first() {
-            let count = rest.len().min(self.batch_events);
+            let count = rest.len().min(self.batch_events.get());
             let batch = self.apply_batch(db, beside.as_deref_mut(), &rest[..count], parts);
             let applying = tokio::time::timeout(BATCH_TIMEOUT, batch);
             match applying.await.unwrap_or_else(|_| Err(Failure::unanswered())) {
                 Ok(()) => {
                     rest = &rest[count..];
-                    self.batch_events = (self.batch_events * 2).min(BATCH_EVENTS_MAX);
+                    self.batch_events.succeeded();
                 }
                 Err(Failure::CheckpointChanged) => return Err(Halt::CheckpointChanged),
                 Err(Failure::HalfApplied(error)) => return Err(Halt::Database(error)),
+                // It was rolled back, and the connection is as good as before.
+                Err(Failure::Apply(ApplyError::Database(error)))
+                    if count > 1 && is_cancellation(&error) =>
+                {
+                    self.batch_events.failed(count);
+                }
                 Err(Failure::Apply(ApplyError::Database(error))) if database_retryable(&error) => {
-                    self.batch_events = (count / 2).max(1);
+                    self.batch_events.failed(count);
                     return Err(Halt::Database(error));
                 }
                 Err(Failure::Apply(error)) if count == 1 => {
                     let reason = error.reason();
                     return Err(Halt::AtEvent { position: first.position, reason });
                 }
-                Err(Failure::Apply(_)) => self.batch_events = count / 2,
+                Err(Failure::Apply(_)) => self.batch_events.failed(count),
             }
         }
         page.undecodable.map_or(Ok(()), |event| Err(event.into()))
@@ -294,7 +330,8 @@ async fn fold_here(
     generation::create_tables(db, projection).await?;
     checkpoint::insert(&mut *db, projection, 1, ProjectionState::Running).await?;
     let made = checkpoint::read(&mut *db, projection.name()).await?.ok_or(FoldError::Interfered)?;
-    let mut applier = Applier::new(projection, made, ProjectionState::Running);
+    let batch_events = BatchEvents::default();
+    let mut applier = Applier::new(projection, made, ProjectionState::Running, batch_events);
     while applier.position() < to {
         let limit = to.since(applier.position()).min(PAGE_EVENTS_MAX);
         let page = read_page(&mut *db, applier.position(), limit).await.map_err(Halt::from)?;

@@ -100,12 +100,23 @@ impl ApplyError {
 /// resources, rolled back transactions, objects in use, operator intervention.
 const RETRYABLE_CLASSES: [&str; 5] = ["08", "40", "53", "55", "57"];
 
+/// A server that takes no writes for now: a standby, or a primary that is one no more.
+const READ_ONLY: &str = "25006";
+/// A statement that was ended: past its time, or because somebody said so.
+const CANCELLED: &str = "57014";
+
+/// Whether the server ended a statement that was at work.
+pub(crate) fn is_cancellation(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == CANCELLED)
+}
+
 /// Whether a statement that failed so may succeed when it is simply sent again.
 pub(crate) fn database_retryable(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(refusal) => refusal
-            .code()
-            .is_some_and(|code| RETRYABLE_CLASSES.iter().any(|class| code.starts_with(class))),
+        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| {
+            code == READ_ONLY || RETRYABLE_CLASSES.iter().any(|class| code.starts_with(class))
+        }),
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
         _ => false,

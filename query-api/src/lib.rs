@@ -45,8 +45,8 @@ use api_conventions::{
 };
 use axum::Router;
 use axum::middleware::from_fn;
+use event_store::IdSource;
 use event_store::log::{ConnectError, connect, connect_options};
-use event_store::{Clock, IdSource};
 use tokio_util::sync::CancellationToken;
 
 pub use position::{MIN_POSITION_HEADER, POSITION_HEADER};
@@ -66,8 +66,6 @@ pub struct QueryApi {
     pub database_url: String,
     /// How far the projections are, if they run in this process; else their checkpoints are followed.
     pub progress: Option<projections::Handle>,
-    /// Says how long events have been waiting.
-    pub clock: Arc<dyn Clock>,
     /// Names requests that come without a name.
     pub ids: Arc<dyn IdSource>,
     /// Renders `/metrics` in Prometheus' text format.
@@ -94,7 +92,7 @@ pub enum Error {
 /// # Errors
 /// [`Error`]: the database is tried once.
 pub async fn router(api: QueryApi) -> Result<Router, Error> {
-    let QueryApi { database_url, progress, clock, ids, metrics, rate_limit, shutdown } = api;
+    let QueryApi { database_url, progress, ids, metrics, rate_limit, shutdown } = api;
     let options = connect_options(&database_url)?;
     let connection = connect(&options).await?;
     let database = Database::of(&options);
@@ -103,7 +101,7 @@ pub async fn router(api: QueryApi) -> Result<Router, Error> {
     let (positions, watcher) = position::watch(options, connection, progress);
     tokio::spawn(watcher.run(ends.clone()));
     let keys = Arc::new(LoggedKeys::of(database.keys.clone()));
-    let state = ApiState::new(database, positions, Arc::clone(&keys), clock, ends);
+    let state = ApiState::new(database, positions, Arc::clone(&keys), ends);
 
     let (routes, document) = document::routes().split_for_parts();
     let document = document::describe_answers(document);

@@ -64,8 +64,8 @@ pub(crate) struct ProjectionStanding {
 }
 
 impl ProjectionStanding {
-    fn of(status: ProjectionStatus, now: Timestamp) -> Self {
-        let (lag_events, lag) = (status.lag_events(), status.lag(now));
+    fn of(status: ProjectionStatus) -> Self {
+        let (lag_events, lag) = (status.lag_events(), status.lag);
         Self {
             name: status.projection,
             state: status.state.name(),
@@ -107,7 +107,6 @@ pub(crate) async fn list_projections(
         Err(error) if not_there(&error) => Vec::new(),
         found => found.map_err(refused)?,
     };
-    let now = api.clock.now();
-    let data = found.into_iter().map(|status| ProjectionStanding::of(status, now)).collect();
+    let data = found.into_iter().map(ProjectionStanding::of).collect();
     Ok(snapshot.answer(Json(Projections { data })))
 }

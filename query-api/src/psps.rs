@@ -84,6 +84,7 @@ const LIST: &str = "
             max(case breaker when 'open' then 2 when 'half_open' then 1 else 0 end) as breaker
         from psp_health
         where updated_at > clock_timestamp() - interval '5 seconds'
+            and updated_at < clock_timestamp() + interval '5 seconds'
         group by psp
     ) h on h.psp = s.psp
     order by 1";

@@ -1,6 +1,6 @@
 //! Read models: which there are, where they stand, and waiting for them to get further.
 
-use api_conventions::{Pool, Problem, problem_kinds as kinds};
+use api_conventions::{Pool, Problem, problem_kinds as kinds, until_revoked};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use event_store::log::{Position, head};
@@ -143,7 +143,7 @@ pub(crate) const WAITS: Pool = Pool {
 /// Waits until a read model shows `min`, as long as is reasonable. Holds no connection.
 ///
 /// # Errors
-/// It does not in time, or the log ends before.
+/// It does not in time, the log ends before, or the caller's key is revoked meanwhile.
 pub(crate) async fn wait(
     model: ReadModel,
     api: &ApiState,
@@ -155,7 +155,7 @@ pub(crate) async fn wait(
     if api.positions.reached(model, min) {
         return Ok(());
     }
-    let _place = api.waits.take(asked_by)?;
+    let _place = api.waits.take(asked_by.map(|caller| caller.merchant_id))?;
     if *api.positions.head().borrow() < min {
         // The head as last seen may be old; what a command answered is in the log by now.
         let head = head(&api.database.look_ups).await.map_err(refused)?.position;
@@ -164,11 +164,18 @@ pub(crate) async fn wait(
         }
     }
     let began = Instant::now();
+    let revoked = async {
+        match asked_by {
+            Some(caller) => until_revoked(&*api.keys, caller.key_id).await,
+            None => std::future::pending().await,
+        }
+    };
     let waited = tokio::select! {
         waited = api.positions.wait(model, min, MIN_POSITION_WAIT_MAX) => waited,
         () = api.stopping.cancelled() => {
             return Err(Problem::unavailable("this process is stopping"));
         }
+        () = revoked => return Err(Problem::unauthorized()),
     };
     metrics::histogram!("runut_query_wait_seconds", "projection" => model.name())
         .record(began.elapsed());

@@ -1,6 +1,6 @@
 //! Snapshots: all that an answer of several statements shows is of one read model at one position.
 
-use api_conventions::Problem;
+use api_conventions::{Caller, Problem};
 use axum::response::{IntoResponse, Response};
 use domain::MerchantId;
 use event_store::log::{Position, head};
@@ -71,9 +71,10 @@ impl Snapshot {
 /// A transaction in one of the caller's turns: however much one asks for, others have connections.
 async fn begin(
     api: &ApiState,
-    asked_by: Option<MerchantId>,
+    asked_by: Option<Caller>,
 ) -> Result<(Transaction<'static, Postgres>, Turn<Option<MerchantId>>), Problem> {
-    let turn = api.search_turns.one(asked_by, SEARCH_WAIT_MAX).await?;
+    let owner = asked_by.map(|caller| caller.merchant_id);
+    let turn = api.search_turns.one(owner, SEARCH_WAIT_MAX).await?;
     let transaction = api.database.searches.begin_with(BEGIN_READ).await.map_err(refused)?;
     Ok((transaction, turn))
 }

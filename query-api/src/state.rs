@@ -8,7 +8,6 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use domain::{ApiKeyId, MerchantId};
-use event_store::Clock;
 use serde::Deserialize;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -35,7 +34,6 @@ pub(crate) struct ApiState {
     pub(crate) database: Database,
     pub(crate) positions: Arc<Positions>,
     pub(crate) keys: Arc<LoggedKeys>,
-    pub(crate) clock: Arc<dyn Clock>,
     /// A place for each follower of the log.
     pub(crate) followers: Shares<ApiKeyId>,
     /// A place for each export.
@@ -54,7 +52,6 @@ impl ApiState {
         database: Database,
         positions: Arc<Positions>,
         keys: Arc<LoggedKeys>,
-        clock: Arc<dyn Clock>,
         stopping: CancellationToken,
     ) -> Self {
         let ends_the_watcher = Arc::new(stopping.clone().drop_guard());
@@ -62,7 +59,6 @@ impl ApiState {
             database,
             positions,
             keys,
-            clock,
             followers: Shares::of(FOLLOWERS),
             exports: Shares::of(EXPORTS),
             waits: Shares::of(WAITS),

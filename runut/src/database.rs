@@ -154,6 +154,19 @@ pub(crate) async fn await_schema(url: &str) -> anyhow::Result<()> {
     Ok(db.close().await?)
 }
 
+/// Why a role's database cannot be used just now; `None` when it can.
+pub(crate) async fn trouble(url: &str) -> Option<String> {
+    let connected = async { log::connect(&log::connect_options(url)?).await };
+    match connected.await {
+        Ok(db) => {
+            // It answered, whatever comes of saying goodbye.
+            drop(db.close().await);
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 /// Tries until it works, fails for good, or [`SERVER_AWAITED_MAX`] is over.
 async fn await_server<T, E>(
     attempt: impl AsyncFn() -> Result<T, E>,

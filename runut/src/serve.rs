@@ -1,5 +1,6 @@
 //! `runut serve`: one role in a process of its own.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,6 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use api_conventions::ReadinessCheck;
 use clap::{Args, Subcommand};
+use command_api::readiness_checks;
+use event_store::mirror::MirrorStatus;
 use projections::{Handle, ProjectionState};
 use tokio::net::TcpListener;
 use workers::LedgerWorkerOptions;
@@ -170,20 +173,22 @@ impl Role {
         offset_file: Option<&Path>,
     ) -> anyhow::Result<()> {
         match self {
+            Self::QueryApi { .. } | Self::Projections { .. } | Self::Mirror { .. }
+                if offset_file.is_some() =>
+            {
+                anyhow::bail!("{} goes by the database's clock: it has no other", self.name());
+            }
             Self::CommandApi(role) => role.start(tasks, listener, metrics, offset_file).await?,
             Self::QueryApi { database_url, limits } => {
                 database::await_schema(&database_url).await?;
-                let url = &database_url;
-                let clock = clock::of(offset_file, url)?;
-                let at = (listener, tokio::runtime::Handle::current());
-                roles::query_api::start(tasks, at, url, clock, None, metrics, limits).await?;
+                let (url, at) = (&database_url, (listener, tokio::runtime::Handle::current()));
+                roles::query_api::start(tasks, at, url, None, metrics, limits).await?;
             }
             Self::Projections { database_url, nats_url } => {
                 database::await_schema(&database_url).await?;
                 let feed = roles::projections::feed_of(nats_url);
-                let clock = clock::of(offset_file, &database_url)?;
-                let handle = roles::projections::start(tasks, &database_url, clock, feed)?;
-                let checks = move || projection_checks(&handle);
+                let handle = roles::projections::start(tasks, &database_url, feed)?;
+                let checks = move || ready(projection_checks(&handle));
                 roles::monitor(tasks, "projections", listener, metrics, checks);
             }
             Self::Workers(role) => role.start(tasks, listener, metrics, offset_file).await?,
@@ -191,9 +196,7 @@ impl Role {
                 database::await_schema(&database_url).await?;
                 let status = roles::mirror::start(tasks, &database_url, &nats_url, None)?;
                 roles::monitor(tasks, "mirror", listener, metrics, move || {
-                    let status = status.borrow();
-                    let (ok, detail) = (status.alarm().is_none(), status.to_string());
-                    vec![ReadinessCheck { name: "mirror", ok, detail }]
+                    ready(vec![mirror_check(&status.borrow())])
                 });
             }
         }
@@ -253,14 +256,36 @@ impl Workers {
             psps,
         });
         roles::workers::start(tasks, &self.pruner_database_url, clock, ledger, payments)?;
-        let trouble = move || {
-            let stopped = store.as_ref().is_some_and(|store| store.free_places() == 0);
-            let detail = if stopped { "the log cannot be written" } else { "working" };
-            vec![ReadinessCheck { name: "log", ok: !stopped, detail: detail.to_owned() }]
-        };
-        roles::monitor(tasks, "workers", listener, metrics, trouble);
+        match store {
+            Some(store) => {
+                let checks = move || readiness_checks(store.clone(), None);
+                roles::monitor(tasks, "workers", listener, metrics, checks);
+            }
+            None => {
+                let url = self.pruner_database_url;
+                let checks = move || database_checks(url.clone());
+                roles::monitor(tasks, "workers", listener, metrics, checks);
+            }
+        }
         Ok(())
     }
+}
+
+/// A mirror that cannot copy is not ready; one that leaves it to another process is.
+fn mirror_check(status: &MirrorStatus) -> ReadinessCheck {
+    let ok = match status {
+        MirrorStatus::Starting | MirrorStatus::Standby | MirrorStatus::Mirrored(_) => true,
+        MirrorStatus::NatsAway(_) | MirrorStatus::LogAway(_) | MirrorStatus::Alarm(_) => false,
+    };
+    ReadinessCheck { name: "mirror", ok, detail: status.to_string() }
+}
+
+/// Whether the database answers somebody new.
+async fn database_checks(url: String) -> Vec<ReadinessCheck> {
+    let trouble = database::trouble(&url).await;
+    let ok = trouble.is_none();
+    let detail = trouble.unwrap_or_else(|| "answers".to_owned());
+    vec![ReadinessCheck { name: "database", ok, detail }]
 }
 
 /// A projection that stands still is for a person to look at; one that is behind is not.

@@ -53,7 +53,6 @@ impl App {
             database: connect_options(&self.database.url(Role::Projector)).expect("a URL"),
             projections: projections::all(),
             feed: Feed::Process(store.recent()),
-            clock: std::sync::Arc::clone(store.clock()),
             retry: Retry::default(),
         };
         let (runner, handle) = Runner::new(options);

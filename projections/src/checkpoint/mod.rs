@@ -4,8 +4,8 @@ mod state;
 mod status;
 
 pub use state::{ProjectionState, UnknownState};
-pub(crate) use status::lag;
 pub use status::{BEGIN_READ, HOLD_GENERATION, ProjectionStatus, applied, statuses};
+pub(crate) use status::{WAITING_MICROS, lag};
 
 use domain::Timestamp;
 use event_store::log::{LOG_ID, LeafHash, Position};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::Timestamp;
 use event_store::log::{LOG_ID, Position};
 use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, Row};
+use sqlx::{AssertSqlSafe, PgExecutor, Row};
 use time::OffsetDateTime;
 
 use super::{ProjectionState, UnknownState};
@@ -31,19 +31,14 @@ pub struct ProjectionStatus {
     pub failed_position: Option<Position>,
     /// When its checkpoint was last written.
     pub updated_at: Timestamp,
-    /// When the first event that it has not applied was recorded.
-    pub behind_since: Option<Timestamp>,
+    /// For how long the first event not yet applied has been in the log, by the database's clock; zero at the head.
+    pub lag: Duration,
 }
 
 impl ProjectionStatus {
     /// How many events it has not applied.
     pub fn lag_events(&self) -> i64 {
         self.head.since(self.position)
-    }
-
-    /// For how long the first event not yet applied has been in the log; zero at the head.
-    pub fn lag(&self, now: Timestamp) -> Duration {
-        lag(self.behind_since, now)
     }
 
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -61,16 +56,20 @@ impl ProjectionStatus {
             detail: row.try_get(6)?,
             failed_position: row.try_get::<Option<i64>, _>(7)?.map(Position::from_number),
             updated_at: time(row.try_get(8)?),
-            behind_since: row.try_get::<Option<OffsetDateTime>, _>(9)?.map(time),
+            lag: lag(row.try_get(9)?),
         })
     }
 }
 
-/// For how long an event of that time has been waiting.
-pub(crate) fn lag(behind_since: Option<Timestamp>, now: Timestamp) -> Duration {
-    behind_since.map_or(Duration::ZERO, |since| {
-        Duration::from_micros(u64::try_from(now.micros() - since.micros()).unwrap_or(0))
-    })
+/// For how many microseconds the event `next` has been in the log, by the database's clock, which is the one that lasts:
+/// since it was decided, as its recorded time may be that of a clock that was ahead.
+pub(crate) const WAITING_MICROS: &str = "(extract(epoch from \
+    log_clock() - coalesce((next.metadata->>'decided_at')::timestamptz, next.recorded_at)) * 1000000)::bigint";
+
+/// For how long an event has been waiting, from its [`WAITING_MICROS`]; zero where there is none.
+pub(crate) fn lag(waiting_micros: Option<i64>) -> Duration {
+    let micros = waiting_micros.and_then(|micros| u64::try_from(micros).ok());
+    Duration::from_micros(micros.unwrap_or(0))
 }
 
 /// Begins a transaction (`begin_with`) whose statements all see the read models at one moment: one
@@ -106,18 +105,16 @@ pub async fn applied(
 /// # Errors
 /// Whatever the database says.
 pub async fn statuses(db: impl PgExecutor<'_>) -> Result<Vec<ProjectionStatus>, sqlx::Error> {
-    let rows = sqlx::query(
+    let statement = format!(
         "select checkpoint.projection, checkpoint.version, checkpoint.generation, \
              checkpoint.position, log_head.position, checkpoint.state, checkpoint.detail, \
-             checkpoint.failed_position, checkpoint.updated_at, next.recorded_at \
+             checkpoint.failed_position, checkpoint.updated_at, {WAITING_MICROS} \
          from read.checkpoint \
          join log_head on log_head.log_id = $1 \
          left join events as next \
              on next.log_id = $1 and next.position = checkpoint.position + 1 \
-         order by checkpoint.projection",
-    )
-    .bind(LOG_ID)
-    .fetch_all(db)
-    .await?;
+         order by checkpoint.projection"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(LOG_ID).fetch_all(db).await?;
     rows.iter().map(ProjectionStatus::from_row).collect()
 }

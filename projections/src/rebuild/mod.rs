@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use crate::checkpoint::{self, ProjectionState};
-use crate::fold::{Applier, Halt};
+use crate::fold::{Applier, BatchEvents, Halt};
 use crate::generation::{self, LIVE_SCHEMA, execute};
 use crate::projection::{Projection, database_retryable};
 use load::Load;
@@ -127,7 +127,8 @@ pub async fn rebuild(
     begin(&mut db, projection, &schema, live.generation + 1).await?;
     let made = checkpoint::read(&mut db, projection.name()).await?;
     let made = made.ok_or(RebuildError::Interfered)?;
-    let applier = Applier::new(projection, made, ProjectionState::Rebuilding);
+    let applier =
+        Applier::new(projection, made, ProjectionState::Rebuilding, BatchEvents::default());
     let mut load = Load::new(database, projection, applier, progress);
     for _ in 0..SWITCH_ATTEMPTS_MAX {
         load.catch_up(&mut db).await?;

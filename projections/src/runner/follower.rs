@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::Timestamp;
-use event_store::Clock;
 use event_store::log::Position;
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
@@ -19,6 +17,7 @@ use super::source::Source;
 use super::wanted::Wanted;
 use super::{Feed, Options, ProjectionHealth, Retry};
 use crate::checkpoint::{self, Checkpoint, Halted, ProjectionState};
+use crate::fold::BatchEvents;
 use crate::generation::connect_live;
 use crate::page::with_sources;
 use crate::projection::Projection;
@@ -32,11 +31,11 @@ pub(super) struct Follower {
     pub(super) database: PgConnectOptions,
     pub(super) projection: Arc<dyn Projection>,
     feed: Feed,
-    clock: Arc<dyn Clock>,
     retry: Retry,
     applied: watch::Sender<Position>,
     health: watch::Sender<ProjectionHealth>,
     pub(super) wanted: Arc<Wanted>,
+    pub(super) batch_events: BatchEvents,
 }
 
 impl Follower {
@@ -50,11 +49,11 @@ impl Follower {
             database: options.database.clone(),
             projection,
             feed: options.feed.clone(),
-            clock: Arc::clone(&options.clock),
             retry: options.retry,
             applied,
             health,
             wanted,
+            batch_events: BatchEvents::default(),
         }
     }
 
@@ -135,7 +134,7 @@ impl Follower {
             tracing::warn!(
                 projection = self.projection.name(),
                 error,
-                "a projection has no database"
+                "a projection is interrupted"
             );
         }
         self.health.send_modify(|health| health.interrupted(error));
@@ -240,10 +239,9 @@ impl Follower {
         self.applied.send_replace(checkpoint.position);
     }
 
-    /// The head is there, and the first event not applied is waiting since then.
-    pub(super) fn looked(&self, head: Position, behind_since: Option<Timestamp>) {
-        let now = self.clock.now();
-        self.health.send_modify(|health| health.looked(head, behind_since, now));
+    /// The head is there, and the first event not applied has been waiting for so long.
+    pub(super) fn looked(&self, head: Position, lag: Duration) {
+        self.health.send_modify(|health| health.looked(head, lag));
     }
 }
 

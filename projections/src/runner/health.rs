@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use domain::Timestamp;
 use event_store::log::Position;
 use metrics::{counter, gauge};
+use tokio::time::Instant;
 
-use crate::checkpoint::{Checkpoint, Halted, ProjectionState, lag};
+use crate::checkpoint::{Checkpoint, Halted, ProjectionState};
 use crate::projection::Projection;
 
 /// How a projection that runs here is doing.
@@ -26,12 +26,15 @@ pub struct ProjectionHealth {
     pub position: Position,
     /// The head of the log as last seen.
     pub head: Position,
-    /// For how long the first event not yet applied has been in the log, when last looked.
+    /// For how long the first event not yet applied has been in the log, when last looked; while nobody can look, as long
+    /// as it may have been.
     pub lag: Duration,
     /// Why it does not move.
     pub detail: Option<String>,
     /// The event that it cannot get past.
     pub failed_position: Option<Position>,
+    /// When the lag was found.
+    found: Instant,
 }
 
 impl ProjectionHealth {
@@ -48,6 +51,7 @@ impl ProjectionHealth {
             lag: Duration::ZERO,
             detail: None,
             failed_position: None,
+            found: Instant::now(),
         }
     }
 
@@ -67,21 +71,20 @@ impl ProjectionHealth {
         self.failed_position = checkpoint.failed_position;
         self.head = self.head.max(checkpoint.position);
         if self.head == self.position {
-            self.lag = Duration::ZERO;
+            self.lag_is(Duration::ZERO);
         }
         self.publish();
     }
 
-    /// The head is at `head`, and the first event not applied was recorded at `behind_since`.
-    pub(super) fn looked(
-        &mut self,
-        head: Position,
-        behind_since: Option<Timestamp>,
-        now: Timestamp,
-    ) {
+    /// The head is at `head`, and the first event not applied has been waiting for so long.
+    pub(super) fn looked(&mut self, head: Position, lag: Duration) {
         self.head = head;
-        self.lag = lag(behind_since, now);
+        self.lag_is(lag);
         self.publish();
+    }
+
+    fn lag_is(&mut self, lag: Duration) {
+        (self.lag, self.found) = (lag, Instant::now());
     }
 
     /// It does not go on.
@@ -101,8 +104,9 @@ impl ProjectionHealth {
         self.publish();
     }
 
-    /// Its database does not answer.
+    /// Its database does not answer, or not in time.
     pub(super) fn interrupted(&mut self, error: String) {
+        self.lag_is(self.lag + self.found.elapsed());
         self.connected = false;
         self.interruption = Some(error);
         self.publish();

@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use event_store::RecentEvents;
 use event_store::log::Position;
 use event_store::mirror::LogStream;
-use event_store::{Clock, RecentEvents};
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -76,8 +76,6 @@ pub struct Options {
     pub projections: Vec<Arc<dyn Projection>>,
     /// Where events come from before anybody looks into the log.
     pub feed: Feed,
-    /// Says how long events have been waiting.
-    pub clock: Arc<dyn Clock>,
     /// Pauses between attempts.
     pub retry: Retry,
 }

@@ -3,16 +3,14 @@
 use std::mem;
 use std::time::Duration;
 
-use domain::Timestamp;
 use event_store::log::{ConnectError, LOG_ID, Position, UNMEASURED_EVENTS_MAX, connect};
-use sqlx::{PgConnection, Row};
-use time::OffsetDateTime;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::follower::Follower;
 use super::inbox::Offer;
 use super::source::Source;
-use crate::checkpoint::{Checkpoint, ProjectionState};
+use crate::checkpoint::{Checkpoint, ProjectionState, WAITING_MICROS, lag};
 use crate::fold::{Applier, Halt};
 use crate::generation::{connect_live, execute, prepare_live};
 use crate::page::{PAGE_EVENTS_MAX, Page, read_page, with_sources};
@@ -128,7 +126,8 @@ impl<'f> Session<'f> {
         }
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let applier = Applier::new(projection, checkpoint, ProjectionState::Running);
+        let batch_events = follower.batch_events.clone();
+        let applier = Applier::new(projection, checkpoint, ProjectionState::Running, batch_events);
         let head = applier.position();
         let now = Instant::now();
         let unconcerned = Page::default();
@@ -179,26 +178,27 @@ impl<'f> Session<'f> {
         Ok(())
     }
 
-    /// Reads where the head is, and since when the next event has been waiting.
+    /// Reads where the head is, and for how long the next event has been waiting.
     async fn look(&mut self) -> Result<(), End> {
         let applied = self.applier.position();
-        let looking = sqlx::query(
-            "select position, (select recorded_at from events \
+        let statement = format!(
+            "select position, (select {WAITING_MICROS} from events as next \
                  where log_id = $1 and position = $2 + 1) \
-             from log_head where log_id = $1",
-        )
-        .bind(LOG_ID)
-        .bind(applied.number())
-        .fetch_one(&mut self.log);
+             from log_head where log_id = $1"
+        );
+        let looking = sqlx::query(AssertSqlSafe(statement))
+            .bind(LOG_ID)
+            .bind(applied.number())
+            .fetch_one(&mut self.log);
         let row = answered(looking).await??;
         let head = Position::from_number(row.try_get(0)?);
-        let since: Option<OffsetDateTime> = row.try_get(1)?;
+        let lag = lag(row.try_get(1)?);
         if head < applied {
             return Err(End::Diverged(beyond_head(applied, head)));
         }
         self.head = head;
         self.looked = Instant::now();
-        self.follower.looked(head, since.map(Timestamp::from_datetime));
+        self.follower.looked(head, lag);
         Ok(())
     }
 

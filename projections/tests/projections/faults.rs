@@ -211,3 +211,24 @@ async fn two_runners_of_one_projection_apply_each_event_once() {
     }
     scenario.assert_exactly_once().await;
 }
+
+/// A page that takes longer than a statement may take is applied in parts that do not, whatever ends in between.
+#[tokio::test]
+async fn a_batch_that_takes_too_long_is_followed_by_smaller_ones() {
+    let mut scenario = Scenario::with_accounts().await;
+    let running = Running::start(scenario.options_without_nats());
+    running.reaches(scenario.log.position()).await;
+    running.stop().await;
+    // Together these take 6.4 s of the 5 s that a statement has.
+    let slow = "create function public.linger() returns trigger language plpgsql as \
+            $$ begin perform pg_sleep(0.4); return new; end $$; \
+        create trigger linger before insert on read.entries for each row \
+            execute function public.linger()";
+    let mut owner = scenario.database.owner().await;
+    sqlx::raw_sql(slow).execute(&mut owner).await.expect("slow");
+    scenario.sell(16).await;
+    let running = Running::start(scenario.options_without_nats());
+    running.reaches(scenario.log.position()).await;
+    running.stop().await;
+    scenario.assert_exactly_once().await;
+}

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use domain::accounts::AccountType;
-use event_store::SystemClock;
 use event_store::log::{Position, RecordedEvent};
 use event_store::mirror::{LogStream, encode};
 use migrations::Role;
@@ -148,7 +147,6 @@ impl Scenario {
             database: event_store::log::connect_options(&url).expect("a URL"),
             projections: vec![Arc::new(LedgerBalance), Arc::new(Access)],
             feed: Feed::Log,
-            clock: Arc::new(SystemClock),
             retry: Retry { first: Duration::from_millis(10), longest: Duration::from_millis(100) },
         }
     }

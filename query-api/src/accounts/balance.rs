@@ -134,7 +134,11 @@ pub(crate) async fn show_balance(
     min: MinPosition,
 ) -> Result<Response, Problem> {
     let wanted = at.position()?;
-    let min = min.at_least(wanted);
+    let recorded = match at.recorded_at {
+        Some(time) => Some(point_in_time::logged_up_to(&api, time).await?),
+        None => None,
+    };
+    let min = min.at_least(wanted.or(recorded));
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
     let owner: Option<Owner> = sqlx::query_as(OWNER)
         .bind(id.uuid())
@@ -147,9 +151,9 @@ pub(crate) async fn show_balance(
     };
     let shown = snapshot.position();
     let effective_at = at.effective_at.map(|EffectiveUntil(time)| time);
-    let position = match at.recorded_at.or(effective_at) {
+    let position = match effective_at {
         Some(time) => shown.min(point_in_time::up_to(snapshot.db(), time).await.map_err(refused)?),
-        None => wanted.unwrap_or(shown),
+        None => wanted.or(recorded).unwrap_or(shown),
     };
     let recorded: Recorded = sqlx::query_as(RECORDED)
         .bind(id.uuid())

@@ -20,8 +20,6 @@ use crate::row_values::{currency, decimal, timestamp};
 use crate::snapshot::Snapshot;
 use crate::state::ApiState;
 
-const MICROS_OF_AN_HOUR: i64 = 3_600_000_000;
-
 /// An account that should have cleared and has not.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ClearingAlert {
@@ -83,18 +81,20 @@ struct AlertRow {
     clearing_max_age_hours: i32,
     uncleared_since: OffsetDateTime,
     opened_position: i64,
+    age_hours: i64,
 }
 
 const LIST: &str = "
     select account_id, ledger, code, balance_minor, currency, clearing_threshold_minor,
-        clearing_max_age_hours, uncleared_since, opened_position
-    from read.accounts
+        clearing_max_age_hours, uncleared_since, opened_position,
+        floor(extract(epoch from now - uncleared_since) / 3600)::bigint as age_hours
+    from read.accounts, (select log_clock() as now) as clock
     where uncleared_since is not null
-        and uncleared_since <= $1 - make_interval(hours => clearing_max_age_hours)
-        and ($2::uuid is null or ledger = $2) and ($3::uuid is null or ledger = $3)
-        and ($4::timestamptz is null or (uncleared_since, opened_position) > ($4, $5))
+        and uncleared_since <= now - make_interval(hours => clearing_max_age_hours)
+        and ($1::uuid is null or ledger = $1) and ($2::uuid is null or ledger = $2)
+        and ($3::timestamptz is null or (uncleared_since, opened_position) > ($3, $4))
     order by uncleared_since, opened_position
-    limit $6";
+    limit $5";
 
 /// List clearing alerts
 ///
@@ -111,11 +111,9 @@ pub(crate) async fn list_clearing_alerts(
     query: ListQuery<AlertFilters, AfterAlert>,
     min: MinPosition,
 ) -> Result<Response, Problem> {
-    let now = api.clock.now();
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
     let after = query.after.map(|after| Timestamp::from_micros(after.since).datetime());
     let rows: Vec<AlertRow> = sqlx::query_as(LIST)
-        .bind(now.datetime())
         .bind(visible_to(&caller))
         .bind(query.filters.ledger.map(OwnerFilter::uuid))
         .bind(after)
@@ -127,7 +125,7 @@ pub(crate) async fn list_clearing_alerts(
     let keyed = rows.into_iter().map(|row| {
         let since = timestamp(row.uncleared_since).micros();
         let key = AfterAlert { since, opened: row.opened_position };
-        Ok((key, row.shown_at(now)?))
+        Ok((key, row.shown()?))
     });
     let rows: Vec<(AfterAlert, ClearingAlert)> = keyed.collect::<Result<_, Problem>>()?;
     let page = Page::of(rows, query.limit, |(key, _)| *key, |(_, alert)| alert);
@@ -135,7 +133,7 @@ pub(crate) async fn list_clearing_alerts(
 }
 
 impl AlertRow {
-    fn shown_at(self, now: Timestamp) -> Result<ClearingAlert, Problem> {
+    fn shown(self) -> Result<ClearingAlert, Problem> {
         let currency = currency(&self.currency)?;
         let uncleared_since = timestamp(self.uncleared_since);
         Ok(ClearingAlert {
@@ -146,7 +144,7 @@ impl AlertRow {
             currency: self.currency,
             threshold: decimal(self.clearing_threshold_minor, currency),
             max_age_hours: self.clearing_max_age_hours,
-            age_hours: (now.micros() - uncleared_since.micros()) / MICROS_OF_AN_HOUR,
+            age_hours: self.age_hours,
             uncleared_since,
         })
     }

@@ -147,6 +147,7 @@ pub(crate) async fn read_statement(
     query: ListQuery<TimeRangeParameters, AfterLine>,
     min: MinPosition,
 ) -> Result<Response, Problem> {
+    let min = min.at_least(query.filters.demanded(&api).await?);
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
     let visible: bool = sqlx::query_scalar(VISIBLE)
         .bind(id.uuid())

@@ -17,7 +17,7 @@ use super::reading::{Account, Entry, Reading};
 use super::streaming::{Broken, File, Pieces, Recipient, download};
 use crate::caller_scope::{OwnerFilter, visible_to};
 use crate::database::refused;
-use crate::log::TimeRange;
+use crate::log::{TimeRange, demanded_before};
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
 use crate::snapshot::Snapshot;
@@ -146,6 +146,7 @@ pub(crate) async fn export_journal(
         let error = FieldError::of_parameter("ledger", MISSING_FIELD, detail);
         return Err(Problem::invalid(vec![error]));
     };
+    let min = min.at_least(demanded_before(asked.to, &api).await?);
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
     let range = TimeRange::between(asked.from, asked.to, snapshot.db()).await.map_err(refused)?;
     let recipient = Recipient::of(caller, connection, &api)?;

@@ -49,6 +49,7 @@ pub(crate) async fn download_statement(
     StrictQuery(times): StrictQuery<TimeRangeParameters>,
     min: MinPosition,
 ) -> Result<Response, Problem> {
+    let min = min.at_least(times.demanded(&api).await?);
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
     let visible = visible_to(&caller);
     let ledger: Option<Uuid> = sqlx::query_scalar(LEDGER)

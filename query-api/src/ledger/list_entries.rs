@@ -16,7 +16,7 @@ use crate::caller_scope::{ASKED_IS_SEEN, OwnerFilter, one_ledger, visible_to};
 use crate::database::refused;
 use crate::key_range::KeyRange;
 use crate::ledgers::ids_named;
-use crate::log::TimeRange;
+use crate::log::{TimeRange, demanded_before};
 use crate::page_rows::PageRows;
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
@@ -226,6 +226,7 @@ pub(crate) async fn list_entries(
     let ledger = filters.ledger.map(OwnerFilter::uuid);
     let source = Source::of(filters);
     let amount = filters.check(source, visible.or(ledger).is_some())?;
+    let min = min.at_least(demanded_before(filters.to, &api).await?);
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min).await?;
     let named = |ledger, text: &str| EntryId::of_recorded(ledger, text).uuid();
     let external_ref = filters.external_ref.as_deref();

@@ -160,11 +160,15 @@ pub(crate) async fn show_trial_balance(
     let (visible, asked) = (visible_to(&caller), filters.ledger.map(OwnerFilter::uuid));
     let ledger = visible.or(asked);
     let effective_at = filters.effective_at(ledger)?;
+    let wanted = match filters.recorded_at {
+        Some(time) => Some(point_in_time::logged_up_to(&api, time).await?),
+        None => wanted,
+    };
     let mut snapshot = Snapshot::of(ReadModel::LedgerBalance, &api, min.at_least(wanted)).await?;
     if asked.is_some() && asked != ledger {
         return Ok(snapshot.answer(Json(TrialBalance { currencies: Vec::new() })));
     }
-    let then = match filters.recorded_at.or(effective_at) {
+    let then = match effective_at {
         Some(time) => {
             let shown = snapshot.position();
             let until = point_in_time::up_to(snapshot.db(), time).await.map_err(refused)?;

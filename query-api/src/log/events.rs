@@ -156,12 +156,14 @@ pub(crate) async fn list_events(
     headers: HeaderMap,
     connection: Option<Extension<Connection>>,
 ) -> Result<Response, Problem> {
+    let last_event_id = follow::last_event_id(&headers)?;
     if asks_to_follow(&headers) {
         if query.paged {
             return Err(invalid("limit", "whoever follows the log gets no pages"));
         }
-        return follow::follow(api, caller, query, min, &headers, connection.map(|one| one.0))
-            .await;
+        let after = last_event_id.or(query.after).unwrap_or(Position::START);
+        let connection = connection.map(|one| one.0);
+        return follow::follow(api, caller, query.filter, after, min, connection).await;
     }
     let mut snapshot = Snapshot::of_log(&api, min).await?;
     let head = snapshot.position();

@@ -13,7 +13,6 @@ use event_store::log::{LogFilter, Position, head, log_page};
 use futures::stream::{self, Stream};
 use tokio::sync::watch;
 
-use super::events::EventsQuery;
 use super::page::scan_end;
 use super::recorded::LoggedEvent;
 use crate::database::refused;
@@ -45,15 +44,11 @@ const BUFFERING_HEADER: HeaderName = HeaderName::from_static("x-accel-buffering"
 pub(super) async fn follow(
     api: ApiState,
     caller: Caller,
-    query: EventsQuery,
+    filter: LogFilter,
+    after: Position,
     min: MinPosition,
-    headers: &HeaderMap,
     connection: Option<Connection>,
 ) -> Result<Response, Problem> {
-    let after = match headers.get(LAST_EVENT_ID_HEADER) {
-        Some(value) => last_event_id(value)?,
-        None => query.after.unwrap_or(Position::START),
-    };
     let head = head(&api.database.followers).await.map_err(refused)?.position;
     if let Some(beyond) = [after, min.position].into_iter().find(|position| *position > head) {
         return Err(beyond_head(beyond, head));
@@ -61,7 +56,7 @@ pub(super) async fn follow(
     let place = api.followers.take(caller.key_id)?;
     let follower = Follower {
         key_id: caller.key_id,
-        filter: query.filter,
+        filter,
         after,
         read: VecDeque::new(),
         seen_head: api.positions.head(),
@@ -78,11 +73,16 @@ pub(super) async fn follow(
     Ok((headers, Sse::new(events(follower)).keep_alive(heartbeat)).into_response())
 }
 
-fn last_event_id(value: &HeaderValue) -> Result<Position, Problem> {
+/// The last event that the client has, if it says which.
+///
+/// # Errors
+/// 400: it is not one position.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID_HEADER) else { return Ok(None) };
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     let number = digits.and_then(|digits| digits.parse().ok());
     let number = number.ok_or_else(|| Problem::malformed("Last-Event-ID is not a position"))?;
-    Ok(Position::from_number(number))
+    Ok(Some(Position::from_number(number)))
 }
 
 /// One who follows. Holds a page of events at the most, and a connection only while it reads one.

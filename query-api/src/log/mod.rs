@@ -10,4 +10,4 @@ pub(crate) mod stream;
 mod time_range;
 
 pub(crate) use follow::FOLLOWERS;
-pub(crate) use time_range::{TimeRange, TimeRangeParameters};
+pub(crate) use time_range::{TimeRange, TimeRangeParameters, demanded_before};

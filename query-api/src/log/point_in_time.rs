@@ -6,6 +6,9 @@ use event_store::log::{Position, last_before};
 use serde::{Deserialize, Deserializer};
 use sqlx::PgConnection;
 
+use crate::database;
+use crate::state::ApiState;
+
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Up to when something takes effect: a time, or a day, up to its end.
@@ -26,6 +29,23 @@ impl<'de> Deserialize<'de> for EffectiveUntil {
 /// The last position that was recorded at `time` or before.
 pub(crate) async fn up_to(db: &mut PgConnection, time: Timestamp) -> Result<Position, sqlx::Error> {
     last_before(db, Timestamp::from_micros(time.micros().saturating_add(1))).await
+}
+
+/// The last position that was recorded before `time` as the log has it, which every read model is behind. What is
+/// asked for up to a time that is over has to be of all that was recorded until then, now and ever after.
+///
+/// # Errors
+/// 503: the log cannot be read.
+pub(crate) async fn logged_before(api: &ApiState, time: Timestamp) -> Result<Position, Problem> {
+    last_before(&api.database.look_ups, time).await.map_err(database::refused)
+}
+
+/// The same of what was recorded at `time` or before.
+///
+/// # Errors
+/// As above.
+pub(crate) async fn logged_up_to(api: &ApiState, time: Timestamp) -> Result<Position, Problem> {
+    logged_before(api, Timestamp::from_micros(time.micros().saturating_add(1))).await
 }
 
 /// A position as a query names it.

@@ -1,11 +1,15 @@
 //! Times as positions: `recorded_at` never falls with position, so a range of one is a range of the
 //! other, and no read model needs an index by time.
 
+use api_conventions::Problem;
 use domain::Timestamp;
 use event_store::log::{Position, last_before};
 use serde::Deserialize;
 use sqlx::PgConnection;
 use utoipa::IntoParams;
+
+use super::point_in_time::logged_before;
+use crate::state::ApiState;
 
 /// When what is listed was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, IntoParams)]
@@ -18,6 +22,30 @@ pub(crate) struct TimeRangeParameters {
     /// Before this time (RFC 3339).
     #[param(value_type = Option<String>, format = DateTime, example = "2026-02-01T00:00:00Z")]
     to: Option<Timestamp>,
+}
+
+impl TimeRangeParameters {
+    /// What has to be shown so that nothing of the range is missing.
+    ///
+    /// # Errors
+    /// 503: the log cannot be read.
+    pub(crate) async fn demanded(&self, api: &ApiState) -> Result<Option<Position>, Problem> {
+        demanded_before(self.to, api).await
+    }
+}
+
+/// What has to be shown so that nothing is missing that was recorded before `to`.
+///
+/// # Errors
+/// 503: the log cannot be read.
+pub(crate) async fn demanded_before(
+    to: Option<Timestamp>,
+    api: &ApiState,
+) -> Result<Option<Position>, Problem> {
+    match to {
+        Some(to) => logged_before(api, to).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The positions after `after`, up to and including `up_to`.

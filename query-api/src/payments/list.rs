@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 use super::PaymentRow;
 use crate::caller_scope::visible_to;
 use crate::database::refused;
-use crate::log::TimeRange;
+use crate::log::{TimeRange, demanded_before};
 use crate::page_rows::PageRows;
 use crate::position::MinPosition;
 use crate::read_model::ReadModel;
@@ -95,6 +95,7 @@ pub(crate) async fn list_payments(
     let filters = &query.filters;
     let amount_min = minor("amount_min", filters.amount_min.as_ref(), filters.currency)?;
     let amount_max = minor("amount_max", filters.amount_max.as_ref(), filters.currency)?;
+    let min = min.at_least(demanded_before(filters.to, &api).await?);
     let mut snapshot = Snapshot::of(ReadModel::Payments, &api, min).await?;
     let times = TimeRange::between(filters.from, filters.to, snapshot.db()).await;
     let times = times.map_err(refused)?;

@@ -3,7 +3,6 @@
 use api_conventions::{Caller, Problem};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use domain::MerchantId;
 use event_store::log::Position;
 
 use super::MIN_POSITION_HEADER;
@@ -12,8 +11,8 @@ use super::MIN_POSITION_HEADER;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MinPosition {
     pub(crate) position: Position,
-    /// Whose share of the places for waiting it takes, if it has to be waited for.
-    pub(crate) asked_by: Option<MerchantId>,
+    /// Whose share of the places for waiting it takes, if it has to be waited for, and with which key.
+    pub(crate) asked_by: Option<Caller>,
 }
 
 impl MinPosition {
@@ -38,7 +37,7 @@ impl<S: Sync> FromRequestParts<S> for MinPosition {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let mut values = parts.headers.get_all(MIN_POSITION_HEADER).iter();
-        let asked_by = parts.extensions.get::<Caller>().map(|caller| caller.merchant_id);
+        let asked_by = parts.extensions.get::<Caller>().copied();
         let of = |position| Self { position, asked_by };
         let Some(value) = values.next() else { return Ok(of(Position::START)) };
         let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));

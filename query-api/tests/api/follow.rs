@@ -64,6 +64,11 @@ async fn what_cannot_be_followed_is_refused() {
         let refused = platform.auditor.get_with(path, &headers).await;
         assert_eq!(refused.problem().0, status, "{path} {last}: {refused}");
     }
+    // What makes no sense is refused where it would be ignored, too.
+    for last in ["x", "XYxs", "-1", ""] {
+        let refused = platform.auditor.get_with("/v1/events", &[("last-event-id", last)]).await;
+        assert_eq!(refused.problem().0, 400, "{last}: {refused}");
+    }
     let beyond = platform.auditor.seeing(platform.position() + 1);
     assert_eq!(beyond.get_with("/v1/events", &[sse]).await.problem().0, 422);
 }

@@ -136,7 +136,6 @@ impl Platform {
         let query_api = QueryApi {
             database_url: database.url(Login::Query),
             progress: handle.filter(|_| told == Told::InProcess),
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ids: ids(0x1000),
             metrics: Arc::new(|| "metrics_total 1\n".to_owned()),
             rate_limit: RateLimitPolicy::default(),
@@ -512,7 +511,6 @@ impl Running {
             database: event_store::log::connect_options(&url).expect("a URL"),
             projections: projections::all(),
             feed: Feed::Process(store.recent()),
-            clock: Arc::clone(store.clock()),
             retry: Retry { first: Duration::from_millis(10), longest: Duration::from_millis(100) },
         };
         let (runner, handle) = Runner::new(options);

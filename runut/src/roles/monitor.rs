@@ -10,16 +10,17 @@ use crate::prometheus::Metrics;
 use crate::tasks::Tasks;
 
 /// Serves `/health/live`, `/health/ready`, which answers what `checks` finds, and `/metrics`.
-pub(crate) fn monitor(
+pub(crate) fn monitor<Checks>(
     tasks: &mut Tasks,
     name: &'static str,
     listener: TcpListener,
     metrics: Metrics,
-    checks: impl Fn() -> Vec<ReadinessCheck> + Send + Sync + 'static,
-) {
+    checks: impl Fn() -> Checks + Send + Sync + 'static,
+) where
+    Checks: Future<Output = Vec<ReadinessCheck>> + Send + 'static,
+{
     let document = OpenApi::new(Info::new(name, env!("CARGO_PKG_VERSION")), Paths::new());
-    let readiness = move || std::future::ready(checks());
-    let service = ServiceRoutes::new(document, readiness, move || metrics.render());
+    let service = ServiceRoutes::new(document, checks, move || metrics.render());
     let ids = CorrelationIds::new(|| RandomIds.next().to_string());
     let router = assemble(Router::new(), service, ids);
     super::serve(tasks, name, listener, router, ConnectionBounds::default());

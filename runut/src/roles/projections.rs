@@ -1,8 +1,5 @@
 //! The projections, which keep the read models at the head of the log.
 
-use std::sync::Arc;
-
-use event_store::Clock;
 use event_store::log::{self, ConnectError};
 use event_store::mirror::LogStream;
 use projections::{Feed, Handle, NatsOptions, Options, Retry, Runner};
@@ -13,14 +10,12 @@ use crate::tasks::{Stage, Tasks};
 pub(crate) fn start(
     tasks: &mut Tasks,
     database_url: &str,
-    clock: Arc<dyn Clock>,
     feed: Feed,
 ) -> Result<Handle, ConnectError> {
     let (runner, handle) = Runner::new(Options {
         database: log::connect_options(database_url)?,
         projections: projections::all(),
         feed,
-        clock,
         retry: Retry::default(),
     });
     tasks.spawn(Stage::Follow, "the projections", |stop| runner.run(stop));

@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use event_store::{Clock, RandomIds};
+use event_store::RandomIds;
 use query_api::{Error, QueryApi};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -17,7 +17,6 @@ pub(crate) async fn start(
     tasks: &mut Tasks,
     (listener, runtime): (TcpListener, Handle),
     database_url: &str,
-    clock: Arc<dyn Clock>,
     progress: Option<projections::Handle>,
     metrics: Metrics,
     limits: Limits,
@@ -25,7 +24,6 @@ pub(crate) async fn start(
     let making = runtime.spawn(query_api::router(QueryApi {
         database_url: database_url.to_owned(),
         progress,
-        clock,
         ids: Arc::new(RandomIds),
         metrics: Arc::new(move || metrics.render()),
         rate_limit: limits.rate(),

@@ -1,5 +1,6 @@
 //! The workers.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use workers::{
 };
 
 use crate::tasks::{Stage, Tasks};
+
+/// What lets the group or everybody read or write a file.
+const READABLE_BY_OTHERS: u32 = 0o066;
 
 /// What carrying out payments takes.
 pub(crate) struct PaymentWork<'a> {
@@ -40,7 +44,12 @@ pub(crate) fn start(
 
 /// The PSPs of a file.
 pub(crate) fn psps(file: &Path) -> anyhow::Result<PspsConfig> {
-    PspsConfig::read(file).with_context(|| format!("cannot use the PSPs of {}", file.display()))
+    let cannot = || format!("cannot use the PSPs of {}", file.display());
+    let mode = std::fs::metadata(file).with_context(cannot)?.mode();
+    if mode & READABLE_BY_OTHERS != 0 {
+        tracing::warn!(file = %file.display(), "there are keys in the file of PSPs, and others than its owner may read it: chmod 600");
+    }
+    PspsConfig::read(file).with_context(cannot)
 }
 
 /// The ways to them.

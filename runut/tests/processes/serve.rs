@@ -33,18 +33,30 @@ async fn every_role_runs_in_a_process_of_its_own() {
         assert_eq!(get(&url, "/metrics").await.0, 200, "{role}");
         assert!(process.output().contains(&format!("{role} {url}")), "{}", process.output());
     }
-    for (role, process, file) in &mut served {
-        process.stop();
-        assert!(!file.exists(), "{role} forgot its endpoints file");
-    }
-
     // Services never migrate: a database without the schema is refused at once.
     let elsewhere = endpoints["DATABASE_PRUNER_URL"].replace("/runut?", "/postgres?");
     let refused = outcome(&["serve", "workers", "--pruner-database-url", &elsewhere]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("run `runut migrate`"), "{said}");
+
+    // Without its database, no role is ready.
     up.process.stop();
+    for (role, process, file) in &mut served {
+        let url = read_env(file).expect("it serves")["URL"].clone();
+        let away = async || get(&url, "/health/ready").await;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let (status, report) = away().await;
+            if status == 503 {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{role} is ready: {report}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        process.stop();
+        assert!(!file.exists(), "{role} forgot its endpoints file");
+    }
 }
 
 #[test]

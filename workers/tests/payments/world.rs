@@ -12,7 +12,7 @@ use domain::cards::CardLimit;
 use domain::merchants::{FeeTerms, RegisterMerchant, Rounding};
 use domain::payments::{
     Attempt, CaptureMethod, CreatePayment, MethodKind, Operation, Order, Payment, PaymentIntent,
-    PaymentMethod, PaymentPolicy, PspName,
+    PaymentMethod, PaymentPolicy, PspName, RefundPayment,
 };
 use domain::{AccountId, Amount, Command, MerchantId, Metadata, Name, PaymentId, RefundId};
 use event_store::log::Position;
@@ -209,6 +209,11 @@ impl World {
         (payments.expect("a worker"), webhooks)
     }
 
+    /// How many payments have been due for more than a minute.
+    pub(crate) async fn overdue(&self) -> i64 {
+        self.workers_on(self.store.clone()).0.overdue().await.expect("counted")
+    }
+
     fn worker_on(&self, store: EventStore) -> RunningWorker {
         let (worker, webhooks) = self.workers_on(store);
         let stop = CancellationToken::new();
@@ -270,6 +275,21 @@ impl World {
         let fees = FeeTerms::free();
         self.give(Command::RegisterMerchant(RegisterMerchant { merchant_id, name, fees })).await;
         merchant_id
+    }
+
+    /// Asks for all of it to be refunded.
+    pub(crate) async fn refund(&self, payment_id: PaymentId) -> RefundId {
+        let refund_id = self.new_refund_id();
+        let refund = RefundPayment {
+            merchant_id: self.merchant_id,
+            payment_id,
+            refund_id,
+            amount: None,
+            reason: None,
+            expected_versions: None,
+        };
+        self.give(Command::RefundPayment(refund)).await;
+        refund_id
     }
 
     pub(crate) fn new_refund_id(&self) -> RefundId {
@@ -378,6 +398,17 @@ impl World {
         }
     }
 
+    /// Waits until a lease ends hours from now, as the machine's clock says.
+    pub(crate) async fn leased_for_hours(&self) {
+        let mut owner = self.database.owner().await;
+        let hours = "select coalesce(max(until) > clock_timestamp() + interval '2 hours', false) from payment_leases";
+        let deadline = Instant::now() + PATIENCE;
+        while !sqlx::query_scalar::<_, bool>(hours).fetch_one(&mut owner).await.expect("says") {
+            assert!(Instant::now() < deadline, "no lease lasts for hours");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Works off what PSPs sent of their own accord.
     pub(crate) async fn webhooks_settle(&self) {
         let (_, webhooks) = self.workers_on(self.store.clone());
@@ -476,7 +507,6 @@ fn projections_of(database: &TestDatabase, store: &EventStore) -> (Runner, Handl
         database: event_store::log::connect_options(&url).expect("a URL"),
         projections: projections::all(),
         feed: Feed::Process(store.recent()),
-        clock: Arc::new(SystemClock),
         retry: Retry::default(),
     })
 }
