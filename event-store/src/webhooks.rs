@@ -96,11 +96,13 @@ const KEEP: &str = "
     from unnest($1::bytea[], $2::text[], $3::bytea[]) as n (digest, psp, body)
     on conflict (digest, psp) do update set deliveries = w.deliveries + 1";
 
+/// A claim that would last longer than claims do was written by a clock that was ahead: it has run out.
 const CLAIM: &str = "
     update webhooks w set claimed_until = log_clock() + $1 * interval '1 millisecond'
     from (
         select digest, psp from webhooks
-        where state = 'received' and (claimed_until is null or claimed_until < log_clock())
+        where state = 'received' and (claimed_until is null or claimed_until < log_clock()
+            or claimed_until > log_clock() + $1 * interval '1 millisecond')
         order by received_at limit $2 for update skip locked
     ) due
     where w.digest = due.digest and w.psp = due.psp

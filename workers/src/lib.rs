@@ -9,7 +9,7 @@ mod payments;
 mod pruner;
 mod webhooks;
 
-pub use ledger::{LedgerWorkError, LedgerWorker, LedgerWorkerOptions};
+pub use ledger::{LedgerPass, LedgerWorkError, LedgerWorker, LedgerWorkerOptions};
 pub use payments::{PAYMENTS_AT_ONCE_MAX, PaymentWorker, PaymentWorkerOptions, UNRECORDED_MS_MAX};
 pub use pruner::{
     BATCH_KEYS_MAX, KEYS_KEPT_FOR, PASS_BATCHES_MAX, PASS_INTERVAL, PassError, Pruned, Pruner,

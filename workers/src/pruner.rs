@@ -44,13 +44,15 @@ pub const UNANSWERED_COUNTED_MAX: i64 = 10_000;
 /// The longest that a statement may take, in milliseconds, as for everything on the log's Postgres.
 const STATEMENT_MAX_MS: &str = "5000";
 
-/// Removed by primary key, which every row has wherever it lies; found by the index over their age.
+/// Removed by primary key, which every row has wherever it lies; found by the index over their age. Not where the log's own
+/// time, which never falls, says that the key is younger: then the clocks were behind when it was recorded.
 const REMOVE: &str = "
     delete from idempotency_keys
     where (log_id, merchant_id, key) in (
         select log_id, merchant_id, key from idempotency_keys
         where log_id = $1 and response is not null
             and recorded_at < log_clock() - $2 * interval '1 second'
+            and position <= (select last_position_before(log_clock() - $2 * interval '1 second'))
         limit $3
     )";
 
@@ -186,7 +188,12 @@ impl Pruner {
     /// [`Self::pass`], if the database's clock did not leap lately.
     async fn pass_if_steady(&mut self) -> Result<Option<Pruned>, PassError> {
         let mut db = self.connected().await?;
-        let database = self.agreed_time(&mut db).await?;
+        let agreed = self.agreed_time(&mut db).await;
+        if matches!(agreed, Err(PassError::Clock(_))) {
+            // Whichever of them it is: the wait begins anew once they agree.
+            self.steady = None;
+        }
+        let database = agreed?;
         self.db = Some(db);
         let now = Instant::now();
         let steady = Steady::after(self.steady, now, database);

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 const CLAIM_WEBHOOKS_MAX: i64 = 64;
 /// The most characters of why one is dead; our own sentences have a hundred.
 const REASON_CHARACTERS_MAX: usize = 500;
+/// How many that cannot be worked off end a pass: one may be to blame itself, several mean that the log is away.
+const TROUBLES_MAX: u32 = 3;
 /// How often they are looked for when there were none.
 const POLL_IDLE: Duration = Duration::from_millis(50);
 /// How long to wait after they could not be looked for.
@@ -77,8 +79,8 @@ impl WebhookWorker {
     /// others may.
     ///
     /// # Errors
-    /// [`WebhookError`]. The one that could not be worked off is claimed again once its claim has run out, so that it
-    /// holds up no others; those after it are given back at once.
+    /// [`WebhookError`]. Those that could not be worked off are claimed again once their claims have run out, so that they
+    /// hold up no others; those after the last of them are given back at once.
     pub async fn pass(&self) -> Result<usize, WebhookError> {
         if self.store.decidable_now().await.is_err() {
             return Ok(0);
@@ -86,15 +88,19 @@ impl WebhookWorker {
         let claimed = self.store.claim_webhooks(CLAIM_WEBHOOKS_MAX).await?;
         let many = claimed.len();
         let mut concluded = Vec::with_capacity(many);
+        let mut troubles = 0;
         let mut trouble = None;
         for webhook in claimed {
-            if trouble.is_some() {
+            if troubles == TROUBLES_MAX {
                 concluded.push((webhook, WebhookOutcome::Waiting));
                 continue;
             }
             match self.work_off(&webhook).await {
                 Ok(outcome) => concluded.push((webhook, outcome)),
-                Err(error) => trouble = Some(error),
+                Err(error) => {
+                    troubles += 1;
+                    trouble.get_or_insert(error);
+                }
             }
         }
         for (webhook, outcome) in &concluded {

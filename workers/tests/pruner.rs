@@ -33,6 +33,7 @@ impl Clock for FixedClock {
 struct Keys {
     database: TestDatabase,
     owner: PgConnection,
+    head: i64,
 }
 
 impl Keys {
@@ -40,7 +41,7 @@ impl Keys {
         let database = TestDatabase::create().await;
         database.stop_clock_at(NOW.micros()).await;
         let owner = database.owner().await;
-        Self { database, owner }
+        Self { database, owner, head: 0 }
     }
 
     fn options(&self) -> PrunerOptions {
@@ -58,16 +59,34 @@ impl Keys {
         sqlx::query(
             "insert into idempotency_keys
              select 1, '00000000-0000-0000-0000-000000000000', $1 || n, sha256('request'), 'thing',
-                    case when $3 then 201 end, case when $3 then '{}' end, 1, $4
+                    case when $3 then 201 end, case when $3 then '{}' end, $5, $4
              from generate_series(1, $2) n",
         )
         .bind(name)
         .bind(count)
         .bind(answered)
         .bind(recorded_at)
+        .bind(self.head)
         .execute(&mut self.owner)
         .await
         .expect("keys are added");
+    }
+
+    /// Appends an event of this age, so that keys that are added from here on were answered at its position.
+    async fn append(&mut self, age: Duration) {
+        let age_micros = i64::try_from(age.as_micros()).expect("an age in range");
+        self.head += 1;
+        let event = "with event as (
+            insert into events values (1, $1, 'thing-' || $1, 1, gen_random_uuid(), 'thing.happened', 1,
+                gen_random_uuid(), '{}', '{}', $2, sha256('event'))
+        )
+        update log_head set position = $1, recorded_at = $2";
+        sqlx::query(event)
+            .bind(self.head)
+            .bind(Timestamp::from_micros(NOW.micros() - age_micros).datetime())
+            .execute(&mut self.owner)
+            .await
+            .expect("an event is appended");
     }
 
     async fn add_webhook(&mut self, name: &str, state: &str, age: Duration) {
@@ -102,6 +121,24 @@ async fn keys_older_than_72_hours_are_removed_and_younger_ones_kept() {
     let pruned = pruner.pass().await.expect("a pass");
     assert_eq!(pruned, Pruned { removed: 2, webhooks: 0, batches: 2, unanswered: 0 });
     assert_eq!(keys.left().await, ["exactly1", "younger1"]);
+}
+
+#[tokio::test]
+async fn keys_of_when_all_clocks_were_behind_are_as_young_as_the_log_says() {
+    let mut keys = Keys::none().await;
+    let (long, little) = (2 * KEYS_KEPT_FOR, Duration::from_secs(60));
+    keys.append(long).await;
+    keys.add("old", 1, long, true).await;
+    keys.append(little).await;
+    // The clocks said 100 days ago; the log's time does not fall.
+    keys.add("behind", 1, 100 * KEYS_KEPT_FOR / 3, true).await;
+    keys.append(little).await;
+    let mut role = keys.database.connect(Role::Pruner).await;
+    let mut pruner = Pruner::new(keys.options()).expect("a pruner");
+    assert_eq!(pruner.pass().await.expect("a pass").removed, 1);
+    assert_eq!(keys.left().await, ["behind1"]);
+    let everything = sqlx::query("delete from idempotency_keys").execute(&mut role).await;
+    assert_eq!(everything.expect("sent").rows_affected(), 0, "whatever the role sends");
 }
 
 #[tokio::test]

@@ -62,6 +62,8 @@ pub enum Check {
     Mirror,
     /// The mirror lacks messages inside its window.
     MirrorHoles,
+    /// The mirror follows the log within a minute.
+    MirrorBehind,
     /// Read models are what the log folds into.
     ReadModels,
 }
@@ -109,6 +111,7 @@ impl Check {
             Self::MissingKeys => "missing-keys",
             Self::Mirror => "mirror",
             Self::MirrorHoles => "mirror-holes",
+            Self::MirrorBehind => "mirror-behind",
             Self::ReadModels => "read-models",
         }
     }
@@ -121,8 +124,9 @@ impl Check {
             Self::MissingKeys
             // It endangers the server, not what is recorded; and on managed servers nobody can revoke it.
             | Self::LeftToEverybody
-            // The log is right; it is the world that it may not know of.
-            | Self::PaymentOutcomes => Severity::Warning,
+            // The log is right; it is the world that it may not know of, or its copy that stands still.
+            | Self::PaymentOutcomes
+            | Self::MirrorBehind => Severity::Warning,
             Self::Guards
             | Self::Head
             | Self::Positions

@@ -6,7 +6,7 @@ use event_store::mirror::{LogStream, encode};
 use replay_tool::verify::{Check, MirrorSource, VerifyOptions};
 use testkit::{nats_url, unique_name};
 
-use crate::given::{Verified, World, verified};
+use crate::given::{Verified, World, merchant, verified};
 
 struct Mirrored {
     world: World,
@@ -103,6 +103,18 @@ async fn a_mirror_ahead_of_the_log_is_found() {
         .tamper("delete from events where position = 14; update log_head set position = 13")
         .await;
     mirrored.verified().await.assert_finds([(Check::Mirror, Some(14)), (Check::Mirror, Some(14))]);
+}
+
+#[tokio::test]
+async fn a_mirror_that_stands_still_is_told() {
+    let mirrored = Mirrored::of(World::with_history().await, 1, |_, _| {}).await;
+    mirrored.world.submit(merchant()).await;
+    mirrored.verified().await.assert_clean();
+    mirrored.world.database.skew_clock(61_000_000).await;
+    let verified = mirrored.verified().await;
+    verified.assert_finds([(Check::MirrorBehind, Some(15))]);
+    assert!(verified.only().found.starts_with("it ends at 14, and"), "{}", verified.only().found);
+    assert!(verified.summary.clean(), "the log is whole");
 }
 
 #[tokio::test]

@@ -230,6 +230,23 @@ async fn an_attempt_of_which_nothing_was_heard_for_long_is_found() {
 }
 
 #[tokio::test]
+async fn what_is_late_goes_by_when_it_was_decided_in_a_log_with_a_time_ahead() {
+    let (world, clock) = at_noon().await;
+    clock.set(&world, "2026-11-21T12:00:00Z").await;
+    world.submit(merchant()).await;
+    // Both clocks are right again; the times that are recorded stay a day ahead.
+    clock.set(&world, "2026-11-20T12:00:00Z").await;
+    world.sends().await;
+    let started = world.position_of("payment.attempt_started").await;
+    clock.set(&world, "2026-11-20T13:00:15Z").await;
+    world.submit(merchant()).await;
+    world.verified().await.assert_clean();
+    clock.set(&world, "2026-11-20T13:00:16Z").await;
+    world.submit(merchant()).await;
+    world.verified().await.assert_finds([(Check::PaymentOutcomes, Some(started))]);
+}
+
+#[tokio::test]
 async fn what_a_psp_said_of_its_own_accord_and_was_not_looked_into_is_found() {
     let (world, clock) = at_noon().await;
     let sent = world.sends().await;

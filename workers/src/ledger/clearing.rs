@@ -1,6 +1,6 @@
 //! Counting accounts that should have cleared and have not, for the alarm.
 
-use super::{LedgerWorkError, LedgerWorker};
+use super::{LedgerPass, LedgerWorkError, LedgerWorker};
 
 const OVERDUE: &str = "
     select count(*) from read.accounts
@@ -8,15 +8,15 @@ const OVERDUE: &str = "
         and uncleared_since <= log_clock() - make_interval(hours => clearing_max_age_hours)";
 
 impl LedgerWorker {
-    /// Counts them into the gauge `runut_clearing_accounts_overdue`; how many there are.
+    /// Counts them into the gauge `runut_clearing_accounts_overdue`; how many there are is what was done.
     ///
     /// # Errors
     /// [`LedgerWorkError`].
-    pub async fn watch_clearing(&self) -> Result<usize, LedgerWorkError> {
+    pub async fn watch_clearing(&self) -> Result<LedgerPass, LedgerWorkError> {
         let overdue: i64 = sqlx::query_scalar(OVERDUE).fetch_one(&self.pool).await?;
         let overdue = usize::try_from(overdue).unwrap_or_default();
         let shown = u32::try_from(overdue).unwrap_or(u32::MAX);
         metrics::gauge!("runut_clearing_accounts_overdue").set(shown);
-        Ok(overdue)
+        Ok(LedgerPass { done: overdue, ..LedgerPass::default() })
     }
 }

@@ -10,9 +10,9 @@ use sqlx::FromRow;
 use time::Date;
 use uuid::Uuid;
 
-use super::{LedgerWorkError, LedgerWorker};
+use super::{LedgerPass, LedgerWorkError, LedgerWorker};
 
-/// The most days that a pass closes.
+/// The most days that are read at a time.
 const CLOSED_AT_ONCE_MAX: i64 = 100;
 /// The most accounts that one statement reads the balances of: where each is dated on a thousand days, half a
 /// million rows, some tenths of a second.
@@ -23,14 +23,14 @@ const ACTOR: &str = "close-worker";
 
 /// With the digest of the close before.
 const OPEN: &str = "
-    select open.ledger, open.day, previous.digest as previous
+    select open.ledger, open.day, open.cut_off_position, previous.digest as previous
     from read.day_closes as open
     left join lateral (
         select digest from read.day_closes as earlier
         where earlier.ledger = open.ledger and earlier.day < open.day
         order by earlier.day desc limit 1
     ) as previous on true
-    where open.closed_position is null
+    where open.closed_position is null and open.cut_off_position > $2
     order by open.cut_off_position limit $1";
 
 /// What was recorded before the end of the day, less what of that is dated, more what is dated before the end of
@@ -67,6 +67,7 @@ const BALANCES: &str = "
 struct OpenDay {
     ledger: Uuid,
     day: Date,
+    cut_off_position: i64,
     previous: Option<String>,
 }
 
@@ -79,29 +80,31 @@ struct BalanceRow {
 }
 
 impl LedgerWorker {
-    /// Closes the days that were cut off; how many that were.
+    /// Closes the days that were cut off.
     ///
     /// # Errors
-    /// [`LedgerWorkError`]; those that were not closed are found again.
-    pub async fn close_days(&self) -> Result<usize, LedgerWorkError> {
-        let open: Vec<OpenDay> =
-            sqlx::query_as(OPEN).bind(CLOSED_AT_ONCE_MAX).fetch_all(&self.pool).await?;
-        let mut closed = 0;
-        for OpenDay { ledger, day, previous } in open {
-            let ledger = MerchantId::from_uuid(ledger);
-            let day = Day::of(Timestamp::from_datetime(day.midnight().assume_utc()));
-            match self.close_day(ledger, day, previous).await {
-                Ok(done) => closed += usize::from(done),
-                Err(error @ LedgerWorkError::Log(_)) => return Err(error),
-                Err(error) => {
-                    let error: &dyn std::error::Error = &error;
-                    // No ledger waits for another's.
-                    tracing::warn!(%ledger, %day, error, "a day cannot be closed for now");
-                }
+    /// [`LedgerWorkError::Database`]: it cannot be read which these are. Those that were not closed are found again.
+    pub async fn close_days(&self) -> Result<LedgerPass, LedgerWorkError> {
+        let mut pass = LedgerPass::default();
+        let mut after = Position::START.number();
+        // All pages each time: those that cannot be closed may fill one.
+        loop {
+            let open: Vec<OpenDay> = sqlx::query_as(OPEN)
+                .bind(CLOSED_AT_ONCE_MAX)
+                .bind(after)
+                .fetch_all(&self.pool)
+                .await?;
+            let Some(last) = open.last() else { break };
+            after = last.cut_off_position;
+            for OpenDay { ledger, day, previous, .. } in open {
+                let ledger = MerchantId::from_uuid(ledger);
+                let day = Day::of(Timestamp::from_datetime(day.midnight().assume_utc()));
+                // No ledger waits for another's, whatever is wrong with it.
+                pass.note(self.close_day(ledger, day, previous).await);
             }
         }
-        metrics::counter!("runut_days_closed_total").increment(closed as u64);
-        Ok(closed)
+        metrics::counter!("runut_days_closed_total").increment(pass.done as u64);
+        Ok(pass)
     }
 
     /// Whether it is closed by this.
@@ -121,8 +124,8 @@ impl LedgerWorker {
             // The read model is behind, or another worker was quicker.
             Err(Rejection::DayNotCutOff { .. }) => Ok(false),
             Err(rejection) => {
-                tracing::warn!(%ledger, %day, %rejection, "a day cannot be closed");
-                Ok(false)
+                let what = format!("{day} of {ledger} cannot be closed");
+                Err(LedgerWorkError::Rejected { what, rejection })
             }
         }
     }

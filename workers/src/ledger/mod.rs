@@ -11,9 +11,11 @@ mod holds;
 use std::future::Future;
 use std::time::Duration;
 
+use domain::Rejection;
 use event_store::log::{self, ConnectError};
 use event_store::{EventStore, Origin, SubmitError};
 use sqlx::postgres::{PgPool, PgPoolOptions};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Connections for looking what is to be done: one for each of the three, one more for a long close.
@@ -24,6 +26,10 @@ const HOLDS_INTERVAL: Duration = Duration::from_millis(500);
 const CLOSES_INTERVAL: Duration = Duration::from_secs(1);
 /// How often clearing accounts are counted; their ages are in hours.
 const CLEARING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often the same trouble is said again. A read model that is away is said after as long: it is being exchanged, or was
+/// never made.
+const TROUBLE_SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// What the ledger's worker needs.
 #[derive(Debug)]
@@ -43,6 +49,14 @@ pub enum LedgerWorkError {
     /// The log cannot be written.
     #[error("the log cannot be written")]
     Log(#[from] SubmitError),
+    /// The log refuses what the read model says is to be done.
+    #[error("{what}: {rejection}")]
+    Rejected {
+        /// What was to be done.
+        what: String,
+        /// Why not.
+        rejection: Rejection,
+    },
     /// A row of the read model makes no sense.
     #[error("the read model holds {0}")]
     Garbled(String),
@@ -73,9 +87,9 @@ impl LedgerWorker {
     pub async fn run(self, shutdown: CancellationToken) {
         let work = async {
             tokio::join!(
-                every(HOLDS_INTERVAL, "holds cannot be ended", || self.end_holds()),
-                every(CLOSES_INTERVAL, "days cannot be closed", || self.close_days()),
-                every(CLEARING_INTERVAL, "accounts cannot be watched", || self.watch_clearing()),
+                every(HOLDS_INTERVAL, "end holds", || self.end_holds()),
+                every(CLOSES_INTERVAL, "close days", || self.close_days()),
+                every(CLEARING_INTERVAL, "watch clearing accounts", || self.watch_clearing()),
             );
         };
         // What is cut off here is found again by the next who looks.
@@ -91,28 +105,82 @@ impl LedgerWorker {
     }
 }
 
-/// Does it again and again; where it fails, says so and goes on.
-async fn every<F>(interval: Duration, trouble: &'static str, mut pass: impl FnMut() -> F)
-where
-    F: Future<Output = Result<usize, LedgerWorkError>>,
-{
-    let mut turns = tokio::time::interval(interval);
-    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        turns.tick().await;
-        match pass().await {
-            Ok(_) => {}
-            Err(LedgerWorkError::Database(error)) if not_there_yet(&error) => {}
+/// What a pass came to.
+#[derive(Debug, Default)]
+pub struct LedgerPass {
+    /// How many were done.
+    pub done: usize,
+    /// How many could not be: they keep none of the others waiting, and are found again.
+    pub failed: usize,
+    /// Why the first of those could not be.
+    pub first: Option<LedgerWorkError>,
+}
+
+impl LedgerPass {
+    fn note(&mut self, outcome: Result<bool, LedgerWorkError>) {
+        match outcome {
+            Ok(done) => self.done += usize::from(done),
             Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "{trouble} for now");
+                self.failed += 1;
+                self.first.get_or_insert(error);
             }
         }
     }
 }
 
-/// The read models were never made, are of another version, or are just being exchanged.
-fn not_there_yet(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| matches!(code.as_ref(), "42P01" | "42703" | "42501"))
+/// Does it again and again; where it fails, counts that, says so and goes on.
+async fn every<F>(interval: Duration, work: &'static str, mut pass: impl FnMut() -> F)
+where
+    F: Future<Output = Result<LedgerPass, LedgerWorkError>>,
+{
+    let mut turns = tokio::time::interval(interval);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let failures = metrics::counter!("runut_ledger_work_failures_total", "work" => work);
+    failures.increment(0);
+    let mut said = Said { what: None, at: Instant::now() };
+    loop {
+        turns.tick().await;
+        let (failed, error) = match pass().await {
+            Ok(LedgerPass { failed, first: Some(error), .. }) => (failed, error),
+            Ok(LedgerPass { first: None, .. }) => {
+                said = Said { what: None, at: Instant::now() };
+                continue;
+            }
+            Err(error) => (1, error),
+        };
+        failures.increment(failed as u64);
+        if said.is_news(&error) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, work, failed, "a ledger's work cannot be done for now");
+        }
+    }
+}
+
+/// What was said last of what is in the way, and when.
+struct Said {
+    what: Option<String>,
+    at: Instant,
+}
+
+impl Said {
+    /// Whether it is to be said; it is taken for said then.
+    fn is_news(&mut self, error: &LedgerWorkError) -> bool {
+        let text = error.to_string();
+        let other = self.what.as_ref() != Some(&text) && !error.read_model_is_away();
+        let news = other || self.at.elapsed() >= TROUBLE_SAID_EVERY;
+        if news {
+            *self = Self { what: Some(text), at: Instant::now() };
+        }
+        news
+    }
+}
+
+impl LedgerWorkError {
+    /// The read models were never made, are of another version, or are just being exchanged; or this role has no
+    /// privilege on them, which looks alike while they are exchanged.
+    fn read_model_is_away(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| matches!(code.as_ref(), "42P01" | "42703" | "42501"))
+    }
 }

@@ -100,6 +100,14 @@ impl PaymentWorker {
         }
     }
 
+    /// How many payments have been due for more than a minute, whatever keeps them waiting.
+    ///
+    /// # Errors
+    /// The queue cannot be looked at.
+    pub async fn overdue(&self) -> Result<i64, sqlx::Error> {
+        self.queue.overdue().await
+    }
+
     /// Carries out what is due now, one after another; how many payments that were.
     ///
     /// # Errors
@@ -132,10 +140,16 @@ impl PaymentWorker {
 
     /// Begins with what is due since just now, or looks into the queue when it is time to.
     async fn turn(&self, fresh: &mut Fresh, looks: &mut Looks, under_way: &mut JoinSet<()>) {
-        let changed = tokio::select! {
-            biased;
-            () = tokio::time::sleep_until(looks.next) => None,
-            changed = fresh.changed() => Some(changed),
+        // A timer is late by up to a millisecond, in which what is new would be left to the queue before anybody looked
+        // whether there is something in it.
+        let changed = if Instant::now() >= looks.next {
+            None
+        } else {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(looks.next) => None,
+                changed = fresh.changed() => Some(changed),
+            }
         };
         while under_way.try_join_next().is_some() {}
         match changed {
@@ -245,6 +259,14 @@ async fn report_health(queue: WorkQueue, carrier: Arc<Carrier>) {
     loop {
         reports.tick().await;
         carrier.unrecorded.watch(&carrier.store, Instant::now()).await;
+        match queue.overdue().await {
+            Ok(overdue) => overdue_gauge(overdue),
+            // It stays what it was: the claims say what is wrong.
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::debug!(error, "payments that are overdue cannot be counted for now");
+            }
+        }
         since_tidied += 1;
         if since_tidied == TIDY_REPORTS {
             since_tidied = 0;
@@ -256,6 +278,11 @@ async fn report_health(queue: WorkQueue, carrier: Arc<Carrier>) {
             tracing::debug!(error, "how PSPs do cannot be said for now");
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are doubles; the count is bounded")]
+fn overdue_gauge(overdue: i64) {
+    metrics::gauge!("runut_payments_overdue").set(overdue as f64);
 }
 
 async fn work_at(carrier: &Carrier, queue: &WorkQueue, claimed: Claimed, place: Place) {

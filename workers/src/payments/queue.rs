@@ -8,16 +8,31 @@ use uuid::Uuid;
 
 use super::WorkerId;
 use super::shares::Room;
+use super::unrecorded::PAUSE_MS_MAX;
 
 /// How long a worker has a payment to itself: longer than a call to a PSP with all its repetitions, with an
 /// append before and after it.
 pub(super) const LEASE_MS: i64 = 20_000;
+const _: () = assert!(gateways::TOTAL_TIMEOUT_MAX.as_secs() * 1_000 < LEASE_MS.unsigned_abs());
+/// The longest that a payment is held back, in seconds, with some more: a lease that is to last longer was written by a
+/// clock that was ahead.
+const LONGEST_HELD_S: i64 = PAUSE_MS_MAX / 1_000 + 1;
+const _: () =
+    assert!(LONGEST_HELD_S == 301 && LEASE_MS < PAUSE_MS_MAX, "as the statements have it");
 /// How long leases are kept that ran out: longer than the queue ever lags behind the log.
 const KEPT_MS: i64 = 10 * 60 * 1_000;
 /// The most that are removed at a time.
 const TIDIED_LEASES_MAX: i64 = 50_000;
 /// Connections for claiming and giving back; both take a fraction of a millisecond.
 const CONNECTIONS_MAX: u32 = 4;
+
+/// Whether nobody has a payment, as its lease says. One that would last longer than any does was written by a clock that was
+/// ahead of the one there is now: it has run out.
+macro_rules! is_free {
+    () => {
+        "(l.until <= log_clock() or l.until > log_clock() + interval '301 seconds')"
+    };
+}
 
 /// The rows that others are claiming just now are skipped, those that another worker is at, and those that
 /// the queue holds although all that was due for them was done, because the queue lags behind the log.
@@ -34,7 +49,9 @@ macro_rules! claim {
         left join payment_leases l on l.payment_id = w.payment_id
         where w.due_at <= (
                 select greatest(log_clock(), recorded_at) from log_head where log_id = $1)
-          and (l.payment_id is null or (l.until <= log_clock() and l.handled_version <= w.version))",
+          and (l.payment_id is null or (",
+            is_free!(),
+            " and l.handled_version <= w.version))",
             $which,
             "
         order by w.due_at
@@ -45,7 +62,9 @@ macro_rules! claim {
         select payment_id, $3, log_clock() + $4 * interval '1 millisecond', 0 from due
         order by payment_id
         on conflict (payment_id) do update set worker = excluded.worker, until = excluded.until
-        where l.until <= log_clock()
+        where ",
+            is_free!(),
+            "
         returning payment_id
     )
     select due.payment_id, due.version from due join leased using (payment_id)"
@@ -66,7 +85,8 @@ const CLAIM_WITH_ROOM: &str = claim!(
 
 /// The same for payments that are known to be due at the versions `$2` without the queue. In the same order, so that no two
 /// statements wait for each other.
-const LEASE: &str = "
+const LEASE: &str = concat!(
+    "
     with due as (
         select payment_id, version from unnest($1::uuid[], $2::bigint[]) as due (payment_id, version)
     )
@@ -74,9 +94,12 @@ const LEASE: &str = "
     select payment_id, $3, log_clock() + $4 * interval '1 millisecond', 0 from due
     order by payment_id
     on conflict (payment_id) do update set worker = excluded.worker, until = excluded.until
-    where l.until <= log_clock()
+    where ",
+    is_free!(),
+    "
       and l.handled_version <= (select version from due where due.payment_id = l.payment_id)
-    returning payment_id";
+    returning payment_id"
+);
 
 const RELEASE: &str = "
     update payment_leases
@@ -214,17 +237,38 @@ impl WorkQueue {
     }
 }
 
+/// Payments that are overdue are counted up to this: that there are many is all one needs to know.
+const OVERDUE_COUNTED_MAX: i64 = 10_000;
+/// For how long one may be due without an alarm, in milliseconds: what waits for a place or a lease goes on far sooner.
+const OVERDUE_MS: i64 = 60_000;
+const OVERDUE: &str = "
+    select count(*) from (
+        select from read.payment_work where due_at < log_clock() - $1 * interval '1 millisecond' limit $2
+    ) overdue";
+
+impl WorkQueue {
+    /// How many payments have been due for more than a minute.
+    pub(super) async fn overdue(&self) -> Result<i64, sqlx::Error> {
+        let counting = sqlx::query_scalar(OVERDUE).bind(OVERDUE_MS).bind(OVERDUE_COUNTED_MAX);
+        counting.fetch_one(&self.pool).await
+    }
+}
+
 const TIDY_LEASES: &str = "
     delete from payment_leases where payment_id in (
-        select payment_id from payment_leases where until < log_clock() - $1 * interval '1 millisecond' limit $2
+        select payment_id from payment_leases
+        where until < log_clock() - $1 * interval '1 millisecond'
+           or until > log_clock() + $3 * interval '1 second'
+        limit $2
     )";
 const TIDY_HEALTH: &str =
     "delete from psp_health where updated_at < log_clock() - $1 * interval '1 millisecond'";
 
 impl WorkQueue {
-    /// Removes leases that ran out, and what workers said that are gone.
+    /// Removes leases that ran out, those of a clock that was ahead, and what workers said that are gone.
     pub(super) async fn tidy(&self) -> Result<(), sqlx::Error> {
         let leases = sqlx::query(TIDY_LEASES).bind(KEPT_MS).bind(TIDIED_LEASES_MAX);
+        let leases = leases.bind(LONGEST_HELD_S);
         leases.execute(&self.pool).await?;
         sqlx::query(TIDY_HEALTH).bind(KEPT_MS).execute(&self.pool).await.map(|_| ())
     }

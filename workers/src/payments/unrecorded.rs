@@ -20,7 +20,7 @@ use super::queue::LEASE_MS;
 pub const UNRECORDED_MS_MAX: u64 = 60_000;
 /// The longest pause before a payment of which the outcome could not be recorded is looked at again, in
 /// milliseconds: so many of them are no load, and what was mended is booked soon after.
-const PAUSE_MS_MAX: i64 = 5 * 60 * 1_000;
+pub(super) const PAUSE_MS_MAX: i64 = 5 * 60 * 1_000;
 /// The most answers that are remembered, some 200 bytes each: far more than are on their way at a time. When so
 /// many could not be recorded, one more does not change the alarm.
 const ANSWERS_MAX: usize = 10_000;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::Timestamp;
-use domain::payments::{CaptureMethod, PaymentState};
+use domain::payments::{CaptureMethod, PaymentState, RefundState};
 use event_store::{Clock, SystemClock};
 
 use crate::world::World;
@@ -79,5 +79,62 @@ async fn what_a_worker_was_at_when_its_clock_leapt_is_taken_over_at_once() {
     world.check_books().await;
     leaping.stop().await;
     right.stop().await;
+    world.end().await;
+}
+
+/// The database's clock alone leaps while a worker is at a payment: what is written by it then does not last.
+#[tokio::test]
+async fn what_the_databases_clock_said_while_it_was_ahead_holds_no_payment_up() {
+    let world = World::new().await;
+    let worker = world.worker_apart_with(Arc::new(SystemClock)).await;
+    let id = world.create("slow:1000", CaptureMethod::Automatic).await;
+    world.payment_when(id, "sent", |payment| payment.attempt(1).is_some()).await;
+    world.database.skew_clock(DAY_MICROS).await;
+    world.leased_for_hours().await;
+    world.database.skew_clock(0).await;
+    let right = Instant::now();
+    let payment = world.settled(id).await;
+    assert_eq!(payment.state(), PaymentState::Captured);
+    assert!(right.elapsed() < TAKEN_OVER_MAX, "after {:?}", right.elapsed());
+    assert_eq!(world.operations(id).await.len(), 1, "charged once");
+    world.check_books().await;
+    worker.stop().await;
+    world.end().await;
+}
+
+/// Both clocks leap together, as on one machine: what is asked for afterwards is carried out at once.
+#[tokio::test]
+async fn what_was_carried_out_while_all_clocks_were_ahead_goes_on_at_once() {
+    let clock = Arc::<Ahead>::default();
+    let world = World::with_clock(Arc::clone(&clock) as Arc<dyn Clock>).await;
+    let worker = world.worker();
+    let ahead = 8 * DAY_MICROS;
+    world.database.skew_clock(ahead).await;
+    clock.0.store(ahead, Ordering::SeqCst);
+    let id = world.create("ok", CaptureMethod::Automatic).await;
+    assert_eq!(world.settled(id).await.state(), PaymentState::Captured);
+    world.database.skew_clock(0).await;
+    clock.0.store(0, Ordering::SeqCst);
+    let right = Instant::now();
+    let refund_id = world.refund(id).await;
+    let payment = world.settled(id).await;
+    let refund = payment.refund(refund_id).expect("the refund");
+    assert_eq!(refund.state(), RefundState::Succeeded);
+    assert!(right.elapsed() < TAKEN_OVER_MAX, "after {:?}", right.elapsed());
+    world.check_books().await;
+    worker.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_payment_that_is_due_for_more_than_a_minute_is_counted_as_overdue() {
+    let world = World::new().await;
+    world.create("ok", CaptureMethod::Automatic).await;
+    let head = *world.store.head().borrow();
+    world.queue_follows(head).await;
+    world.database.skew_clock(50_000_000).await;
+    assert_eq!(world.overdue().await, 0);
+    world.database.skew_clock(65_000_000).await;
+    assert_eq!(world.overdue().await, 1, "nobody carries it out");
     world.end().await;
 }

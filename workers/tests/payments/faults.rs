@@ -1,9 +1,6 @@
 //! What a PSP may do to a payment: each ends as it should, charged at most once, booked as the PSP has it.
 
-use domain::Command;
-use domain::payments::{
-    AttemptConclusion, CaptureMethod, PaymentState, RefundPayment, RefundState,
-};
+use domain::payments::{AttemptConclusion, CaptureMethod, PaymentState, RefundState};
 
 use crate::world::{World, carried_out};
 
@@ -58,16 +55,7 @@ async fn check_refund(token: &str, state: RefundState, refunds: usize) {
     let worker = world.worker();
     let id = world.create(token, CaptureMethod::Automatic).await;
     assert_eq!(world.settled(id).await.state(), PaymentState::Captured, "{token}");
-    let refund_id = world.new_refund_id();
-    let refund = RefundPayment {
-        merchant_id: world.merchant_id,
-        payment_id: id,
-        refund_id,
-        amount: None,
-        reason: None,
-        expected_versions: None,
-    };
-    world.give(Command::RefundPayment(refund)).await;
+    let refund_id = world.refund(id).await;
     let payment = world.settled(id).await;
     let refund = payment.refund(refund_id).expect("the refund");
     assert_eq!(refund.state(), state, "{token}: {refund:#?}");

@@ -1,9 +1,6 @@
 //! What PSPs say unasked: signed by them, over real HTTP; duplicated, reversed, lost, late.
 
-use domain::Command;
-use domain::payments::{
-    CaptureMethod, Payment, PaymentPolicy, PaymentState, RefundPayment, RefundState,
-};
+use domain::payments::{CaptureMethod, Payment, PaymentPolicy, PaymentState, RefundState};
 use event_store::WebhookOutcome;
 
 use crate::world::{World, carried_out, policy};
@@ -28,16 +25,7 @@ async fn a_refund_that_fails_later_is_undone() {
     let worker = world.worker();
     let id = world.create("refund_fails_later", CaptureMethod::Automatic).await;
     world.settled(id).await;
-    let refund_id = world.new_refund_id();
-    let refund = RefundPayment {
-        merchant_id: world.merchant_id,
-        payment_id: id,
-        refund_id,
-        amount: None,
-        reason: None,
-        expected_versions: None,
-    };
-    world.give(Command::RefundPayment(refund)).await;
+    let refund_id = world.refund(id).await;
     let failed = |payment: &Payment| {
         payment.refund(refund_id).is_some_and(|refund| refund.state() == RefundState::Failed)
     };

@@ -24,6 +24,9 @@ use crate::verify::report::{Part, Report, number};
 const BATCH_MESSAGES: usize = 2_000;
 /// How many bytes of messages, unless a single one has more.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// For how many seconds an event may be in the log and not in the mirror: a mirror that works follows within some
+/// hundredths of one, and one that takes over from another within seconds.
+const BEHIND_S_MAX: i64 = 60;
 /// How long NATS may take to send the next message.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -48,11 +51,40 @@ pub(crate) async fn check(
         let found = format!("it ends at {}", state.last_sequence);
         findings.add(Check::Mirror, position(head + 1), "stream", expected, found);
     }
+    if let Some(waiting) = waiting_s(db, state.last_sequence).await?
+        && waiting > BEHIND_S_MAX
+    {
+        let expected = format!("messages up to the head, {head}, within {BEHIND_S_MAX} s");
+        let found = format!(
+            "it ends at {}, and the next event has waited for {waiting} s",
+            state.last_sequence
+        );
+        findings.add(
+            Check::MirrorBehind,
+            position(state.last_sequence + 1),
+            "stream",
+            expected,
+            found,
+        );
+    }
     report.findings(findings);
     if state.messages == 0 {
         return Ok(0);
     }
     compare_all(db, &stream, source, &state, courtesy, report).await
+}
+
+/// For how many seconds the event after that message has been in the log, if there is one.
+async fn waiting_s(db: &mut PgConnection, last: u64) -> Result<Option<i64>, VerifyError> {
+    let waiting = "select extract(epoch from
+            log_clock() - coalesce((metadata->>'decided_at')::timestamptz, recorded_at))::bigint
+        from events where log_id = $1 and position = $2";
+    sqlx::query_scalar(waiting)
+        .bind(LOG)
+        .bind(position(last.saturating_add(1)))
+        .fetch_optional(db)
+        .await
+        .map_err(reading("what the mirror lacks"))
 }
 
 async fn find(source: &MirrorSource) -> Result<Option<Stream>, VerifyError> {

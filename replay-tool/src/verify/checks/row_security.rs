@@ -9,7 +9,8 @@ use crate::verify::finding::{Check, Findings};
 const REMOVABLE: [(&str, &str); 2] = [
     (
         "idempotency_keys",
-        "((response IS NOT NULL) AND (recorded_at < (log_clock() - '72:00:00'::interval)))",
+        "((response IS NOT NULL) AND (recorded_at < (log_clock() - '72:00:00'::interval)) AND (\"position\" <= \
+         ( SELECT last_position_before((log_clock() - '72:00:00'::interval)) AS last_position_before)))",
     ),
     (
         "webhooks",
