@@ -8,8 +8,8 @@ PAYMENTS ?= 500
 SECONDS ?= 60
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-# A database that the shell has set for another program is not this one's to migrate.
-unexport DATABASE_URL NATS_URL
+# A database or PSPs that the shell has set for another program, or for another run, are not this one's.
+unexport DATABASE_URL NATS_URL RUNUT_PSPS_FILE
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16

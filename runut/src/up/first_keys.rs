@@ -48,6 +48,13 @@ const KEYS: [FirstKey; 6] = [
 
 /// Makes sure that the log has every first merchant and key; their ids and tokens.
 pub(super) async fn ensure(store: &EventStore, secrets: &mut Secrets) -> anyhow::Result<EnvFile> {
+    let head = store.head().borrow().number();
+    if head > 0 && !secrets.has(MERCHANT.variable) {
+        tracing::warn!(
+            head,
+            "this folder has no keys of this log, which is not new: other merchants and keys are made"
+        );
+    }
     let mut ensured = EnvFile::default();
     for FirstMerchant { variable, name } in [MERCHANT, OTHER_MERCHANT] {
         let id = secrets.merchant(variable)?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use event_store::{Clock, SystemClock};
 use migrations::Role;
@@ -98,6 +98,9 @@ impl Up {
     }
 
     async fn until_stopped(self, signals: &Signals) -> anyhow::Result<()> {
+        if self.data.exists() && !self.data.is_dir() {
+            bail!("{} is not a folder", self.data.display());
+        }
         let _lock = DirLock::acquire(&self.data, "runut")?;
         let data = self.data.canonicalize().context("the data folder cannot be found")?;
         let endpoints = data.join(ENDPOINTS_FILE);
@@ -134,14 +137,18 @@ impl Up {
         };
         let command_url = roles::url_of(&listeners.command)?;
         let query_url = roles::url_of(&listeners.query)?;
-        let mut secrets = Secrets::load_or_draw(data)?;
+        // Before anything is started for nothing.
+        let given = self.psps_file.as_deref().map(|file| Psps::given(file, data)).transpose()?;
+        let mut secrets = Secrets::load_or_draw(data, self.database_url.is_none())?;
         let deployment = self.deployment(data, &secrets, servers).await?;
         deployment.prepare().await?;
         for table in &self.rebuild {
             output::line(rebuild::beside_the_log(&deployment.database, *table).await?);
         }
-        let given = self.psps_file.as_deref();
-        let psps = Psps::of(given, data, &secrets, &command_url, tasks)?;
+        let psps = match given {
+            Some(psps) => psps,
+            None => Psps::simulated(data, &secrets, &command_url, tasks)?,
+        };
         let keys = self.start_parts(tasks, &deployment, listeners, &psps, &mut secrets).await?;
         let all_ready = async {
             tokio::try_join!(
@@ -190,7 +197,7 @@ impl Up {
         let reading_side = tasks.reading_side()?;
         let projections = {
             let _there = reading_side.enter();
-            roles::projections::start(tasks, &projector_url, Arc::clone(&clock), feed)?
+            roles::projections::start(tasks, &projector_url, feed)?
         };
         if !self.leave.contains(&Left::Workers) {
             let payments =
@@ -199,15 +206,14 @@ impl Up {
                 database_url: payments.database_url.clone(),
                 store: store.clone(),
             };
-            let (pruner_url, clock) = (url_of(Role::Pruner), Arc::clone(&clock));
+            let pruner_url = url_of(Role::Pruner);
             roles::workers::start(tasks, &pruner_url, clock, Some(ledger), Some(payments))?;
         }
         let query_url = url_of(Role::Query);
         let progress = Some(projections);
         let to_render = metrics.clone();
         let query = (query, reading_side);
-        roles::query_api::start(tasks, query, &query_url, clock, progress, to_render, limits)
-            .await?;
+        roles::query_api::start(tasks, query, &query_url, progress, to_render, limits).await?;
         let gateways = Some(roles::workers::gateways_to(&psps.config)?);
         roles::command_api::start(tasks, command, store, mirror, metrics, gateways, limits);
         Ok(keys)

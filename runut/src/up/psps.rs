@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use domain::payments::{PaymentPolicy, PspName};
 use gateways::{PspConfig, PspsConfig, Timeouts};
 use supervisor::{free_port, private};
@@ -14,6 +14,7 @@ use url::Url;
 
 use super::secrets::Secrets;
 use crate::env_file::EnvFile;
+use crate::roles;
 use crate::tasks::{Stage, Tasks};
 
 /// What the simulated ones are called.
@@ -32,19 +33,30 @@ pub(super) struct Psps {
 }
 
 impl Psps {
-    /// Reads the file that was given, or else starts simulators, which are ready soon.
-    pub(super) fn of(
-        given: Option<&Path>,
+    /// Those of the file that was given.
+    ///
+    /// # Errors
+    /// It cannot be used, or is what an earlier run wrote about simulators that are gone.
+    pub(super) fn given(file: &Path, data: &Path) -> anyhow::Result<Self> {
+        let ours = data.join(CONFIG_FILE).canonicalize();
+        if ours.is_ok_and(|ours| file.canonicalize().is_ok_and(|file| file == ours)) {
+            bail!(
+                "{} is what this writes about its own simulated PSPs: leave --psps-file and RUNUT_PSPS_FILE out to \
+                 have them started",
+                file.display()
+            );
+        }
+        let config = roles::workers::psps(file)?;
+        Ok(Self { config, file: file.to_owned(), simulated: false })
+    }
+
+    /// Starts simulators, which are ready soon.
+    pub(super) fn simulated(
         data: &Path,
         secrets: &Secrets,
         command_url: &str,
         tasks: &mut Tasks,
     ) -> anyhow::Result<Self> {
-        if let Some(file) = given {
-            let config = PspsConfig::read(file)
-                .with_context(|| format!("cannot use the PSPs of {}", file.display()))?;
-            return Ok(Self { config, file: file.to_owned(), simulated: false });
-        }
         let folder = data.join(FOLDER);
         private::make_folder(&folder)?;
         let mut psps = Vec::with_capacity(SIMULATED.len());

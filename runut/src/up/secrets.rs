@@ -19,6 +19,8 @@ use crate::random;
 const FILE_NAME: &str = "secrets.env";
 const COMMENT: &str =
     "Drawn once by `runut up`. Keep it: without it the database in this folder cannot be opened.";
+/// What is drawn once there is a database, before anything is written to it.
+const FIRST_OF_THE_LOG: &str = "MERCHANT_ID";
 const OWNER_PASSWORD: &str = "OWNER_PASSWORD";
 const NATS_PASSWORD: &str = "NATS_PASSWORD";
 const PSP_API_KEY: &str = "PSP_API_KEY";
@@ -31,12 +33,30 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
-    /// Those in `dir`; draws what is missing.
-    pub(super) fn load_or_draw(dir: &Path) -> anyhow::Result<Self> {
+    /// Those in `dir`; draws what is missing. `own_database`: the database is in `dir` too.
+    ///
+    /// # Errors
+    /// One of the two is there without the other: to begin anew would hide that something was lost.
+    pub(super) fn load_or_draw(dir: &Path, own_database: bool) -> anyhow::Result<Self> {
         let path = dir.join(FILE_NAME);
+        let cluster = dir.join("postgres/data");
         let file = match EnvFile::read(&path)? {
+            Some(file)
+                if own_database && file.get(FIRST_OF_THE_LOG).is_some() && !cluster.exists() =>
+            {
+                bail!(
+                    "{} is gone, and with it all that was recorded in it: {} has keys of it. Put it back, or begin anew in \
+                 another folder",
+                    cluster.display(),
+                    path.display()
+                )
+            }
+            Some(file) if cluster.exists() && file.get(OWNER_PASSWORD).is_none() => bail!(
+                "{} lacks {OWNER_PASSWORD}, the password of the database beside it: put the file back as it was",
+                path.display()
+            ),
             Some(file) => file,
-            None if dir.join("postgres/data").exists() => bail!(
+            None if cluster.exists() => bail!(
                 "{} is gone, and with it the password of the database beside it: put it back, or \
                  begin anew in another folder",
                 path.display()
@@ -98,6 +118,11 @@ impl Secrets {
     /// The password of a role.
     pub(super) fn role_password(&self, role: Role) -> anyhow::Result<&str> {
         self.required(password_variable(role))
+    }
+
+    /// Whether it was drawn already.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.file.get(name).is_some()
     }
 
     /// The id of a merchant, drawn at the first call.

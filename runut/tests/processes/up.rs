@@ -238,6 +238,34 @@ fn a_second_signal_ends_it_at_once_and_the_servers_soon() {
 }
 
 #[test]
+fn without_its_database_a_folder_is_not_begun_anew() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    up.endpoints();
+    up.process.signal(Signal::SIGHUP);
+    assert_eq!(up.process.end().code(), Some(0), "a terminal that closes ends it in order");
+    fs::remove_dir_all(ground.data().join("postgres")).expect("the database is gone");
+    let mut again = ground.up();
+    assert_eq!(again.process.end().code(), Some(1));
+    let said = again.process.output();
+    assert!(said.contains("postgres/data is gone") && said.contains("secrets.env"), "{said}");
+}
+
+#[test]
+fn the_file_of_its_own_simulators_is_not_taken_for_real_psps() {
+    let ground = Ground::new(0o711);
+    let mut up = ground.up();
+    up.endpoints();
+    up.process.stop();
+    let file = ground.data().join("psps.json");
+    let mut command = runut(&["up", "--data", &ground.data().to_string_lossy()]);
+    command.args(["--command-port", "0", "--query-port", "0"]).arg("--psps-file").arg(file);
+    let mut again = ground.spawn(command);
+    assert_eq!(again.end().code(), Some(1));
+    assert!(again.output().contains("leave --psps-file"), "{}", again.output());
+}
+
+#[test]
 fn without_its_secrets_a_database_is_not_begun_anew() {
     let ground = Ground::new(0o711);
     fs::create_dir_all(ground.data().join("postgres/data")).expect("a cluster of old");

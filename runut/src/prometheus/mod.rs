@@ -7,6 +7,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::tasks::{Stage, Tasks};
 
+mod catalog;
+
 /// How often samples are folded into their histograms; until then each takes memory.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Upper bounds of histograms of seconds: from an append's half millisecond to a request's
@@ -25,6 +27,7 @@ impl Metrics {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
             .and_then(PrometheusBuilder::install_recorder)
             .context("metrics cannot be recorded")?;
+        catalog::describe();
         let upkept = handle.clone();
         tasks.spawn(Stage::Follow, "metrics", |stop| async move {
             let mut due = tokio::time::interval(UPKEEP_INTERVAL);
