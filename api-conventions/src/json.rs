@@ -59,12 +59,18 @@ pub fn check_media_type(headers: &HeaderMap, expected: &str) -> Result<(), Probl
     }
 }
 
-/// Reads a body as `T`, which may borrow from it.
+/// A text without the byte order mark that some programs put before it, which says nothing of UTF-8 (RFC 8259, 8.1).
+pub fn without_byte_order_mark(raw: &[u8]) -> &[u8] {
+    raw.strip_prefix("\u{feff}".as_bytes()).unwrap_or(raw)
+}
+
+/// Reads a body as `T`, which may borrow from it; a byte order mark before it is skipped.
 ///
 /// # Errors
 /// 400 `malformed-json` if it is not JSON; 422 for duplicate keys, NUL, and for fields that are
 /// unknown, missing or of another type.
 pub fn parse_json<'de, T: Deserialize<'de>>(raw: &'de [u8]) -> Result<T, Problem> {
+    let raw = without_byte_order_mark(raw);
     check_structure(raw)?;
     // Nearly always all is well, and it need not be noted with every value where it stands.
     let mut parser = serde_json::Deserializer::from_slice(raw);

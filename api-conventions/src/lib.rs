@@ -114,7 +114,9 @@ pub use idempotency::{
     Fingerprint, IDEMPOTENCY_KEY_CHARACTERS_MAX, IDEMPOTENCY_KEY_HEADER,
     IDEMPOTENT_REPLAYED_HEADER, IdempotencyKey,
 };
-pub use json::{StrictJson, check_json_media_type, check_media_type, parse_json};
+pub use json::{
+    StrictJson, check_json_media_type, check_media_type, parse_json, without_byte_order_mark,
+};
 pub use key_look_ups::{UNKNOWN_ID_EVERY, UNKNOWN_IDS_AT_ONCE_MAX};
 pub use key_watch::{KEY_LOOK_EVERY, KeyWatch, until_revoked};
 pub use openapi::with_conventions;

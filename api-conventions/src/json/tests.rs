@@ -160,3 +160,11 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     let broken = futures::stream::iter([Err::<Vec<u8>, _>(std::io::Error::other("reset"))]);
     assert_eq!(check(Body::from_stream(broken)).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_byte_order_mark_before_the_text_is_skipped_and_only_there() {
+    let entry = r#"{"external_ref":"x","postings":[]}"#;
+    assert_eq!(check(format!("\u{feff}{entry}")).await.status, 200);
+    assert_eq!(check(format!("\u{feff}\u{feff}{entry}")).await.status, 400);
+    assert_eq!(check(format!("{entry}\u{feff}")).await.status, 400);
+}

@@ -93,6 +93,17 @@ async fn lines_are_taken_chunk_by_chunk_each_entry_by_itself() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_before_the_first_line_says_nothing() {
+    let books = Books::new().await;
+    let lines = books.deposits(2);
+    let marked = [format!("\u{feff}{}", lines[0]), lines[1].clone()];
+    let (_, last) = progress(&books.import(&marked, "marked").await);
+    assert_eq!(last["created"], 2, "{last}");
+    let plain = books.import(&lines, "marked").await;
+    assert_eq!(progress(&plain).1, last, "nor in what the request is: {plain}");
+}
+
+#[tokio::test]
 async fn the_same_import_again_has_the_same_answer_and_under_another_key_no_effect() {
     let books = Books::new().await;
     let elsewhere = Service::on(&books.app.database).await;

@@ -1,7 +1,7 @@
 //! The entries of an import, chunk by chunk. Where a chunk ends follows from its lines alone, never from how
 //! they come in: whoever sends the same lines again, from the same one on, sends the same chunks.
 
-use api_conventions::{Fingerprint, Problem, parse_json};
+use api_conventions::{Fingerprint, Problem, parse_json, without_byte_order_mark};
 use axum::http::{Method, Uri};
 use bytes::Bytes;
 use domain::MerchantId;
@@ -97,6 +97,7 @@ struct NextChunk {
 impl NextChunk {
     /// Adds the entry that `text` is; a blank line is none.
     fn add(&mut self, text: &Bytes, line: u64, ledger: MerchantId) -> Result<(), Problem> {
+        let text = without_byte_order_mark(text);
         if text.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
