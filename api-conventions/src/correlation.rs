@@ -156,6 +156,9 @@ pub fn with_request_context(router: Router, ids: CorrelationIds) -> Router {
         .layer(from_fn_with_state((ids, UnreadAnswers::new()), answer_in_context))
 }
 
+/// What monitors ask for again and again: logged for those alone who look for it.
+const PROBES: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
+
 async fn answer_in_context(
     State((ids, unread)): State<(CorrelationIds, UnreadAnswers)>,
     mut request: Request,
@@ -164,6 +167,7 @@ async fn answer_in_context(
     let started = Instant::now();
     let context = RequestContext::of(request.headers(), &ids);
     let template = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
+    let probe = PROBES.contains(&template);
     let span = tracing::info_span!(
         "request",
         method = %request.method(),
@@ -181,7 +185,11 @@ async fn answer_in_context(
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let span = tracing::Span::current();
         span.record("status", response.status().as_u16()).record("latency_ms", latency_ms);
-        tracing::info!("request answered");
+        if probe {
+            tracing::debug!("request answered");
+        } else {
+            tracing::info!("request answered");
+        }
         response
     };
     let mut response = answer.instrument(span).await;

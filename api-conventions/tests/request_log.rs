@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::Request;
-use axum::routing::post;
+use axum::routing::{get, post};
 use tower::ServiceExt;
 
 /// What the process logged, as text.
@@ -39,18 +39,25 @@ async fn a_request_is_logged_once_without_its_key_its_body_and_its_ids() {
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
     let handler = async |_: Path<String>, _: String| Problem::conflict("no");
-    let app = Router::new().route("/accounts/{id}", post(handler));
+    let app = Router::new()
+        .route("/accounts/{id}", post(handler))
+        .route("/health/ready", get(async || "not yet"));
     let app = with_request_context(app, CorrelationIds::new(|| "drawn".to_owned()));
     let request = Request::post("/accounts/acc_7?cursor=private")
         .header("authorization", "Bearer runut_topsecret")
         .header("x-correlation-id", "mine")
         .body(Body::from("bodytext"))
         .unwrap();
-    app.oneshot(request).await.unwrap();
+    app.clone().oneshot(request).await.unwrap();
+    let probe = Request::get("/health/ready").body(Body::empty()).unwrap();
+    app.oneshot(probe).await.unwrap();
     drop(guard);
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let answered: Vec<_> = text.lines().filter(|line| line.contains("answered")).collect();
+    let [answered @ .., probed] = &answered[..] else { panic!("{text}") };
+    assert!(probed.contains("DEBUG") && probed.contains("/health/ready"), "{text}");
     assert_eq!(answered.len(), 1, "{text}");
+    assert!(answered[0].contains("INFO"), "{text}");
     for field in ["POST", "/accounts/{id}", "correlation_id=mine", "status=409", "latency_ms="] {
         assert!(answered[0].contains(field), "{field} in {text}");
     }
