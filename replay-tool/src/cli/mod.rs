@@ -8,6 +8,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
+use domain::StreamId;
 use replay_tool::render::{
     event_json, event_text, finding_json, finding_text, stats_json, stats_text, summary_json,
     summary_text,
@@ -33,7 +34,11 @@ pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let level = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::colours())
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .enable_all()
@@ -43,7 +48,7 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => Err(error.into()),
     };
     outcome.unwrap_or_else(|error| {
-        tracing::error!(error = &*error, "this could not be checked");
+        output::problem(&*error);
         ExitCode::from(COULD_NOT_CHECK)
     })
 }
@@ -92,14 +97,28 @@ async fn run_verify(arguments: Verify) -> Outcome {
 }
 
 async fn run_stream(stream: &str, json: bool, database: &Database) -> Outcome {
-    let stream = domain::StreamId::from_stored(stream.to_owned());
+    let meant = stream_of_id(stream);
+    let stream = StreamId::from_stored(stream.to_owned());
     let render = if json { event_json } else { event_text };
     let url = database.url()?;
     let count = stream_events::read(&url, &stream, |event| output::line(&render(event))).await?;
     if count == 0 {
-        return Err(format!("there is no stream {stream}").into());
+        let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        return Err(format!("there is no stream {stream}{hint}").into());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The stream of what has this id, where an id was given in place of a stream.
+fn stream_of_id(text: &str) -> Option<StreamId> {
+    let payment = text.parse().map(StreamId::payment);
+    payment
+        .or_else(|_| text.parse().map(StreamId::account))
+        .or_else(|_| text.parse().map(StreamId::entry))
+        .or_else(|_| text.parse().map(StreamId::hold))
+        .or_else(|_| text.parse().map(StreamId::merchant))
+        .or_else(|_| text.parse().map(StreamId::api_key))
+        .ok()
 }
 
 async fn run_stats(json: bool, database: &Database) -> Outcome {

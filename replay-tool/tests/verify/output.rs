@@ -86,7 +86,11 @@ async fn what_cannot_be_checked_ends_with_2() {
         let output = run(&world, arguments);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert_eq!(stdout(&output), "");
-        assert!(!output.stderr.is_empty());
+        // A sentence, without colours: it is no terminal.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let begins = ["replay-tool: this could not be checked: ", "error: "];
+        assert!(begins.iter().any(|begin| said.starts_with(begin)), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said}");
     }
 }
 
@@ -102,7 +106,17 @@ async fn a_stream_is_shown() {
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["event_type"].to_string())
         .collect();
     insta::assert_snapshot!(types.join("\n"));
-    assert_eq!(run(&world, &["stream", "account-nobody"]).status.code(), Some(2));
+    let refused = |stream: &str| {
+        let output = run(&world, &["stream", stream]);
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).trim().to_owned()
+    };
+    let nobody = "replay-tool: this could not be checked: there is no stream account-nobody";
+    assert_eq!(refused("account-nobody"), nobody);
+    let id = account("old").to_string();
+    assert!(
+        refused(&id).ends_with(&format!("there is no stream {id}; did you mean account-{id}?"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
