@@ -50,11 +50,10 @@ impl Health {
         set(&self.refusal, Some(format!("the log's database takes no append for now: {error}")));
     }
 
-    /// Something was appended.
-    pub(crate) fn appended(&self) {
-        if self.unwritable.load(Ordering::Relaxed) && self.unwritable.swap(false, Ordering::Relaxed)
-        {
-            tracing::info!("the database takes appends again");
+    /// No append is repeated any more, whatever came of it: only the next one can tell how the database is.
+    pub(crate) fn append_settled(&self) {
+        if self.unwritable.swap(false, Ordering::Relaxed) {
+            tracing::info!("no append is repeated any more");
             set(&self.refusal, None);
         }
     }

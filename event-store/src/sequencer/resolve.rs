@@ -134,7 +134,9 @@ impl Sequencer {
                     (batch.plan, None)
                 }
             };
-            match self.send(&plan, group.len(), attempt).await {
+            let sent = self.send(&plan, group.len(), attempt).await;
+            self.health.append_settled();
+            match sent {
                 Sent::Committed => {
                     let outcomes = self.commit(plan);
                     let postponed = settle(group, outcomes);
@@ -282,7 +284,6 @@ impl Sequencer {
 
     /// Makes the batch part of what is known.
     pub(super) fn commit(&mut self, plan: Plan) -> Vec<Outcome> {
-        self.health.appended();
         let head = plan.new_head();
         if let Some(last) = plan.events().last() {
             self.state.head_hash = Some(last.recorded.leaf_hash);

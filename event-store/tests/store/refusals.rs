@@ -148,6 +148,9 @@ async fn a_command_that_always_takes_too_long_is_refused_alone() {
             assert_eq!(answer.expect("answered").status, 201);
         }
     }
+    // A process that says it cannot append is sent nothing that could show otherwise.
+    process.submit(post("slow again", "cash", "sales", 1)).await.expect_err("refused");
+    assert_eq!(process.store.trouble().await, None);
     check_log(&database).await;
 }
 

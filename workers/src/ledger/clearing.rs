@@ -8,7 +8,7 @@ const OVERDUE: &str = "
         and uncleared_since <= log_clock() - make_interval(hours => clearing_max_age_hours)";
 
 impl LedgerWorker {
-    /// Counts them into the gauge `runut_clearing_accounts_overdue`; how many there are is what was done.
+    /// Counts them into the gauge `runut_clearing_accounts_overdue`; `done` says how many there are.
     ///
     /// # Errors
     /// [`LedgerWorkError`].
